@@ -1,1 +1,22 @@
-//! proof
+//! Formats and cryptography: bytes in, verified statement out.
+//!
+//! Every use of cryptography in Doorward stands in this room, on one provider (aws-lc-rs): the
+//! grammar of the secrets Doorward makes, the check of passwords and keys, JOSE, sealing at rest
+//! and the audit chain. It refuses to know a clock, a runtime, a file, the environment or a
+//! network: time and randomness are arguments, and so every check can be replayed. It refuses to
+//! repair: a value has exactly one accepted spelling, and everything else is a named defect.
+
+pub mod base62;
+pub mod base64std;
+pub mod base64url;
+pub mod basic;
+pub mod chain;
+pub mod digest;
+pub mod issued;
+pub mod jose;
+pub mod password;
+pub mod random;
+pub mod seal;
+pub mod secret;
+pub mod strict_json;
+pub mod time;
