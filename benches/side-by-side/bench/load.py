@@ -1,0 +1,49 @@
+"""The load generator: wrk, one thread, on the core that the program under test does not use."""
+
+import dataclasses
+import json
+import math
+import pathlib
+import subprocess
+
+from .plan import CORE_OF_REST
+
+SCRIPT = pathlib.Path(__file__).with_name("calls.lua")
+
+
+@dataclasses.dataclass(frozen=True)
+class Credentials:
+    """Lines of a file to send in turn, each after a prefix in a header field."""
+
+    header: str
+    prefix: str
+    file: pathlib.Path
+    first: int
+    count: int
+
+
+class LoadFailed(Exception):
+    """wrk ended with an error, or calls failed."""
+
+
+def drive(wrk, url, connections, seconds, credentials, limit=0):
+    """Runs the load; returns wrk's figures as a dictionary.
+
+    `limit` bounds the calls, beside the clock.
+    """
+    command = ["taskset", "-c", str(CORE_OF_REST), wrk, "-t1", f"-c{connections}"]
+    # wrk takes whole seconds only.
+    command += [f"-d{max(1, math.ceil(seconds))}s", "--timeout", "5s", "-s", SCRIPT, url, "--", str(limit)]
+    if credentials:
+        it = credentials
+        command += [it.header, it.prefix, it.file, str(it.first), str(it.count)]
+    done = subprocess.run(
+        list(map(str, command)), capture_output=True, text=True, timeout=seconds + 60, stdin=subprocess.DEVNULL
+    )
+    lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
+    if done.returncode != 0 or len(lines) != 1:
+        raise LoadFailed(f"wrk failed: {(done.stdout + done.stderr)[-800:]}")
+    figures = json.loads(lines[0].removeprefix("RESULT "))
+    if any(figures["errors"].values()) or figures["calls"] == 0:
+        raise LoadFailed(f"calls failed: {figures}")
+    return figures
