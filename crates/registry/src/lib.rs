@@ -1,1 +1,17 @@
-//! registry
+//! **What is declared**: APIs, applications, clients, accounts, trusted issuers and the credentials
+//! issued to them: from what was written to what it means, and every change to it as a use case
+//! with its authorization check and its audit event inside.
+//!
+//! Two kinds of things live here. A **resource** is a document that people write (in files, by the
+//! admin API): versioned, named, owned by a file or by the admin API. A **credential** is a secret
+//! that Doorward issued or imported: it has a life (active, suspended, revoked; times) and its
+//! secret exists in clear for one moment only, in the answer to its creation.
+#![forbid(unsafe_code)]
+
+pub mod actor;
+pub mod api;
+pub mod audit;
+pub mod credential;
+pub mod ports;
+pub mod record;
+pub mod resource;

@@ -1,0 +1,152 @@
+//! **Ports** of the issuer: signing keys, single use, revocation.
+
+use core::future::Future;
+
+use proof::jose::alg::Algorithm;
+use proof::time::Timestamp;
+use registry::audit::AuditDraft;
+use registry::ports::Stores;
+
+/// What a signing key signs. Keys of one purpose are never accepted for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KeyPurpose {
+    /// Access tokens; published in the issuer's JWKS.
+    Access,
+    /// Identity tokens for upstreams; published in the gateway's own JWKS.
+    Upstream,
+    /// Audit checkpoints.
+    Audit,
+}
+
+impl KeyPurpose {
+    /// Every purpose.
+    pub const ALL: [Self; 3] = [Self::Access, Self::Upstream, Self::Audit];
+    /// Its name in the store and the admin API.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Access => "access",
+            Self::Upstream => "upstream",
+            Self::Audit => "audit",
+        }
+    }
+}
+
+/// A signing key's life. Published before use, retired after the longest token dies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyState {
+    /// In the key set, signs nothing yet.
+    Published,
+    /// Signs.
+    Active,
+    /// Signs nothing any more; stays in the key set until `until`.
+    Retiring {
+        /// When it leaves the key set.
+        until: Timestamp,
+    },
+    /// Out of the key set. Its row stays: key ids are never reused.
+    Retired,
+}
+
+/// A signing key as stored: the private part is sealed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredKey {
+    /// RFC 7638 thumbprint.
+    pub kid: String,
+    /// What it signs.
+    pub purpose: KeyPurpose,
+    /// Its one algorithm.
+    pub algorithm: Algorithm,
+    /// Its state.
+    pub state: KeyState,
+    /// The private key (PKCS#8), sealed with `proof::seal` (table `signing_keys`, column `sealed`, row `kid`).
+    pub sealed: Vec<u8>,
+    /// The public JWK as JSON.
+    pub public_jwk: serde_json::Value,
+    /// When it was made and published.
+    pub created_at: Timestamp,
+    /// When it became active.
+    pub activated_at: Option<Timestamp>,
+}
+
+/// What came of trying to use something once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FirstUse {
+    /// It was the first time.
+    Yes,
+    /// It was used before.
+    Replayed,
+}
+
+/// What is revoked.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Revocation {
+    /// One token by `jti`, until its expiry passes.
+    Token {
+        /// The token's `jti`.
+        token_id: String,
+        /// After this the entry may be dropped.
+        until: Timestamp,
+    },
+    /// Every token of a client issued before a time.
+    ClientEpoch {
+        /// The client's `client_id`.
+        client_id: String,
+        /// Tokens with `iat` before this are dead.
+        before: Timestamp,
+        /// After this the entry may be dropped.
+        until: Timestamp,
+    },
+}
+
+/// What the issuer asks of the store.
+pub trait IssuerStore: Send + Sync {
+    /// All keys of a purpose that are not retired, newest first.
+    fn signing_keys(
+        &self,
+        purpose: KeyPurpose,
+    ) -> impl Future<Output = Stores<Vec<StoredKey>>> + Send;
+    /// Publishes a new key. With `activate` it becomes active at once and the one that was active
+    /// starts retiring until the given time, all in one step.
+    fn publish_key(
+        &self,
+        key: StoredKey,
+        activate: Option<Timestamp>,
+        audit: AuditDraft,
+    ) -> impl Future<Output = Stores<()>> + Send;
+    /// Activates a published key; the active one starts retiring until `old_until`.
+    /// `false` if the key is not in the published state.
+    fn activate_key(
+        &self,
+        kid: &str,
+        at: Timestamp,
+        old_until: Timestamp,
+        audit: AuditDraft,
+    ) -> impl Future<Output = Stores<bool>> + Send;
+    /// Retires keys whose time has come; returns their ids.
+    fn retire_due_keys(
+        &self,
+        now: Timestamp,
+        audit: AuditDraft,
+    ) -> impl Future<Output = Stores<Vec<String>>> + Send;
+
+    /// Remembers `id` in `scope` until a time; the atomic gate for client assertions and the like.
+    fn first_use(
+        &self,
+        scope: &str,
+        id: &str,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> impl Future<Output = Stores<FirstUse>> + Send;
+
+    /// Revokes, with its audit event.
+    fn revoke(
+        &self,
+        revocation: Revocation,
+        audit: AuditDraft,
+    ) -> impl Future<Output = Stores<()>> + Send;
+    /// All revocations still in force.
+    fn revocations(
+        &self,
+        now: Timestamp,
+    ) -> impl Future<Output = Stores<Vec<Revocation>>> + Send;
+}

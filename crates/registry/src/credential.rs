@@ -1,0 +1,177 @@
+//! **Credentials' life**: what is stored of a secret that was issued or imported.
+
+use ipnet::IpNet;
+use proof::issued::{Environment, KeyId};
+use proof::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use verdict::identity::LifeState;
+
+/// What a stored secret opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CredentialType {
+    /// A secret API key (`sk`) of an application.
+    ApiKey,
+    /// A publishable API key (`pk`) of an application.
+    PublishableKey,
+    /// A client's secret.
+    ClientSecret,
+    /// An account's password for Basic.
+    Password,
+    /// An administrator's key.
+    AdminKey,
+}
+
+impl CredentialType {
+    /// Every type.
+    pub const ALL: [Self; 5] = [
+        Self::ApiKey,
+        Self::PublishableKey,
+        Self::ClientSecret,
+        Self::Password,
+        Self::AdminKey,
+    ];
+    /// Its name in the store, the admin API and audit actions.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ApiKey => "api_key",
+            Self::PublishableKey => "publishable_key",
+            Self::ClientSecret => "client_secret",
+            Self::Password => "password",
+            Self::AdminKey => "admin_key",
+        }
+    }
+    /// The prefix of its public ids (`key_`, `sec_` …).
+    pub fn id_prefix(self) -> &'static str {
+        match self {
+            Self::ApiKey | Self::PublishableKey => "key_",
+            Self::ClientSecret => "sec_",
+            Self::Password => "pwd_",
+            Self::AdminKey => "adm_",
+        }
+    }
+}
+
+/// How a verifier is found from what a call presents.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Lookup {
+    /// By the public id in our own grammar.
+    KeyId(KeyId),
+    /// By the hex SHA-256 of the whole foreign key.
+    Digest(String),
+    /// By the identifying prefix of the foreign key.
+    Prefix(String),
+    /// By its owner only (client secrets, passwords).
+    Owner,
+}
+
+/// What a credential may do; a new one without scopes and APIs may do nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Grant {
+    /// Scopes.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+    /// Names of APIs.
+    #[serde(default)]
+    pub apis: Vec<String>,
+    /// Roles (API roles; for admin keys the one control-plane role).
+    #[serde(default)]
+    pub roles: Vec<String>,
+    /// Networks it may come from; empty: anywhere.
+    #[serde(default)]
+    pub networks: Vec<IpNet>,
+    /// Origins a publishable key may be sent by.
+    #[serde(default)]
+    pub origins: Vec<String>,
+}
+
+/// A credential as stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Credential {
+    /// `key_…`, `sec_…`, `pwd_…`, `adm_…` (UUIDv7 behind the prefix).
+    pub id: String,
+    /// What it opens.
+    pub r#type: CredentialType,
+    /// The resource that owns it: the name of the application, client or account; `-` for admin keys.
+    pub owner: String,
+    /// A name for people.
+    pub label: String,
+    /// The wall it stands behind.
+    pub environment: Environment,
+    /// How it is found.
+    pub lookup: Lookup,
+    /// The stored form of the verifier (`proof::password::Verifier::to_stored`).
+    pub verifier: String,
+    /// First characters, for display.
+    pub display: String,
+    /// What it may do.
+    pub grant: Grant,
+    /// Its state.
+    pub state: LifeState,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ends by itself.
+    pub expires_at: Option<Timestamp>,
+    /// The credential that replaces it, once it was rotated.
+    pub successor: Option<String>,
+    /// Raised at every change; a concurrent edit is a conflict.
+    pub version: i64,
+}
+
+/// What is asked of a credential's life.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Transition {
+    /// Active → suspended.
+    Suspend,
+    /// Suspended → active.
+    Resume,
+    /// Active or suspended → revoked, for good.
+    Revoke,
+    /// Label, grant or expiry change while not revoked.
+    Amend {
+        /// A name for people.
+        label: String,
+        /// What it may do.
+        grant: Grant,
+        /// When it ends by itself.
+        expires_at: Option<Timestamp>,
+    },
+}
+
+/// What came of a transition.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Moved {
+    /// Done; the credential as it is now.
+    Done(Credential),
+    /// No such credential.
+    Unknown,
+    /// Not from the state it is in.
+    WrongState(LifeState),
+    /// Somebody else changed it meanwhile (an expected version was given).
+    Conflict {
+        /// The version it has.
+        current: i64,
+    },
+}
+
+/// What came of a rotation.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Rotated {
+    /// The new one is active, the old one ends at the given time.
+    Done {
+        /// The old credential with its new expiry.
+        old: Credential,
+        /// The new credential.
+        new: Credential,
+    },
+    /// No such credential.
+    Unknown,
+    /// Only an active credential without a successor can be rotated.
+    WrongState(LifeState),
+    /// It has a successor already.
+    AlreadyRotated {
+        /// The successor's id.
+        successor: String,
+    },
+}

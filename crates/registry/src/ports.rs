@@ -1,0 +1,191 @@
+//! **Ports**: what the use cases ask of the store. A method is a thing that happens at once or not
+//! at all; the method is the transaction, its audit event and its number in the outbox included.
+
+use core::future::Future;
+
+use proof::issued::KeyId;
+use proof::time::Timestamp;
+
+use crate::audit::{AuditDraft, AuditEvent, Checkpoint};
+use crate::credential::{Credential, CredentialType, Moved, Rotated, Transition};
+use crate::record::{Decision, Usage};
+use crate::resource::{Put, Removed, ResourceKind, Stored, Written};
+
+/// Why the store did not do it. Nothing was written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It can't be reached, or is too busy.
+    #[error("the store is not available: {0}")]
+    Unavailable(String),
+    /// A row fits no known state, or a unique value stands twice: a defect or a damaged database.
+    #[error("the store holds something that must not be: {0}")]
+    Broken(String),
+}
+
+/// The result of asking the store.
+pub type Stores<T> = Result<T, StoreError>;
+
+/// Which credentials to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CredentialFilter {
+    /// Of these types (empty: all).
+    pub types: Vec<CredentialType>,
+    /// Of this owner.
+    pub owner: Option<String>,
+    /// Ids greater than this (keyset paging).
+    pub after: Option<String>,
+    /// At most so many; 1–1000.
+    pub limit: u32,
+}
+
+/// One numbered change. Nodes catch up by number; the number is assigned under a lock, so a reader
+/// that saw `n` never finds a smaller one later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Its number, without gaps.
+    pub number: i64,
+    /// What changed.
+    pub subject: ChangeSubject,
+}
+
+/// What a change touched, enough to empty the right caches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChangeSubject {
+    /// A resource was written or removed.
+    Resource(ResourceKind, String),
+    /// A credential was made or moved: id, owner.
+    Credential(CredentialType, String, String),
+    /// Tokens were revoked.
+    Revocation,
+    /// A signing key was published, activated, retired.
+    SigningKey,
+}
+
+/// Resources, credentials, audit and outbox.
+pub trait Registry: Send + Sync {
+    /// All resources, of one kind or of all, ordered by kind and name.
+    fn resources(
+        &self,
+        kind: Option<ResourceKind>,
+    ) -> impl Future<Output = Stores<Vec<Stored>>> + Send;
+    /// One resource.
+    fn resource(
+        &self,
+        kind: ResourceKind,
+        name: &str,
+    ) -> impl Future<Output = Stores<Option<Stored>>> + Send;
+    /// Writes one resource with its audit event.
+    fn put_resource(
+        &self,
+        put: Put,
+        audit: AuditDraft,
+    ) -> impl Future<Output = Stores<Written>> + Send;
+    /// Removes one resource with its audit event. Refused while active credentials hang on it.
+    fn remove_resource(
+        &self,
+        kind: ResourceKind,
+        name: &str,
+        expected: Option<i64>,
+        by_file: bool,
+        audit: AuditDraft,
+    ) -> impl Future<Output = Stores<Removed>> + Send;
+
+    /// Stores a new credential with its audit event; a taken id or lookup is [`StoreError::Broken`].
+    fn add_credential(
+        &self,
+        credential: Credential,
+        audit: AuditDraft,
+    ) -> impl Future<Output = Stores<Credential>> + Send;
+    /// One credential by id.
+    fn credential(
+        &self,
+        id: &str,
+    ) -> impl Future<Output = Stores<Option<Credential>>> + Send;
+    /// One credential by the public id of its key.
+    fn credential_by_key_id(
+        &self,
+        id: KeyId,
+    ) -> impl Future<Output = Stores<Option<Credential>>> + Send;
+    /// Credentials by filter, ordered by id.
+    fn credentials(
+        &self,
+        filter: &CredentialFilter,
+    ) -> impl Future<Output = Stores<Vec<Credential>>> + Send;
+    /// Moves a credential through its life.
+    fn move_credential(
+        &self,
+        id: &str,
+        transition: Transition,
+        expected: Option<i64>,
+        audit: AuditDraft,
+    ) -> impl Future<Output = Stores<Moved>> + Send;
+    /// Adds the successor and ends the old one at `old_ends` (or its own expiry, if sooner).
+    fn rotate_credential(
+        &self,
+        id: &str,
+        successor: Credential,
+        old_ends: Timestamp,
+        audit: AuditDraft,
+    ) -> impl Future<Output = Stores<Rotated>> + Send;
+
+    /// Changes with numbers above `after`, in order, at most `limit`.
+    fn changes_after(
+        &self,
+        after: i64,
+        limit: u32,
+    ) -> impl Future<Output = Stores<Vec<Change>>> + Send;
+    /// The newest number.
+    fn newest_change(&self) -> impl Future<Output = Stores<i64>> + Send;
+}
+
+/// The audit trail as it is read, chained and sealed.
+pub trait AuditTrail: Send + Sync {
+    /// Chains waiting events in order of their writing; only the holder of the lease does it.
+    /// Returns how many were chained (0 also when another node holds the lease).
+    fn chain_waiting(
+        &self,
+        node: &str,
+        now: Timestamp,
+        limit: u32,
+    ) -> impl Future<Output = Stores<u32>> + Send;
+    /// The chain's head: sequence (0: empty) and hash.
+    fn chain_head(&self) -> impl Future<Output = Stores<(i64, [u8; 32])>> + Send;
+    /// Stores a signed checkpoint.
+    fn add_checkpoint(&self, checkpoint: Checkpoint) -> impl Future<Output = Stores<()>> + Send;
+    /// All checkpoints in order.
+    fn checkpoints(&self) -> impl Future<Output = Stores<Vec<Checkpoint>>> + Send;
+    /// Chained events above `after`, in order; with `waiting` those not chained yet follow.
+    fn audit_events(
+        &self,
+        after: i64,
+        limit: u32,
+        waiting: bool,
+    ) -> impl Future<Output = Stores<Vec<AuditEvent>>> + Send;
+    /// Writes an event that belongs to no other change (a refused administrative act, a start).
+    fn note(&self, audit: AuditDraft) -> impl Future<Output = Stores<()>> + Send;
+}
+
+/// The decision log and usage figures; written in batches, off the call's way.
+pub trait CallRecord: Send + Sync {
+    /// Appends a batch.
+    fn append_decisions(
+        &self,
+        batch: &[Decision],
+    ) -> impl Future<Output = Stores<()>> + Send;
+    /// The newest decisions first, at most `limit`, older than `before` if given.
+    fn decisions(
+        &self,
+        before: Option<Timestamp>,
+        limit: u32,
+    ) -> impl Future<Output = Stores<Vec<Decision>>> + Send;
+    /// Removes entries older than `before`; returns how many.
+    fn trim_decisions(&self, before: Timestamp) -> impl Future<Output = Stores<u64>> + Send;
+    /// Adds counts (calls are added, `last_used` grows).
+    fn add_usage(&self, counts: &[Usage]) -> impl Future<Output = Stores<()>> + Send;
+    /// Usage of a credential since a time, by hour.
+    fn usage(
+        &self,
+        credential: &str,
+        since: Timestamp,
+    ) -> impl Future<Output = Stores<Vec<Usage>>> + Send;
+}

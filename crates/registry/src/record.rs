@@ -1,0 +1,60 @@
+//! **Record of calls**: the decision log's entry and its stated loss policy.
+//!
+//! Entries are batched off the call's way through a bounded queue. When the queue is full an entry
+//! is dropped and counted (`doorward_decision_log_dropped_total`); the call is never held up.
+//! Changes are not calls: they go to the audit trail, where nothing is dropped.
+
+use proof::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// One judged call. Format version 1: fields are added, never renamed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// The format's version: 1.
+    pub v: u8,
+    /// The request id (UUIDv7).
+    pub request_id: String,
+    /// When the head was complete.
+    pub at: Timestamp,
+    /// The client's address.
+    pub client: String,
+    /// The method.
+    pub method: String,
+    /// The path, without the query.
+    pub path: String,
+    /// The API, once one was found.
+    pub api: Option<String>,
+    /// The route, once one was found.
+    pub route: Option<String>,
+    /// `allow` or `deny`.
+    pub decision: String,
+    /// The problem's code for a denial.
+    pub code: Option<String>,
+    /// The cause in words, for operators; never a secret.
+    pub cause: Option<String>,
+    /// The primary credential's kind.
+    pub credential_kind: Option<String>,
+    /// The credential's public id.
+    pub credential: Option<String>,
+    /// The principal's kind and id, `client:cli_…`.
+    pub principal: Option<String>,
+    /// The application.
+    pub application: Option<String>,
+    /// The status that was answered.
+    pub status: u16,
+    /// Microseconds from head to the answer's head.
+    pub micros: u64,
+}
+
+/// Calls counted per credential and hour.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// The credential's public id.
+    pub credential: String,
+    /// Start of the hour.
+    pub hour: Timestamp,
+    /// Calls in it.
+    pub calls: i64,
+    /// The last of them.
+    pub last_used: Timestamp,
+}

@@ -1,0 +1,166 @@
+//! **The port**: everything that judging a call may ask of the world, one typed question each.
+//!
+//! Judging is deterministic given these answers. A question that can't be answered now is
+//! [`Unavailable`], never a guess: the call is refused with 503. `outbound` holds the standard
+//! implementation of [`Facts`], built on two smaller ports: [`Records`] (what is stored) and
+//! [`Counters`] (what is shared and may vanish).
+
+use core::future::Future;
+use std::sync::Arc;
+
+use proof::digest::TokenHash;
+use proof::issued::KeyId;
+use proof::jose::alg::Algorithm;
+use proof::jose::jwk::VerifyingKey;
+use proof::time::Timestamp;
+
+use crate::credential::jwt::{IssuerProfile, VerifiedToken};
+use crate::identity::{Account, IssuedKey};
+use crate::limit::{LimitKey, Rate, Taken};
+
+/// An answer, or the reason why there is none now.
+pub type Answer<T> = Result<T, Unavailable>;
+
+/// Why a fact can't be had now. Every variant ends the call with 503 and `Retry-After`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unavailable {
+    /// The store doesn't answer and nothing fresh enough is cached.
+    #[error("the store does not answer and no cached record is fresh enough")]
+    Store,
+    /// The issuer's key set (or its discovery) can't be fetched and none is cached.
+    #[error("the issuer's keys can not be fetched")]
+    KeySet,
+    /// The bounded hashing pool has no free place: too many never-seen secrets at once.
+    #[error("the hashing pool is full")]
+    HashingPool,
+    /// The shared counters don't answer and the API does not allow local ones.
+    #[error("the shared counters do not answer")]
+    Counters,
+    /// This node lost the bus of changes for longer than the API's outage rule allows.
+    #[error("this node is cut off from revocations for too long")]
+    CutOff,
+}
+
+/// What was found for a presented API key or admin key.
+#[derive(Debug, Clone)]
+pub enum KeyCheck {
+    /// No such key. No hash was computed: the id is not secret.
+    Unknown,
+    /// The key exists, the secret is another one.
+    Mismatch(Arc<IssuedKey>),
+    /// The secret matches; life-cycle and limits of use are judged by `credential::apikey`.
+    Match(Arc<IssuedKey>),
+}
+
+/// What was found for a presented user name and password.
+#[derive(Debug, Clone)]
+pub enum PasswordCheck {
+    /// No such account, or a wrong password: a hash of equal cost was computed either way.
+    Refused,
+    /// The password matches; life-cycle is judged by `credential::basic`.
+    Match(Arc<Account>),
+    /// Too many failures for this account or address lately; nothing was hashed.
+    Throttled,
+}
+
+/// How a key is looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KeyLookup<'a> {
+    /// A key in Doorward's own grammar: by its public id.
+    Issued(KeyId),
+    /// An imported key: by the SHA-256 of the whole presented text. Only keys imported as
+    /// SHA-256 digests can be found so.
+    Digest(TokenHash),
+    /// An imported key whose pattern carries an identifying part (a prefix): by that part.
+    Prefix(&'a str),
+}
+
+/// Everything that judging a call may ask.
+pub trait Facts: Send + Sync {
+    /// A token verified before under the same issuer configuration. No await, no shared lock.
+    /// The answer is never a verdict: expiry, audience, scope and revocation are judged on
+    /// every hit.
+    fn known_token(
+        &self,
+        hash: &TokenHash,
+        config: crate::credential::jwt::ConfigId,
+    ) -> Option<Arc<VerifiedToken>>;
+
+    /// Keeps a token whose signature and claims were verified.
+    fn remember_token(
+        &self,
+        hash: TokenHash,
+        config: crate::credential::jwt::ConfigId,
+        token: Arc<VerifiedToken>,
+    );
+
+    /// Whether a verified token was revoked by us (its `jti`, its client's epoch). Local, pushed.
+    fn revoked(&self, token: &VerifiedToken) -> Answer<bool>;
+
+    /// The key of `issuer` that `kid` names and that is pinned to `algorithm`.
+    /// `None`: the issuer has no such key, after at most one rate-limited refetch.
+    fn verification_key(
+        &self,
+        issuer: &IssuerProfile,
+        kid: Option<&str>,
+        algorithm: Algorithm,
+    ) -> impl Future<Output = Answer<Option<Arc<VerifyingKey>>>> + Send;
+
+    /// Looks a key up and compares the secret (`presented`: the secret part for
+    /// [`KeyLookup::Issued`], the whole text otherwise).
+    fn check_key(
+        &self,
+        lookup: KeyLookup<'_>,
+        presented: &[u8],
+        now: Timestamp,
+    ) -> impl Future<Output = Answer<KeyCheck>> + Send;
+
+    /// Compares an account's password; unknown accounts cost the same as wrong passwords.
+    fn check_password(
+        &self,
+        username: &str,
+        password: &[u8],
+        from: core::net::IpAddr,
+        now: Timestamp,
+    ) -> impl Future<Output = Answer<PasswordCheck>> + Send;
+
+    /// Takes `cost` from a budget: check and count are one atomic step (threat H8).
+    fn take(
+        &self,
+        key: &LimitKey,
+        rate: &Rate,
+        cost: u32,
+        now: Timestamp,
+    ) -> impl Future<Output = Answer<Taken>> + Send;
+}
+
+/// The stored records behind [`Facts`]. Implemented by `store`.
+pub trait Records: Send + Sync {
+    /// The key with this public id, whatever its state; `None` if there never was one.
+    fn key_by_id(&self, id: KeyId)
+    -> impl Future<Output = Answer<Option<IssuedKey>>> + Send;
+    /// The imported key with this SHA-256 digest.
+    fn key_by_digest(
+        &self,
+        digest: &TokenHash,
+    ) -> impl Future<Output = Answer<Option<IssuedKey>>> + Send;
+    /// The imported key with this identifying prefix.
+    fn key_by_prefix(
+        &self,
+        prefix: &str,
+    ) -> impl Future<Output = Answer<Option<IssuedKey>>> + Send;
+    /// The account with this normalised user name.
+    fn account(&self, username: &str) -> impl Future<Output = Answer<Option<Account>>> + Send;
+}
+
+/// Counters and replay memory shared by all nodes. Implemented by `cluster`.
+pub trait Counters: Send + Sync {
+    /// See [`Facts::take`].
+    fn take(
+        &self,
+        key: &LimitKey,
+        rate: &Rate,
+        cost: u32,
+        now: Timestamp,
+    ) -> impl Future<Output = Answer<Taken>> + Send;
+}

@@ -1,0 +1,1 @@
+//! **Rules**: scopes and roles.

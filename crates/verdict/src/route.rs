@@ -1,0 +1,94 @@
+//! **What a route demands**: the prepared, immutable form that judging reads.
+//!
+//! Matching a call to a route is the gateway's; this is what it finds. Everything here was checked
+//! when the configuration was read, so nothing in it is optional that a judge would need.
+
+use std::sync::Arc;
+
+use proof::issued::{Brand, Environment};
+
+use crate::credential::CredentialKind;
+use crate::credential::jwt::IssuerProfile;
+use crate::identity::{RoleName, text_id};
+
+text_id!(
+    /// An API's name (slug), unique per realm.
+    ApiName
+);
+text_id!(
+    /// A route's name, unique in its API.
+    RouteName
+);
+
+/// What judging needs to know of an API.
+#[derive(Debug)]
+pub struct Api {
+    /// Its name.
+    pub name: ApiName,
+    /// Values of `aud` that mean this API.
+    pub audiences: Vec<Arc<str>>,
+    /// The wall it stands behind: a `test` credential never reaches a `live` API, nor the reverse.
+    pub environment: Environment,
+    /// Issuers whose tokens it takes.
+    pub issuers: Vec<Arc<IssuerProfile>>,
+    /// Brand of the keys it takes.
+    pub brand: Brand,
+    /// Header names that carry an API key besides `Authorization: Bearer` (lower case).
+    pub key_headers: Vec<http::HeaderName>,
+    /// Foreign key patterns: how imported keys look.
+    pub foreign_keys: Vec<ForeignKeyPattern>,
+    /// The realm in `WWW-Authenticate`.
+    pub realm: Arc<str>,
+    /// RFC 9728 metadata URL for the Bearer challenge, if the API has one.
+    pub resource_metadata: Option<Arc<str>>,
+}
+
+/// How imported keys of one provenance look.
+#[derive(Debug, Clone)]
+pub struct ForeignKeyPattern {
+    /// Text that every key starts with; not empty.
+    pub prefix: Arc<str>,
+    /// How many characters after `prefix` identify the key (lookup by `prefix` + that part);
+    /// 0: the key is looked up by the digest of the whole text.
+    pub id_length: usize,
+    /// Total length bounds in bytes.
+    pub length: core::ops::RangeInclusive<usize>,
+}
+
+/// Which credentials a route takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Demand {
+    /// Anonymous calls pass, because `public: true` is written. `Authorization` reaches the
+    /// upstream only with `pass_authorization`.
+    Public {
+        /// Whether `Authorization` is passed through untouched.
+        pass_authorization: bool,
+    },
+    /// One of the combinations, each a list of kinds that must all be present; the first kind of
+    /// a combination names the principal. Never empty.
+    OneOf(Vec<Vec<CredentialKind>>),
+}
+
+/// What an identified caller must hold. All parts must hold; an empty part asks for nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rule {
+    /// Scopes that must all be held.
+    pub scopes: Vec<Arc<str>>,
+    /// Roles of which one must be held.
+    pub any_role: Vec<RoleName>,
+}
+
+/// What judging needs to know of a route.
+#[derive(Debug)]
+pub struct Route {
+    /// The API it belongs to.
+    pub api: Arc<Api>,
+    /// Its name.
+    pub name: RouteName,
+    /// Which credentials it takes.
+    pub demand: Demand,
+    /// What the caller must hold.
+    pub rule: Rule,
+    /// Whether Basic may come over plain HTTP (loopback in `dev` only).
+    pub plain_basic: bool,
+}
