@@ -28,7 +28,14 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
 
 /// Crates that the pure rooms must not reach, not even through others.
 const IMPURE: &[&str] = &[
-    "tokio", "hyper", "axum", "sqlx", "mio", "socket2", "rustls", "tracing-subscriber",
+    "tokio",
+    "hyper",
+    "axum",
+    "sqlx",
+    "mio",
+    "socket2",
+    "rustls",
+    "tracing-subscriber",
 ];
 
 /// The pure rooms.
@@ -47,7 +54,9 @@ pub(crate) fn check() -> Result<()> {
             continue;
         };
         let Some(may_know) = allowed.get(room) else {
-            faults.push(format!("{room} is not in the table of rooms (xtask/src/graph.rs)"));
+            faults.push(format!(
+                "{room} is not in the table of rooms (xtask/src/graph.rs)"
+            ));
             continue;
         };
         for dependency in &package.dependencies {
@@ -68,10 +77,16 @@ pub(crate) fn check() -> Result<()> {
         .resolve
         .as_ref()
         .ok_or_else(|| anyhow::anyhow!("cargo metadata gave no resolved graph"))?;
-    let names: BTreeMap<_, _> = metadata.packages.iter().map(|p| (&p.id, p.name.as_str())).collect();
+    let names: BTreeMap<_, _> = metadata
+        .packages
+        .iter()
+        .map(|p| (&p.id, p.name.as_str()))
+        .collect();
     for room in PURE {
-        let Some(start) =
-            metadata.packages.iter().find(|p| p.name.as_str() == format!("doorward-{room}"))
+        let Some(start) = metadata
+            .packages
+            .iter()
+            .find(|p| p.name.as_str() == format!("doorward-{room}"))
         else {
             bail!("the pure room {room} is gone");
         };
@@ -85,7 +100,11 @@ pub(crate) fn check() -> Result<()> {
                 continue;
             };
             for dependency in &node.deps {
-                if dependency.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal) {
+                if dependency
+                    .dep_kinds
+                    .iter()
+                    .any(|kind| kind.kind == DependencyKind::Normal)
+                {
                     waiting.push(&dependency.pkg);
                 }
             }
@@ -102,7 +121,9 @@ pub(crate) fn check() -> Result<()> {
     if !faults.is_empty() {
         bail!("forbidden edges:\n  {}", faults.join("\n  "));
     }
-    println!("graph: {edges} edges between rooms, all allowed; the pure rooms reach nothing impure");
+    println!(
+        "graph: {edges} edges between rooms, all allowed; the pure rooms reach nothing impure"
+    );
     Ok(())
 }
 

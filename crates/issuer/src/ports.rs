@@ -145,8 +145,5 @@ pub trait IssuerStore: Send + Sync {
         audit: AuditDraft,
     ) -> impl Future<Output = Stores<()>> + Send;
     /// All revocations still in force.
-    fn revocations(
-        &self,
-        now: Timestamp,
-    ) -> impl Future<Output = Stores<Vec<Revocation>>> + Send;
+    fn revocations(&self, now: Timestamp) -> impl Future<Output = Stores<Vec<Revocation>>> + Send;
 }

@@ -97,10 +97,7 @@ pub trait Registry: Send + Sync {
         audit: AuditDraft,
     ) -> impl Future<Output = Stores<Credential>> + Send;
     /// One credential by id.
-    fn credential(
-        &self,
-        id: &str,
-    ) -> impl Future<Output = Stores<Option<Credential>>> + Send;
+    fn credential(&self, id: &str) -> impl Future<Output = Stores<Option<Credential>>> + Send;
     /// One credential by the public id of its key.
     fn credential_by_key_id(
         &self,
@@ -168,10 +165,7 @@ pub trait AuditTrail: Send + Sync {
 /// The decision log and usage figures; written in batches, off the call's way.
 pub trait CallRecord: Send + Sync {
     /// Appends a batch.
-    fn append_decisions(
-        &self,
-        batch: &[Decision],
-    ) -> impl Future<Output = Stores<()>> + Send;
+    fn append_decisions(&self, batch: &[Decision]) -> impl Future<Output = Stores<()>> + Send;
     /// The newest decisions first, at most `limit`, older than `before` if given.
     fn decisions(
         &self,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use proof::digest::TokenHash;
 use proof::issued::KeyId;
 use proof::jose::alg::Algorithm;
-use proof::jose::jwk::VerifyingKey;
+use proof::jose::verifying::VerifyingKey;
 use proof::time::Timestamp;
 
 use crate::credential::jwt::{IssuerProfile, VerifiedToken};
@@ -137,18 +137,15 @@ pub trait Facts: Send + Sync {
 /// The stored records behind [`Facts`]. Implemented by `store`.
 pub trait Records: Send + Sync {
     /// The key with this public id, whatever its state; `None` if there never was one.
-    fn key_by_id(&self, id: KeyId)
-    -> impl Future<Output = Answer<Option<IssuedKey>>> + Send;
+    fn key_by_id(&self, id: KeyId) -> impl Future<Output = Answer<Option<IssuedKey>>> + Send;
     /// The imported key with this SHA-256 digest.
     fn key_by_digest(
         &self,
         digest: &TokenHash,
     ) -> impl Future<Output = Answer<Option<IssuedKey>>> + Send;
     /// The imported key with this identifying prefix.
-    fn key_by_prefix(
-        &self,
-        prefix: &str,
-    ) -> impl Future<Output = Answer<Option<IssuedKey>>> + Send;
+    fn key_by_prefix(&self, prefix: &str)
+    -> impl Future<Output = Answer<Option<IssuedKey>>> + Send;
     /// The account with this normalised user name.
     fn account(&self, username: &str) -> impl Future<Output = Answer<Option<Account>>> + Send;
 }

@@ -7,8 +7,6 @@
 use core::net::IpAddr;
 use core::time::Duration;
 
-use proof::time::Timestamp;
-
 /// So many calls per period, with bursts up to the whole period's budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Rate {

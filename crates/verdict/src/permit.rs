@@ -44,7 +44,10 @@ pub async fn identify<R>(
     now: Timestamp,
 ) -> Result<Identified<R>, Refused<R>> {
     let _ = (route, facts, now);
-    Ok(Identified { call, identity: None })
+    Ok(Identified {
+        call,
+        identity: None,
+    })
 }
 
 /// Decides whether the identified caller may do this.
@@ -58,5 +61,8 @@ pub async fn decide<R>(
     now: Timestamp,
 ) -> Result<Permitted<R>, Refused<R>> {
     let _ = (route, facts, now);
-    Ok(Permitted { call: who.call, identity: who.identity })
+    Ok(Permitted {
+        call: who.call,
+        identity: who.identity,
+    })
 }
