@@ -2,14 +2,26 @@
 //!
 //! A target is never rewritten here (only an empty path becomes `/`), so what is routed, judged and
 //! sent is one and the same. Ambiguous messages (two `Host`, two `Authorization`, control bytes) are
-//! refused before anything looks at them.
+//! refused before anything looks at them. Whatever else a front keeps beside a request (extensions
+//! of the HTTP library, say) does not travel with a call: take it out before reading the head.
+
+mod authority;
+mod framing;
+mod target;
 
 use core::net::{IpAddr, SocketAddr};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use proof::time::Timestamp;
+
+use crate::problem::{Code, Problem};
+
+pub use framing::{MAX_COOKIE_BYTES, MAX_HEADERS};
+pub use target::{MAX_PATH_BYTES, MAX_QUERY_BYTES};
 
 /// Where and how a call arrived: read from the socket, or from listed proxies, by the gateway.
 #[derive(Debug, Clone)]
@@ -65,7 +77,7 @@ pub struct Head {
     pub(crate) authority: Box<str>,
     pub(crate) target: Target,
     pub(crate) headers: HeaderMap,
-    pub(crate) version: http::Version,
+    pub(crate) version: Version,
     pub(crate) arrival: Arrival,
 }
 
@@ -73,7 +85,7 @@ pub struct Head {
 #[derive(Debug, Clone)]
 pub struct Target {
     /// Path and query, ASCII, verified clean. Cheap to clone.
-    pub(crate) whole: http::uri::PathAndQuery,
+    pub(crate) whole: PathAndQuery,
     /// Whether some segment holds an encoded slash (`%2F`): only routes that allow it match.
     pub(crate) encoded_slash: bool,
 }
@@ -95,3 +107,192 @@ pub struct Call<R> {
     pub(crate) head: Head,
     pub(crate) body: Body<R>,
 }
+
+impl Head {
+    /// Reads a head once. The extensions of `parts` are dropped.
+    ///
+    /// # Errors
+    /// 400 for whatever could be read in two ways: [`Code::UncleanTarget`],
+    /// [`Code::UncleanAuthority`], [`Code::UncleanHeader`].
+    pub fn read(parts: http::request::Parts, arrival: Arrival) -> Result<Self, Problem> {
+        let http::request::Parts {
+            method,
+            uri,
+            version,
+            headers,
+            ..
+        } = parts;
+        // A tunnel has no path to judge (RFC 9110 §9.3.6), nor has extended CONNECT (RFC 8441).
+        if method == Method::CONNECT {
+            return Err(Problem::new(Code::UncleanTarget, "CONNECT is not served"));
+        }
+        // Framing stands first: a message whose end is in doubt makes the rest of it doubtful.
+        framing::check(&headers, version)?;
+        let authority = authority::read(&uri, &headers, version)?;
+        let target = Target::read(uri)?;
+        Ok(Self {
+            method,
+            authority,
+            target,
+            headers,
+            version,
+            arrival,
+        })
+    }
+
+    /// The method, as sent. Override headers change nothing (threat A6).
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The path, as sent and as it will be sent on; begins with `/`.
+    pub fn path(&self) -> &str {
+        self.target.whole.path()
+    }
+
+    /// The query without its `?`, as sent. Rules never read it (threat A4).
+    pub fn query(&self) -> Option<&str> {
+        self.target.whole.query()
+    }
+
+    /// Path and query together.
+    pub fn target(&self) -> &PathAndQuery {
+        &self.target.whole
+    }
+
+    /// Whether some segment holds an encoded slash; only routes that allow it may match.
+    pub fn has_encoded_slash(&self) -> bool {
+        self.target.encoded_slash
+    }
+
+    /// The path's segments, in order. `/a/` has two, the second of them empty; `/` has one.
+    pub fn segments(&self) -> impl Iterator<Item = Segment<'_>> + Clone {
+        self.path()[1..].split('/').map(|raw| Segment { raw })
+    }
+
+    /// Host and, where one was sent, port; lower case.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// The host without its port, lower case; an IPv6 literal keeps its brackets.
+    pub fn host(&self) -> &str {
+        authority::host(&self.authority)
+    }
+
+    /// The header fields.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The one value of a field: absent, found, or repeated.
+    ///
+    /// # Errors
+    /// [`Repeated`] if the field stands there more than once.
+    pub fn sole_header(&self, name: &HeaderName) -> Result<Option<&HeaderValue>, Repeated> {
+        let mut values = self.headers.get_all(name).iter();
+        let first = values.next();
+        match values.next() {
+            None => Ok(first),
+            Some(_) => Err(Repeated),
+        }
+    }
+
+    /// HTTP version of the message.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// Where and how it arrived.
+    pub fn arrival(&self) -> &Arrival {
+        &self.arrival
+    }
+
+    /// Whether the TLS session was opened for the host that is called. Browsers that share one
+    /// HTTP/2 connection among hosts try again on a connection of their own (RFC 9110 §15.5.20).
+    ///
+    /// # Errors
+    /// 421 [`Code::MisdirectedRequest`].
+    pub fn check_server_name(&self) -> Result<(), Problem> {
+        match self
+            .arrival
+            .tls
+            .as_ref()
+            .and_then(|tls| tls.server_name.as_deref())
+        {
+            Some(name) if name != self.host() => Err(Problem::new(
+                Code::MisdirectedRequest,
+                "the TLS server name is not the host",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The header fields, given away.
+    pub fn into_headers(self) -> HeaderMap {
+        self.headers
+    }
+}
+
+/// A field that may stand once stands there more often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Repeated;
+
+/// One segment of a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Segment<'a> {
+    raw: &'a str,
+}
+
+impl<'a> Segment<'a> {
+    /// As sent.
+    pub fn raw(self) -> &'a str {
+        self.raw
+    }
+
+    /// With percent-encoding taken off: what literals of a template are compared with. An encoded
+    /// slash becomes `/` within this text and never divides it.
+    pub fn decoded(self) -> Cow<'a, str> {
+        percent_encoding::percent_decode_str(self.raw).decode_utf8_lossy()
+    }
+}
+
+impl<R> Call<R> {
+    /// Joins head and body.
+    pub fn new(head: Head, body: Body<R>) -> Self {
+        Self { head, body }
+    }
+
+    /// The head.
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// The body.
+    pub fn body(&self) -> &Body<R> {
+        &self.body
+    }
+
+    /// The body, to be read or replaced by what was read of it.
+    pub fn body_mut(&mut self) -> &mut Body<R> {
+        &mut self.body
+    }
+
+    /// Head and body apart.
+    pub fn into_parts(self) -> (Head, Body<R>) {
+        (self.head, self.body)
+    }
+}
+
+impl<R> Body<R> {
+    /// The whole body, if it was buffered.
+    pub fn buffered(&self) -> Option<&Bytes> {
+        match self {
+            Self::Buffered(bytes) => Some(bytes),
+            Self::Stream(_) | Self::Unavailable => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -106,8 +106,8 @@ pub trait Facts: Send + Sync {
         algorithm: Algorithm,
     ) -> impl Future<Output = Answer<Option<Arc<VerifyingKey>>>> + Send;
 
-    /// Looks a key up and compares the secret (`presented`: the secret part for
-    /// [`KeyLookup::Issued`], the whole text otherwise).
+    /// Looks a key up and compares the secret. `presented` is the whole text, which is what
+    /// verifiers cover.
     fn check_key(
         &self,
         lookup: KeyLookup<'_>,

@@ -14,13 +14,16 @@ use proof::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::credential::CredentialKind;
+use crate::credential::jwt::IssuerId;
 use crate::route::ApiName;
 
 /// Declares a text newtype: one per role, so that ids of different roles don't turn into each other.
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+        #[derive(
+            Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+        )]
         #[serde(transparent)]
         pub struct $name(Arc<str>);
         impl $name {
@@ -228,6 +231,26 @@ pub struct Identity {
     pub(crate) kind: CredentialKind,
     pub(crate) expires_at: Option<Timestamp>,
     pub(crate) authenticated_at: Timestamp,
+    pub(crate) issuer: Option<IssuerId>,
+    pub(crate) companions: Vec<Companion>,
+}
+
+/// A further credential of a combination: proved like the first, but not the principal.
+#[derive(Debug, Clone)]
+pub struct Companion {
+    pub(crate) kind: CredentialKind,
+    pub(crate) standing: Arc<Standing>,
+}
+
+impl Companion {
+    /// Its kind.
+    pub fn kind(&self) -> CredentialKind {
+        self.kind
+    }
+    /// What it stands for.
+    pub fn standing(&self) -> &Arc<Standing> {
+        &self.standing
+    }
 }
 
 impl Identity {
@@ -239,7 +262,16 @@ impl Identity {
     pub fn kind(&self) -> CredentialKind {
         self.kind
     }
-    /// When the credential ends, if it does.
+    /// The issuer of the token, for principals that a token names: subjects of two issuers are two
+    /// people, however they are called.
+    pub fn issuer(&self) -> Option<&IssuerId> {
+        self.issuer.as_ref()
+    }
+    /// The further credentials of the combination, in the route's order.
+    pub fn companions(&self) -> &[Companion] {
+        &self.companions
+    }
+    /// When the first of the credentials ends, if any does.
     pub fn expires_at(&self) -> Option<Timestamp> {
         self.expires_at
     }

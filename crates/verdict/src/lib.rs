@@ -17,7 +17,7 @@ pub mod facts;
 pub mod identity;
 pub mod limit;
 pub mod permit;
-pub mod policy;
+mod policy;
 pub mod problem;
 pub mod route;
 

@@ -41,3 +41,164 @@ pub struct Taken {
     /// When the budget is whole again, for `RateLimit`.
     pub reset_after: Duration,
 }
+
+/// The state of one budget: the theoretical arrival time in microseconds since 1970. A backend
+/// stores this one number; once it lies in the past the budget is whole and the entry may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Arrival(i64);
+
+impl Arrival {
+    /// A stored state.
+    pub const fn from_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+    /// What to store.
+    pub const fn as_micros(self) -> i64 {
+        self.0
+    }
+    /// Whether the budget is whole again, whatever its rate.
+    pub fn is_whole(self, now: Timestamp) -> bool {
+        self.0 <= micros(now)
+    }
+}
+
+/// One step of GCRA: takes `cost` calls out of a budget, all or nothing. `before` is the stored
+/// state (`None`: never seen), the returned [`Arrival`] the state to store. A refusal leaves the
+/// state as it was, so that hammering does not prolong the wait. A cost of 0 asks and takes
+/// nothing; a cost above the limit never passes.
+pub fn step(before: Option<Arrival>, rate: &Rate, cost: u32, now: Timestamp) -> (Arrival, Taken) {
+    let limit = i64::from(rate.limit.max(1));
+    let period = i64::try_from(rate.period.as_micros()).unwrap_or(i64::MAX / 4);
+    let interval = (period / limit).max(1);
+    let burst = interval.saturating_mul(limit);
+    let now = micros(now);
+    // A state beyond a whole burst is left over from a larger rate or a clock that was set back:
+    // it counts as an empty budget, not as a longer punishment.
+    let state = before.map_or(now, |Arrival(at)| at.clamp(now, now.saturating_add(burst)));
+    let asked = state.saturating_add(interval.saturating_mul(i64::from(cost)));
+    let ends = now.saturating_add(burst);
+    let allowed = asked <= ends;
+    let after = if allowed { asked } else { state };
+    let left = ends.saturating_sub(after) / interval;
+    let taken = Taken {
+        allowed,
+        limit: rate.limit.max(1),
+        remaining: u32::try_from(left).unwrap_or(u32::MAX),
+        retry_after: match (allowed, left) {
+            (true, 1..) => Duration::ZERO,
+            (true, _) => span(after.saturating_add(interval).saturating_sub(ends)),
+            (false, _) => span(asked.saturating_sub(ends)),
+        },
+        reset_after: span(after.saturating_sub(now)),
+    };
+    (Arrival(after), taken)
+}
+
+fn micros(at: Timestamp) -> i64 {
+    at.as_millis().saturating_mul(1000)
+}
+
+fn span(micros: i64) -> Duration {
+    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TEN_PER_SECOND: Rate = Rate {
+        limit: 10,
+        period: Duration::from_secs(1),
+    };
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(1_800_000_000_000 + millis)
+    }
+
+    /// Calls at the given milliseconds: which pass?
+    fn run(rate: &Rate, calls: impl IntoIterator<Item = i64>) -> Vec<bool> {
+        let mut state = None;
+        calls
+            .into_iter()
+            .map(|millis| {
+                let (after, taken) = step(state, rate, 1, at(millis));
+                state = Some(after);
+                taken.allowed
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_whole_budget_may_be_spent_at_once_and_no_more() {
+        let passed = run(&TEN_PER_SECOND, [0; 12]);
+        assert_eq!(passed.iter().filter(|passed| **passed).count(), 10);
+    }
+
+    #[test]
+    fn a_spent_budget_comes_back_call_by_call() {
+        let spent = [0; 10];
+        let passed = run(
+            &TEN_PER_SECOND,
+            spent.into_iter().chain([99, 100, 150, 200]),
+        );
+        assert_eq!(passed[10..], [false, true, false, true]);
+    }
+
+    #[test]
+    fn a_refusal_says_when_to_come_back_and_does_not_prolong_the_wait() {
+        let mut state = None;
+        for _ in 0..10 {
+            state = Some(step(state, &TEN_PER_SECOND, 1, at(0)).0);
+        }
+        for _ in 0..1000 {
+            let (after, taken) = step(state, &TEN_PER_SECOND, 1, at(40));
+            assert_eq!(
+                (taken.allowed, taken.retry_after),
+                (false, Duration::from_millis(60))
+            );
+            assert_eq!(
+                (taken.remaining, taken.reset_after),
+                (0, Duration::from_millis(960))
+            );
+            state = Some(after);
+        }
+        assert!(step(state, &TEN_PER_SECOND, 1, at(100)).1.allowed);
+    }
+
+    #[test]
+    fn a_cost_is_taken_whole_or_not_at_all() {
+        let (state, taken) = step(None, &TEN_PER_SECOND, 8, at(0));
+        assert_eq!((taken.allowed, taken.remaining), (true, 2));
+        let (state, taken) = step(Some(state), &TEN_PER_SECOND, 3, at(0));
+        assert_eq!((taken.allowed, taken.remaining), (false, 2));
+        assert!(step(Some(state), &TEN_PER_SECOND, 2, at(0)).1.allowed);
+        assert!(!step(None, &TEN_PER_SECOND, 11, at(0)).1.allowed);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_costs_at_most_one_period() {
+        let (state, _) = step(None, &TEN_PER_SECOND, 1, at(3_600_000));
+        let (_, taken) = step(Some(state), &TEN_PER_SECOND, 1, at(0));
+        assert!(!taken.allowed);
+        assert!(taken.retry_after <= Duration::from_secs(1));
+    }
+
+    proptest! {
+        #[test]
+        fn h08_no_window_of_one_period_lets_more_than_two_budgets_pass(
+            limit in 1u32..50,
+            gaps in proptest::collection::vec(0i64..200, 1..300),
+        ) {
+            let rate = Rate { limit, period: Duration::from_secs(1) };
+            let times: Vec<i64> = gaps.iter().scan(0, |t, gap| { *t += gap; Some(*t) }).collect();
+            let passed = run(&rate, times.iter().copied());
+            let times: Vec<i64> = times.iter().zip(passed).filter(|(_, ok)| *ok).map(|(t, _)| *t).collect();
+            for start in &times {
+                let inside = times.iter().filter(|t| (*start..start + 1000).contains(t)).count();
+                prop_assert!(inside <= 2 * limit as usize, "{inside} calls in a second at {limit}/s");
+            }
+        }
+    }
+}

@@ -1,11 +1,18 @@
 //! **The way**: identify, decide, permit. The only makers of identities and permits.
+//!
+//! Each step takes the call and hands it on or hands it back; there is no step that answers *yes*
+//! without the value that the next one needs. What stands between the two is nobody's to skip.
 
-use crate::call::Call;
-use crate::facts::Facts;
-use crate::identity::Identity;
-use crate::problem::Problem;
-use crate::route::Route;
+use http::header::ORIGIN;
 use proof::time::Timestamp;
+
+use crate::call::{Arrival, Body, Call, Head};
+use crate::credential::{self, CredentialKind, Proved, challenge};
+use crate::facts::Facts;
+use crate::identity::{Companion, Identity, Standing};
+use crate::policy;
+use crate::problem::{Code, Problem};
+use crate::route::{Api, Demand, Route};
 
 /// A call whose caller is known (or whose route is public).
 #[derive(Debug)]
@@ -33,36 +40,250 @@ pub struct Refused<R> {
     pub problem: Problem,
 }
 
+/// What a service in this process learns of a permitted call: how it arrived and who calls. The
+/// one extension that travels with a request; only a permit makes it.
+#[derive(Debug, Clone)]
+pub struct Admitted {
+    arrival: Arrival,
+    identity: Option<Identity>,
+}
+
 /// Finds out who calls. See the crate's picture.
 ///
+/// On a public route nobody is asked: a credential that is presented there is neither verified nor
+/// believed. Whether `Authorization` goes on to the upstream is `pass_authorization`'s word.
+///
 /// # Errors
-/// [`Refused`] with 400, 401, 403 or 503.
+/// [`Refused`] with 400, 401, 403, 429 or 503.
+#[expect(
+    clippy::result_large_err,
+    reason = "both halves hold the call, which is large"
+)]
 pub async fn identify<R>(
     call: Call<R>,
     route: &Route,
     facts: &impl Facts,
     now: Timestamp,
 ) -> Result<Identified<R>, Refused<R>> {
-    let _ = (route, facts, now);
-    Ok(Identified {
-        call,
-        identity: None,
-    })
+    match who(call.head(), route, facts, now).await {
+        Ok(identity) => Ok(Identified { call, identity }),
+        Err(problem) => {
+            let problem = challenge::attach(problem, route);
+            Err(Refused {
+                call,
+                identity: None,
+                problem,
+            })
+        }
+    }
 }
 
-/// Decides whether the identified caller may do this.
-///
-/// # Errors
-/// [`Refused`] with 403.
-pub async fn decide<R>(
-    who: Identified<R>,
+async fn who(
+    head: &Head,
     route: &Route,
     facts: &impl Facts,
     now: Timestamp,
+) -> Result<Option<Identity>, Problem> {
+    // Before anything else: an exposed credential must not reach an upstream on any route, and
+    // must not be outweighed by a second one that holds.
+    credential::refuse_exposed(head, route)?;
+    let combinations = match &route.demand {
+        Demand::Public { .. } => return Ok(None),
+        Demand::OneOf(combinations) => combinations,
+    };
+    let mut identity: Option<Identity> = None;
+    for presented in credential::take(head, route, combinations)? {
+        let proved = credential::prove(presented, head, route, facts, now).await?;
+        match &mut identity {
+            None => identity = Some(principal(proved, now)),
+            Some(identity) => join(identity, proved),
+        }
+    }
+    match identity {
+        Some(identity) => Ok(Some(identity)),
+        None => Err(Problem::new(
+            Code::CredentialMissing,
+            "an empty combination",
+        )),
+    }
+}
+
+fn principal(proved: Proved, now: Timestamp) -> Identity {
+    Identity {
+        standing: proved.standing,
+        kind: proved.kind,
+        expires_at: proved.expires_at,
+        authenticated_at: now,
+        issuer: proved.issuer,
+        companions: Vec::new(),
+    }
+}
+
+fn join(identity: &mut Identity, proved: Proved) {
+    // The combination holds no longer than its shortest part.
+    identity.expires_at = match (identity.expires_at, proved.expires_at) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    };
+    identity.companions.push(Companion {
+        kind: proved.kind,
+        standing: proved.standing,
+    });
+}
+
+/// Decides whether the identified caller may do this. Of a combination, every credential must be
+/// allowed to be used for this API from this place; scopes and roles are the principal's.
+///
+/// Scopes and roles ask no fact; the port is here for rules that do.
+///
+/// # Errors
+/// [`Refused`] with 403, or 401 if the credential ended since it was identified.
+#[expect(
+    clippy::result_large_err,
+    reason = "both halves hold the call, which is large"
+)]
+pub async fn decide<R>(
+    who: Identified<R>,
+    route: &Route,
+    _facts: &impl Facts,
+    now: Timestamp,
 ) -> Result<Permitted<R>, Refused<R>> {
-    let _ = (route, facts, now);
-    Ok(Permitted {
-        call: who.call,
-        identity: who.identity,
-    })
+    let Identified { call, identity } = who;
+    let verdict = match (&identity, &route.demand) {
+        (None, Demand::Public { .. }) => Ok(()),
+        // Identified under another route: nobody is not an answer here.
+        (None, Demand::OneOf(_)) => Err(Problem::new(
+            Code::CredentialMissing,
+            "nobody was identified",
+        )),
+        (Some(identity), _) => may(identity, call.head(), route, now),
+    };
+    match verdict {
+        Ok(()) => Ok(Permitted { call, identity }),
+        Err(problem) => {
+            let problem = challenge::attach(problem, route);
+            Err(Refused {
+                call,
+                identity,
+                problem,
+            })
+        }
+    }
+}
+
+fn may(identity: &Identity, head: &Head, route: &Route, now: Timestamp) -> Result<(), Problem> {
+    // The credential's own bounds first: whoever holds the wrong one learns nothing of the rule.
+    within_bounds(&identity.standing, head, &route.api)?;
+    for companion in &identity.companions {
+        within_bounds(&companion.standing, head, &route.api)?;
+    }
+    // Reading a body may take a while between the two steps. Tokens carry their issuer's leeway.
+    if identity.kind != CredentialKind::Jwt
+        && identity.companions.is_empty()
+        && identity.expires_at.is_some_and(|end| now >= end)
+    {
+        return Err(credential::refused("the credential has expired meanwhile"));
+    }
+    policy::judge(&route.rule, identity, &route.api)
+}
+
+/// Which side of the wall, which APIs, from where.
+fn within_bounds(standing: &Standing, head: &Head, api: &Api) -> Result<(), Problem> {
+    let id = &standing.credential;
+    // Threat J4: both ways, since live data has no place in a test system either.
+    if standing
+        .environment
+        .is_some_and(|environment| environment != api.environment)
+    {
+        return Err(Problem::new(
+            Code::ApiNotAllowed,
+            format!("{id} is of another environment"),
+        ));
+    }
+    if !standing.apis.allows(&api.name) {
+        return Err(Problem::new(
+            Code::ApiNotAllowed,
+            format!("{id} does not list the API"),
+        ));
+    }
+    if !standing.allows_address(head.arrival().client) {
+        return Err(Problem::new(
+            Code::PlaceNotAllowed,
+            format!("{id} is bound to other networks"),
+        ));
+    }
+    if !standing.origins.is_empty() {
+        let origin = head
+            .headers()
+            .get(ORIGIN)
+            .and_then(|value| value.to_str().ok());
+        if !origin.is_some_and(|origin| standing.origins.iter().any(|listed| **listed == *origin)) {
+            return Err(Problem::new(
+                Code::PlaceNotAllowed,
+                format!("{id} does not list the origin"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+impl<R> Identified<R> {
+    /// The call.
+    pub fn call(&self) -> &Call<R> {
+        &self.call
+    }
+    /// Who calls; nobody on a public route.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
+    }
+    /// Gives up on the call before a decision (a spent budget, say): there is no other way out.
+    pub fn refuse(self, problem: Problem) -> Refused<R> {
+        Refused {
+            call: self.call,
+            identity: self.identity,
+            problem,
+        }
+    }
+}
+
+impl<R> Permitted<R> {
+    /// The call.
+    pub fn call(&self) -> &Call<R> {
+        &self.call
+    }
+    /// Who calls; nobody on a public route.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
+    }
+    /// What a service in this process may know of the call.
+    pub fn admitted(&self) -> Admitted {
+        Admitted {
+            arrival: self.call.head().arrival().clone(),
+            identity: self.identity.clone(),
+        }
+    }
+    /// Takes the permit apart to forward the call. What it is made of can't be joined again.
+    pub fn into_forward(self) -> (Head, Body<R>, Option<Identity>) {
+        let (head, body) = self.call.into_parts();
+        (head, body, self.identity)
+    }
+    /// Gives up on the call after all (a spent budget, an upstream that is gone).
+    pub fn refuse(self, problem: Problem) -> Refused<R> {
+        Refused {
+            call: self.call,
+            identity: self.identity,
+            problem,
+        }
+    }
+}
+
+impl Admitted {
+    /// Where and how the call arrived.
+    pub fn arrival(&self) -> &Arrival {
+        &self.arrival
+    }
+    /// Who calls; nobody on a public route.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
+    }
 }

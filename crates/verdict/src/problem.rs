@@ -1,7 +1,20 @@
 //! **What callers are told**: every refusal has a public half (code, status, fixed text) and a log
 //! half (cause), from birth. One enum, walked by the docs and the tests.
 
-use http::StatusCode;
+use core::fmt::Write as _;
+use core::time::Duration;
+use std::sync::Arc;
+
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderName, HeaderValue, StatusCode};
+use serde::Serialize;
+
+use crate::facts::Unavailable;
+use crate::identity::RoleName;
+
+/// What a caller is told to wait when a fact can't be had: long enough not to hammer, short enough
+/// for a store that restarts.
+const UNAVAILABLE_FOR: Duration = Duration::from_secs(5);
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = ($code:literal, $status:ident, $text:literal),)*) => {
@@ -98,11 +111,13 @@ pub struct Problem {
     /// Log only: what was found, in words; never a secret.
     pub cause: Box<str>,
     /// Seconds for `Retry-After`, rounded up.
-    pub retry_after: Option<core::time::Duration>,
+    pub retry_after: Option<Duration>,
+    /// Public: what the caller would have had to hold, for programs to read.
+    pub missing: Option<Box<Missing>>,
     /// Values for `WWW-Authenticate`, one per acceptable credential kind.
-    pub challenges: Vec<http::HeaderValue>,
+    pub challenges: Vec<HeaderValue>,
     /// Values for `Allow` on 405.
-    pub allow: Option<http::HeaderValue>,
+    pub allow: Option<HeaderValue>,
 }
 
 impl Problem {
@@ -111,10 +126,193 @@ impl Problem {
         Self {
             code,
             detail: None,
+            missing: None,
             cause: cause.into(),
             retry_after: None,
             challenges: Vec::new(),
             allow: None,
         }
+    }
+}
+
+/// What was missing in a refusal of authorization.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Missing {
+    /// These scopes, each of them.
+    Scopes(Vec<Arc<str>>),
+    /// One of these roles.
+    AnyRole(Vec<RoleName>),
+}
+
+impl Problem {
+    /// The `application/problem+json` body (RFC 9457 §3), with the members `code`, `request_id`
+    /// and, where something was missing, `missing`. The log half is not in it.
+    pub fn to_json(&self, request_id: &str) -> String {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            r#type: String,
+            title: &'static str,
+            status: u16,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            detail: Option<&'a str>,
+            code: &'static str,
+            request_id: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            missing: Option<&'a Missing>,
+        }
+        serde_json::to_string(&Body {
+            r#type: self.code.urn(),
+            title: self.code.title(),
+            status: self.code.status().as_u16(),
+            detail: self.detail.as_deref(),
+            code: self.code.code(),
+            request_id,
+            missing: self.missing.as_deref(),
+        })
+        .expect("strings and numbers are JSON")
+    }
+
+    /// The header fields of the answer, the body's type among them.
+    pub fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
+        let mut fields = vec![
+            (
+                CONTENT_TYPE,
+                HeaderValue::from_static("application/problem+json"),
+            ),
+            // A refusal is this caller's, now: no cache may hand it to another.
+            (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        ];
+        fields.extend(
+            self.challenges
+                .iter()
+                .map(|value| (WWW_AUTHENTICATE, value.clone())),
+        );
+        fields.extend(self.allow.iter().map(|value| (ALLOW, value.clone())));
+        if let Some(wait) = self.retry_after {
+            // RFC 9110 §10.2.3: whole seconds. Rounded up, since a call that comes back on time
+            // must pass; at least one, since 0 invites a loop.
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            fields.push((RETRY_AFTER, HeaderValue::from(seconds.max(1))));
+        }
+        fields
+    }
+
+    /// A 403 that names the scopes that were missing; scopes are public by the API's documents.
+    pub(crate) fn scopes_missing(missing: Vec<Arc<str>>) -> Self {
+        let mut detail = String::from("Missing:");
+        for scope in &missing {
+            let _ = write!(detail, " {scope}");
+        }
+        let mut problem = Self::new(Code::ScopeMissing, detail.as_str());
+        problem.detail = Some(detail.into());
+        problem.missing = Some(Box::new(Missing::Scopes(missing)));
+        problem
+    }
+
+    /// A 403 that names the roles of which one was missing.
+    pub(crate) fn role_missing(any_of: Vec<RoleName>) -> Self {
+        let mut detail = String::from("One of these roles is needed:");
+        for role in &any_of {
+            let _ = write!(detail, " {role}");
+        }
+        let mut problem = Self::new(Code::RoleMissing, detail.as_str());
+        problem.detail = Some(detail.into());
+        problem.missing = Some(Box::new(Missing::AnyRole(any_of)));
+        problem
+    }
+}
+
+impl Code {
+    /// The problem's `type` (RFC 9457 §3.1.1).
+    pub fn urn(self) -> String {
+        format!("urn:doorward:error:{}", self.code())
+    }
+}
+
+impl From<Unavailable> for Problem {
+    fn from(why: Unavailable) -> Self {
+        let mut problem = Self::new(Code::FactUnavailable, why.to_string());
+        problem.retry_after = Some(UNAVAILABLE_FOR);
+        problem
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_code_is_unique_kebab_case_and_an_error() {
+        let mut seen = BTreeSet::new();
+        for code in Code::ALL {
+            let text = code.code();
+            assert!(seen.insert(text), "{text} stands twice");
+            assert!(
+                text.bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte == b'-'),
+                "{text}"
+            );
+            assert!(
+                !text.starts_with('-') && !text.ends_with('-') && !text.contains("--"),
+                "{text}"
+            );
+            assert!(
+                code.status().is_client_error() || code.status().is_server_error(),
+                "{text}"
+            );
+            assert!(code.title().ends_with('.'), "{text}");
+        }
+    }
+
+    #[test]
+    fn c10_a_body_has_the_public_half_only() {
+        let mut problem = Problem::new(Code::CredentialRefused, "key_7 is revoked");
+        problem.challenges.push(HeaderValue::from_static("Bearer"));
+        assert_eq!(
+            problem.to_json("0193-\"x\""),
+            "{\"type\":\"urn:doorward:error:credential-refused\",\
+             \"title\":\"The credential is not accepted.\",\"status\":401,\
+             \"code\":\"credential-refused\",\"request_id\":\"0193-\\\"x\\\"\"}"
+        );
+    }
+
+    #[test]
+    fn what_was_missing_is_there_for_programs_to_read() {
+        let problem = Problem::scopes_missing(vec!["orders:write".into()]);
+        let body: serde_json::Value = serde_json::from_str(&problem.to_json("1")).unwrap();
+        assert_eq!(
+            body["missing"],
+            serde_json::json!({"scopes": ["orders:write"]})
+        );
+        assert_eq!(body["detail"], "Missing: orders:write");
+        let problem = Problem::role_missing(vec![RoleName::new("clerk")]);
+        let body: serde_json::Value = serde_json::from_str(&problem.to_json("1")).unwrap();
+        assert_eq!(body["missing"], serde_json::json!({"any_role": ["clerk"]}));
+    }
+
+    #[test]
+    fn a_wait_is_rounded_up_to_whole_seconds() {
+        for (wait, field) in [(0, "1"), (1, "1"), (1000, "1"), (1001, "2"), (59_999, "60")] {
+            let mut problem = Problem::new(Code::RateLimited, "");
+            problem.retry_after = Some(Duration::from_millis(wait));
+            let fields = problem.headers();
+            let found = fields.iter().find(|(name, _)| name == RETRY_AFTER).unwrap();
+            assert_eq!(found.1, field, "{wait} ms");
+        }
+    }
+
+    #[test]
+    fn every_unavailable_fact_is_503_with_a_wait() {
+        let problem = Problem::from(Unavailable::KeySet);
+        assert_eq!(problem.code.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(
+            problem
+                .headers()
+                .iter()
+                .any(|(name, _)| name == RETRY_AFTER)
+        );
     }
 }

@@ -1,12 +1,25 @@
 //! **JWT bearer**: RFC 9068 access tokens of our own issuer and of foreign ones under a profile.
+//!
+//! A token seen before costs one hash and no signature, but its times, audience and revocation are
+//! judged on every use (threat C6). Nothing of a token is believed before its signature holds,
+//! except `iss` and `kid` as keys of maps: they choose which key may speak, never how.
+
+mod claims;
 
 use core::time::Duration;
 use std::sync::Arc;
 
+use proof::digest::TokenHash;
 use proof::jose::alg::Algorithm;
-use proof::time::Timestamp;
+use proof::jose::jws::{self, MAX_TOKEN_BYTES};
+use proof::jose::jwt::{self, Claims, Expect};
+use proof::time::{Leeway, Timestamp};
 
+use super::{CredentialKind, Proved, refused};
+use crate::facts::Facts;
 use crate::identity::{Standing, text_id};
+use crate::problem::Problem;
+use crate::route::Api;
 
 text_id!(
     /// An issuer identifier (RFC 8414 §2), compared exactly.
@@ -71,4 +84,115 @@ pub struct VerifiedToken {
     pub bound: bool,
     /// What it stands for.
     pub standing: Arc<Standing>,
+}
+
+/// Verifies a bearer token for an API.
+pub(super) async fn prove(
+    token: &[u8],
+    api: &Api,
+    facts: &impl Facts,
+    now: Timestamp,
+) -> Result<Proved, Problem> {
+    // Before hashing: what no verification would take costs no hash (threat C5).
+    if token.len() > MAX_TOKEN_BYTES {
+        return Err(refused("the token is too long"));
+    }
+    let hash = TokenHash::of(token);
+    for profile in &api.issuers {
+        if let Some(known) = facts.known_token(&hash, profile.config)
+            && known.config == profile.config
+        {
+            return judge(&known, profile, api, facts, now);
+        }
+    }
+    let (profile, verified) = verify(token, &hash, api, facts, now).await?;
+    let verified = Arc::new(verified);
+    facts.remember_token(hash, profile.config, verified.clone());
+    judge(&verified, profile, api, facts, now)
+}
+
+/// What is judged on every use, cached or not: everything that time or a person may change.
+/// All of it is local and cheap; revocation stands last because only a token that would pass
+/// needs the question.
+fn judge(
+    token: &VerifiedToken,
+    profile: &IssuerProfile,
+    api: &Api,
+    facts: &impl Facts,
+    now: Timestamp,
+) -> Result<Proved, Problem> {
+    let leeway = Leeway(profile.leeway);
+    jwt::within(token.expires_at, token.not_before, now, leeway)
+        .map_err(|defect| refused(defect.code()))?;
+    if token.issued_at.is_some_and(|at| at > now.plus(leeway.0)) {
+        return Err(refused("the token was issued in the future"));
+    }
+    // The cache knows tokens by issuer, and an issuer serves many APIs (threat C4).
+    let ours = |aud: &&str| api.audiences.iter().any(|own| **own == **aud);
+    if !token.audiences.iter().any(|aud| ours(&&**aud)) {
+        return Err(refused("the token is for another audience"));
+    }
+    // RFC 9449 §7.1, RFC 8705 §3: a bound token without its proof is a stolen one (threat D1).
+    if token.bound {
+        return Err(refused(
+            "the token is sender-constrained and came as a plain bearer",
+        ));
+    }
+    if facts.revoked(token)? {
+        return Err(refused(format!(
+            "the token {} is revoked",
+            token.standing.credential
+        )));
+    }
+    Ok(Proved {
+        kind: CredentialKind::Jwt,
+        standing: token.standing.clone(),
+        expires_at: Some(token.expires_at),
+        issuer: Some(token.issuer.clone()),
+    })
+}
+
+/// Verifies a token that was never seen under its issuer's present configuration.
+async fn verify<'a>(
+    token: &[u8],
+    hash: &TokenHash,
+    api: &'a Api,
+    facts: &impl Facts,
+    now: Timestamp,
+) -> Result<(&'a IssuerProfile, VerifiedToken), Problem> {
+    // Bounds, shape and header first: nothing is fetched for what is no token at all.
+    let unverified = jws::split(token).map_err(|defect| refused(defect.code()))?;
+    let issuer = jwt::claimed_issuer(unverified.unverified_payload())
+        .ok_or_else(|| refused("the token names no issuer"))?;
+    // The issuer before the key: a key may speak for its own issuer only (threat C13).
+    let profile = api
+        .issuers
+        .iter()
+        .find(|profile| profile.issuer.as_str() == issuer)
+        .ok_or_else(|| refused("the token is of an issuer that the API does not trust"))?;
+    // The header's algorithm only selects among the keys that are pinned to it (threat C1).
+    let algorithm = Algorithm::from_name(unverified.alg_name())
+        .filter(|algorithm| profile.algorithms.contains(algorithm))
+        .ok_or_else(|| refused("the token's algorithm is not accepted"))?;
+    let key = facts
+        .verification_key(profile, unverified.kid(), algorithm)
+        .await?
+        .ok_or_else(|| refused("the issuer has no such key"))?;
+    let payload = unverified
+        .verify(&key)
+        .map_err(|defect| refused(defect.code()))?;
+    let claims = Claims::parse(&payload).map_err(|defect| refused(defect.code()))?;
+    let expect = Expect {
+        issuer: profile.issuer.as_str(),
+        audiences: &api.audiences,
+        typ: &profile.types,
+        typ_may_be_absent: false,
+        require: &profile.required_claims,
+        max_lifetime: profile.max_lifetime,
+        leeway: Leeway(profile.leeway),
+    };
+    jwt::check(&claims, payload.typ(), &expect, now).map_err(|defect| refused(defect.code()))?;
+    claims::refuse_other_tokens(&claims, payload.typ(), profile).map_err(refused)?;
+    let verified = claims::verified(&claims, hash, profile).map_err(refused)?;
+    Ok((profile, verified))
 }

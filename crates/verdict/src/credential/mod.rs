@@ -1,10 +1,34 @@
-//! **Credentials**: one file per kind; here what they share: the kinds, and taking them from a call.
+//! **Credentials**: one file per kind; here what they share: the kinds, and the places of a call
+//! where credentials stand.
+//!
+//! A kind's file says how a presented text is read, which fact is asked for and what makes the
+//! credential hold. None of them decides what its holder may do: that is [`crate::decide`]'s.
 
 pub mod apikey;
 pub mod basic;
+pub mod challenge;
+mod exposed;
 pub mod jwt;
+mod presentation;
 
+use std::sync::Arc;
+
+use http::HeaderName;
+use http::header::AUTHORIZATION;
+use proof::time::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use crate::call::Head;
+use crate::facts::Facts;
+use crate::identity::Standing;
+use crate::problem::{Code, Problem};
+use crate::route::{Api, Route};
+
+pub(crate) use exposed::refuse_exposed;
+pub(crate) use presentation::{Presented, take};
+
+/// The field that carries an API key at every API that takes keys.
+pub static X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// Every credential kind a route can ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -17,6 +41,7 @@ pub enum CredentialKind {
     /// A JWT access token as `Authorization: Bearer` (RFC 6750, RFC 9068).
     Jwt,
     /// An administrator's key on the admin listener; never a data credential, nor the reverse.
+    /// `Authorization: Bearer` only.
     AdminKey,
 }
 
@@ -33,4 +58,45 @@ impl CredentialKind {
             Self::AdminKey => "admin_key",
         }
     }
+}
+
+/// The fields of a call that may carry a credential for `api`: what a front removes before it
+/// forwards a call without the original credential.
+pub fn carriers(api: &Api) -> impl Iterator<Item = HeaderName> {
+    [AUTHORIZATION, X_API_KEY.clone()].into_iter().chain(
+        api.key_headers
+            .iter()
+            .filter(|name| **name != X_API_KEY)
+            .cloned(),
+    )
+}
+
+/// What one credential proved.
+#[derive(Debug)]
+pub(crate) struct Proved {
+    pub(crate) kind: CredentialKind,
+    pub(crate) standing: Arc<Standing>,
+    pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) issuer: Option<jwt::IssuerId>,
+}
+
+/// Verifies one presented credential by its kind's rules.
+pub(crate) async fn prove(
+    presented: Presented<'_>,
+    head: &Head,
+    route: &Route,
+    facts: &impl Facts,
+    now: Timestamp,
+) -> Result<Proved, Problem> {
+    match presented {
+        Presented::ApiKey(key) => apikey::prove(key, facts, now).await,
+        Presented::AdminKey(key) => apikey::prove_admin(key, facts, now).await,
+        Presented::Basic(pair) => basic::prove(pair, head, route, facts, now).await,
+        Presented::Jwt(token) => jwt::prove(token, &route.api, facts, now).await,
+    }
+}
+
+/// The one answer to a credential that does not hold (threat C12); `cause` is for the log.
+pub(crate) fn refused(cause: impl Into<Box<str>>) -> Problem {
+    Problem::new(Code::CredentialRefused, cause)
 }

@@ -1,0 +1,94 @@
+//! **The fields that frame and secure a message**: each stands once and is plainly spelled.
+//!
+//! The HTTP library refuses names that are no tokens and values with control bytes; here stands
+//! what it lets through. Fields that no rule of ours reads are left as they are.
+
+use http::header::{
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, ORIGIN, TRANSFER_ENCODING,
+};
+use http::{HeaderMap, HeaderName, Version};
+
+use crate::problem::{Code, Problem};
+
+/// Most header fields of a call: twice what browsers with many proxies between send.
+pub const MAX_HEADERS: usize = 100;
+/// Most bytes in all `Cookie` fields together: what browsers keep for one host, roughly doubled.
+pub const MAX_COOKIE_BYTES: usize = 16 * 1024;
+
+/// Fields of which a second one would be read by somebody else than the first (threat B7).
+/// `Host` is judged with the authority.
+const SOLE: [HeaderName; 4] = [AUTHORIZATION, CONTENT_TYPE, CONTENT_LENGTH, ORIGIN];
+
+pub(super) fn check(headers: &HeaderMap, version: Version) -> Result<(), Problem> {
+    if headers.len() > MAX_HEADERS {
+        return Err(unclean("too many header fields"));
+    }
+    for name in &SOLE {
+        let mut values = headers.get_all(name).iter();
+        let Some(value) = values.next() else { continue };
+        if values.next().is_some() {
+            return Err(Problem::new(
+                Code::UncleanHeader,
+                format!("{name} is repeated"),
+            ));
+        }
+        // Obsolete text (RFC 9110 §5.5) is Latin-1 to some and UTF-8 to others.
+        if !value
+            .as_bytes()
+            .iter()
+            .all(|byte| matches!(byte, b'\t' | 0x20..=0x7e))
+        {
+            return Err(Problem::new(
+                Code::UncleanHeader,
+                format!("{name} is not ASCII"),
+            ));
+        }
+    }
+    let cookies: usize = headers
+        .get_all(COOKIE)
+        .iter()
+        .map(|value| value.len())
+        .sum();
+    if cookies > MAX_COOKIE_BYTES {
+        return Err(unclean("the cookies are too long"));
+    }
+    check_length(headers, version)
+}
+
+/// RFC 9112 §6.1 and §6.3: one way to find the end of the body.
+fn check_length(headers: &HeaderMap, version: Version) -> Result<(), Problem> {
+    let length = headers.get(CONTENT_LENGTH);
+    if let Some(length) = length {
+        let digits = length.as_bytes();
+        let number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+        // `u64` so that no reader's integer overflows where another's does not.
+        if !number
+            || length
+                .to_str()
+                .ok()
+                .and_then(|text| text.parse::<u64>().ok())
+                .is_none()
+        {
+            return Err(unclean("Content-Length is not one number"));
+        }
+    }
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let Some(coding) = codings.next() else {
+        return Ok(());
+    };
+    if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+        return Err(unclean("a transfer coding other than chunked"));
+    }
+    // HTTP/1.0 knows no codings (RFC 9112 §6.1), HTTP/2 forbids them (RFC 9113 §8.2.2).
+    if version != Version::HTTP_11 {
+        return Err(unclean("a transfer coding in a version without them"));
+    }
+    if length.is_some() {
+        return Err(unclean("Content-Length beside Transfer-Encoding"));
+    }
+    Ok(())
+}
+
+fn unclean(cause: &'static str) -> Problem {
+    Problem::new(Code::UncleanHeader, cause)
+}

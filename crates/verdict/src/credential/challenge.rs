@@ -1,0 +1,101 @@
+//! **Challenges**: the one table of what `WWW-Authenticate` says for each credential kind.
+//!
+//! | kind | challenge |
+//! |---|---|
+//! | `jwt` | `Bearer realm="…"`, then `error` and `scope` (RFC 6750 §3) and `resource_metadata` (RFC 9728 §5.1) |
+//! | `basic` | `Basic realm="…", charset="UTF-8"` (RFC 7617 §2.1) |
+//! | `api_key` | `ApiKey realm="…", header="x-api-key"`: no registered scheme exists; this one is ours and documented. Keys are taken as `Bearer` too |
+//! | `admin_key` | `Bearer realm="…"`, then `error` |
+//!
+//! Each acceptable kind gets a field of its own, so that no reader has to divide at commas.
+
+use core::fmt::Write as _;
+
+use http::HeaderValue;
+
+use super::{CredentialKind, X_API_KEY};
+use crate::problem::{Code, Problem};
+use crate::route::{Api, Demand, Route};
+
+/// Adds the challenges of the route's kinds to a 401. Other answers stay as they are.
+pub(crate) fn attach(mut problem: Problem, route: &Route) -> Problem {
+    let error = match problem.code {
+        // RFC 6750 §3.1: no error code where no credential was presented.
+        Code::CredentialMissing => None,
+        Code::CredentialRefused => Some("invalid_token"),
+        _ => return problem,
+    };
+    let Demand::OneOf(combinations) = &route.demand else {
+        return problem;
+    };
+    for kind in combinations.iter().flatten() {
+        let value = for_kind(*kind, &route.api, error, None);
+        // A kind of several combinations, and both bearer kinds, are one challenge.
+        if !problem.challenges.contains(&value) {
+            problem.challenges.push(value);
+        }
+    }
+    problem
+}
+
+/// The challenge of a 403 for missing scopes (RFC 6750 §3.1): a token with `scope` would do.
+pub(crate) fn insufficient_scope<'a>(
+    api: &Api,
+    scopes: impl Iterator<Item = &'a str>,
+) -> HeaderValue {
+    let scopes: Vec<&str> = scopes.collect();
+    for_kind(
+        CredentialKind::Jwt,
+        api,
+        Some("insufficient_scope"),
+        Some(&scopes.join(" ")),
+    )
+}
+
+fn for_kind(
+    kind: CredentialKind,
+    api: &Api,
+    error: Option<&str>,
+    scope: Option<&str>,
+) -> HeaderValue {
+    let realm = quoted(&api.realm);
+    let mut text = match kind {
+        CredentialKind::Basic => format!("Basic realm={realm}, charset=\"UTF-8\""),
+        CredentialKind::ApiKey => {
+            let header = api.key_headers.first().unwrap_or(&X_API_KEY);
+            format!("ApiKey realm={realm}, header={}", quoted(header.as_str()))
+        }
+        CredentialKind::Jwt | CredentialKind::AdminKey => {
+            let mut text = format!("Bearer realm={realm}");
+            if let Some(error) = error {
+                let _ = write!(text, ", error=\"{error}\"");
+            }
+            if let Some(scope) = scope {
+                let _ = write!(text, ", scope={}", quoted(scope));
+            }
+            text
+        }
+    };
+    if kind == CredentialKind::Jwt
+        && let Some(url) = &api.resource_metadata
+    {
+        let _ = write!(text, ", resource_metadata={}", quoted(url));
+    }
+    HeaderValue::try_from(text).expect("quoted text is visible ASCII")
+}
+
+/// A quoted-string (RFC 9110 §5.6.4) of visible ASCII; what is neither becomes `?`, since a
+/// challenge is for people and programs to recognise, not to compute with.
+fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for letter in text.chars() {
+        match letter {
+            '"' | '\\' => out.extend(['\\', letter]),
+            ' '..='~' => out.push(letter),
+            _ => out.push('?'),
+        }
+    }
+    out.push('"');
+    out
+}

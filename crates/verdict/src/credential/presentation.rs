@@ -1,0 +1,196 @@
+//! **Taking the presentation**: which credentials a call carries, and whether they are the ones
+//! that its route asks for: exactly one combination, each kind once.
+//!
+//! A place is empty, filled, or filled with something unusable, and the last of these is never
+//! taken for the first: `Authorization` with an unknown scheme is a refused credential, not a
+//! missing one. A key field (`X-API-Key` and the API's own names) is a credential on routes that
+//! take API keys and an ordinary field elsewhere.
+
+use http::header::AUTHORIZATION;
+use smallvec::SmallVec;
+
+use super::{CredentialKind, X_API_KEY, apikey, refused};
+use crate::call::Head;
+use crate::problem::{Code, Problem};
+use crate::route::{Api, Route};
+
+/// A credential as it was presented, borrowed from the call's head.
+pub(crate) enum Presented<'a> {
+    /// In one of the API's key grammars.
+    ApiKey(apikey::Key<'a>),
+    /// In our grammar, of the admin kind.
+    AdminKey(proof::issued::Presented<'a>),
+    /// What stands after `Basic `.
+    Basic(&'a [u8]),
+    /// What stands after `Bearer `, in no key grammar.
+    Jwt(&'a [u8]),
+}
+
+/// Something in a place for credentials: its kind, as far as that can be told, and whether it
+/// can be read at all.
+struct Found<'a> {
+    kind: Option<CredentialKind>,
+    read: Result<Presented<'a>, Problem>,
+}
+
+/// The credentials of one combination, in its order: the first names the principal.
+///
+/// # Errors
+/// 401 [`Code::CredentialMissing`], [`Code::CredentialRefused`]; 400 [`Code::CredentialAmbiguous`].
+pub(crate) fn take<'a>(
+    head: &'a Head,
+    route: &'a Route,
+    combinations: &[Vec<CredentialKind>],
+) -> Result<SmallVec<[Presented<'a>; 2]>, Problem> {
+    let takes = |kind: CredentialKind| combinations.iter().flatten().any(|taken| *taken == kind);
+    let mut found: SmallVec<[Found<'a>; 2]> = SmallVec::new();
+    if let Some(value) = head.headers().get(AUTHORIZATION) {
+        found.push(authorization(value.as_bytes(), &route.api, takes));
+    }
+    if takes(CredentialKind::ApiKey) {
+        let own = route
+            .api
+            .key_headers
+            .iter()
+            .filter(|name| **name != X_API_KEY);
+        for name in core::iter::once(&X_API_KEY).chain(own) {
+            for value in head.headers().get_all(name) {
+                found.push(Found {
+                    kind: Some(CredentialKind::ApiKey),
+                    read: apikey::read(value.as_bytes(), &route.api).map(Presented::ApiKey),
+                });
+            }
+        }
+    }
+    match found.len() {
+        0 => return Err(Problem::new(Code::CredentialMissing, "no credential")),
+        // Nothing to choose among: whatever is wrong with it is the answer.
+        1 => {}
+        // Counted before anything is believed: which of two was meant is not ours to guess, even
+        // where one of them is garbage.
+        _ => refuse_surplus(&found, takes)?,
+    }
+    let held = |kind: CredentialKind| found.iter().any(|one| one.kind == Some(kind));
+    let complete = |kinds: &&Vec<CredentialKind>| kinds.iter().all(|kind| held(*kind));
+    let Some(kinds) = combinations
+        .iter()
+        .find(|kinds| kinds.len() == found.len() && complete(kinds))
+    else {
+        if combinations.iter().any(|kinds| complete(&kinds)) {
+            return Err(ambiguous("more credentials than any combination asks for"));
+        }
+        // What was presented and can't be read is refused as such; the rest is incomplete.
+        for one in found {
+            one.read?;
+        }
+        return Err(Problem::new(
+            Code::CredentialMissing,
+            "a part of the combination is missing",
+        ));
+    };
+    found.sort_by_key(|one| kinds.iter().position(|kind| Some(*kind) == one.kind));
+    found.into_iter().map(|one| one.read).collect()
+}
+
+fn refuse_surplus(
+    found: &[Found<'_>],
+    takes: impl Fn(CredentialKind) -> bool,
+) -> Result<(), Problem> {
+    for (at, one) in found.iter().enumerate() {
+        if !one.kind.is_some_and(&takes) {
+            return Err(ambiguous(
+                "a credential that the route does not take, beside another",
+            ));
+        }
+        if found[..at].iter().any(|earlier| earlier.kind == one.kind) {
+            return Err(ambiguous("one kind of credential is presented twice"));
+        }
+    }
+    Ok(())
+}
+
+fn ambiguous(cause: &'static str) -> Problem {
+    Problem::new(Code::CredentialAmbiguous, cause)
+}
+
+/// Reads `Authorization` (RFC 9110 §11.6.2): scheme, one space, one word.
+fn authorization<'a>(
+    value: &'a [u8],
+    api: &'a Api,
+    takes: impl Fn(CredentialKind) -> bool,
+) -> Found<'a> {
+    let unusable = |cause: &'static str| Found {
+        kind: None,
+        read: Err(refused(cause)),
+    };
+    let Some(space) = memchr::memchr(b' ', value) else {
+        return unusable("Authorization is not a scheme and a credential");
+    };
+    let (scheme, word) = (&value[..space], &value[space + 1..]);
+    // One word: a second credential after a comma, or parameters, would be read by some only.
+    if word.is_empty()
+        || !word
+            .iter()
+            .all(|byte| matches!(byte, 0x21..=0x7e if !b",\"".contains(byte)))
+    {
+        return unusable("the credential in Authorization is not one word");
+    }
+    if scheme.eq_ignore_ascii_case(b"bearer") {
+        bearer(word, api, takes)
+    } else if scheme.eq_ignore_ascii_case(b"basic") {
+        let kind = CredentialKind::Basic;
+        if takes(kind) {
+            Found {
+                kind: Some(kind),
+                read: Ok(Presented::Basic(word)),
+            }
+        } else {
+            Found {
+                kind: Some(kind),
+                read: Err(refused("Basic is not taken here")),
+            }
+        }
+    } else {
+        unusable("the scheme of Authorization is not taken here")
+    }
+}
+
+/// Tells by its form what a bearer text is (RFC 6750 §2.1): our brand, a configured pattern, or
+/// else a token. The form decides once; what fails as one is never tried as another.
+fn bearer<'a>(text: &'a [u8], api: &'a Api, takes: impl Fn(CredentialKind) -> bool) -> Found<'a> {
+    use CredentialKind::{AdminKey, ApiKey, Jwt};
+    let found = |kind: CredentialKind, read: Result<Presented<'a>, Problem>| {
+        let read = if takes(kind) {
+            read
+        } else {
+            Err(refused("a credential of a kind that is not taken here"))
+        };
+        Found {
+            kind: Some(kind),
+            read,
+        }
+    };
+    if apikey::is_branded(text, &api.brand) {
+        match proof::issued::parse(text, &api.brand) {
+            Ok(key) if key.kind == proof::issued::SecretKind::AdminKey => {
+                found(AdminKey, Ok(Presented::AdminKey(key)))
+            }
+            Ok(key) => found(ApiKey, apikey::data_key(key).map(Presented::ApiKey)),
+            Err(defect) => {
+                let kind = if takes(ApiKey) { ApiKey } else { AdminKey };
+                found(kind, Err(refused(defect.code())))
+            }
+        }
+    } else if takes(ApiKey)
+        && let Some(key) = apikey::foreign(text, api)
+    {
+        found(ApiKey, Ok(Presented::ApiKey(key)))
+    } else if takes(Jwt) {
+        found(Jwt, Ok(Presented::Jwt(text)))
+    } else {
+        Found {
+            kind: None,
+            read: Err(refused("a bearer text in no form that is taken here")),
+        }
+    }
+}
