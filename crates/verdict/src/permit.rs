@@ -55,10 +55,6 @@ pub struct Admitted {
 ///
 /// # Errors
 /// [`Refused`] with 400, 401, 403, 429 or 503.
-#[expect(
-    clippy::result_large_err,
-    reason = "both halves hold the call, which is large"
-)]
 pub async fn identify<R>(
     call: Call<R>,
     route: &Route,
@@ -138,10 +134,6 @@ fn join(identity: &mut Identity, proved: Proved) {
 ///
 /// # Errors
 /// [`Refused`] with 403, or 401 if the credential ended since it was identified.
-#[expect(
-    clippy::result_large_err,
-    reason = "both halves hold the call, which is large"
-)]
 pub async fn decide<R>(
     who: Identified<R>,
     route: &Route,
