@@ -293,6 +293,3 @@ impl<R> Body<R> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

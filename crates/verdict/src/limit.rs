@@ -7,6 +7,13 @@
 use core::net::IpAddr;
 use core::time::Duration;
 
+use proof::digest::sha256;
+use proof::time::Timestamp;
+use smallvec::SmallVec;
+
+use crate::identity::Identity;
+use crate::route::ApiName;
+
 /// So many calls per period, with bursts up to the whole period's budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Rate {
@@ -25,6 +32,50 @@ pub enum LimitKey {
     FailedAddress(IpAddr),
     /// A principal on an API: hash of (principal, API, rule).
     Principal(u64, u64),
+}
+
+impl LimitKey {
+    /// The budget of a client address, before authentication.
+    pub fn address(from: IpAddr) -> Self {
+        Self::Address(folded(from))
+    }
+
+    /// The failures of a client address.
+    pub fn failed_address(from: IpAddr) -> Self {
+        Self::FailedAddress(folded(from))
+    }
+
+    /// The budget of a caller at an API, under one of its rules.
+    pub fn principal(identity: &Identity, api: &ApiName, rule: &str) -> Self {
+        let principal = &identity.standing().principal;
+        let issuer = identity.issuer().map_or("", |issuer| issuer.as_str());
+        let [high, low] =
+            stable_hash(&[principal.kind(), issuer, principal.id(), api.as_str(), rule]);
+        Self::Principal(high, low)
+    }
+}
+
+/// One subscriber's line holds a whole /64 of IPv6, so its addresses count as one; an IPv4 address
+/// mapped into IPv6 is that IPv4 address.
+fn folded(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() & (u128::MAX << 64)).into()),
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+/// 128 bits that name a list of texts, the same on every node and in every version. Subjects of
+/// foreign issuers are chosen by strangers, so the hash is one for which nobody can make two lists
+/// meet: else a caller could spend another's budget.
+pub fn stable_hash(parts: &[&str]) -> [u64; 2] {
+    let mut bytes: SmallVec<[u8; 256]> = SmallVec::new();
+    for part in parts {
+        bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        bytes.extend_from_slice(part.as_bytes());
+    }
+    let digest = sha256(&bytes);
+    let (words, _) = digest.as_chunks::<8>();
+    [u64::from_be_bytes(words[0]), u64::from_be_bytes(words[1])]
 }
 
 /// What came of asking for a place in a budget.

@@ -188,7 +188,11 @@ impl Problem {
                 .iter()
                 .map(|value| (WWW_AUTHENTICATE, value.clone())),
         );
-        fields.extend(self.allow.iter().map(|value| (ALLOW, HeaderValue::clone(value))));
+        fields.extend(
+            self.allow
+                .iter()
+                .map(|value| (ALLOW, HeaderValue::clone(value))),
+        );
         if let Some(wait) = self.retry_after {
             // RFC 9110 §10.2.3: whole seconds. Rounded up, since a call that comes back on time
             // must pass; at least one, since 0 invites a loop.
