@@ -55,7 +55,7 @@ impl Basic {
     /// Reads the credentials part of an `Authorization` value, without the scheme.
     ///
     /// # Errors
-    /// The first [`BasicDefect`] found, in the order they are declared.
+    /// The first [`BasicDefect`] found.
     pub fn parse(credentials: &[u8]) -> Result<Self, BasicDefect> {
         const MAX_ENCODED: usize = (MAX_USERNAME_BYTES + 1 + MAX_PASSWORD_BYTES).div_ceil(3) * 4;
         if credentials.len() > MAX_ENCODED {

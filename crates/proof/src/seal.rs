@@ -262,3 +262,6 @@ fn context(header: &[u8], aad: &Aad<'_>) -> Vec<u8> {
     }
     context
 }
+
+#[cfg(test)]
+mod tests;

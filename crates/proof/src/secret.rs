@@ -87,6 +87,16 @@ mod tests {
     }
 
     #[test]
+    fn i03_the_memory_behind_a_secret_wipes_itself() {
+        // Does not compile once the buffer is one that does not wipe itself.
+        fn wipes_on_drop<T: zeroize::ZeroizeOnDrop>(_: &T) {}
+        let mut secret = Secret::new([7; 32]);
+        wipes_on_drop(&secret.0);
+        zeroize::Zeroize::zeroize(&mut secret.0);
+        assert!(secret.is_empty());
+    }
+
+    #[test]
     fn bytes_that_are_not_text_say_so() {
         assert_eq!(Secret::new([0xff]).expose_text(), None);
         assert_eq!(Secret::from_text("ü".into()).expose_text(), Some("ü"));

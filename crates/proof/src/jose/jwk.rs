@@ -513,3 +513,6 @@ fn required<'a>(members: &'a Map<String, Value>, name: &str) -> Result<&'a str, 
 fn bytes(members: &Map<String, Value>, name: &str) -> Result<Vec<u8>, JwkDefect> {
     base64url::decode(required(members, name)?.as_bytes()).map_err(|_| JwkDefect::Member)
 }
+
+#[cfg(test)]
+mod tests;

@@ -230,3 +230,6 @@ pub fn sign(key: &SigningKey, typ: &str, payload_json: &str) -> String {
     token.push_str(&base64url::encode(&signature));
     token
 }
+
+#[cfg(test)]
+mod tests;

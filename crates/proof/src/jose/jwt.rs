@@ -333,3 +333,6 @@ fn audiences(members: &mut Map<String, Value>) -> Result<Vec<String>, JwtDefect>
         Some(_) => Err(WRONG),
     }
 }
+
+#[cfg(test)]
+mod tests;

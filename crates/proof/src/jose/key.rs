@@ -200,3 +200,6 @@ fn encoding(alg: Algorithm) -> &'static dyn RsaEncoding {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,4 @@
+//! Proof against others: published vector sets, and an independent implementation of JWT.
+
+mod jsonwebtoken;
+mod wycheproof;
