@@ -2,6 +2,8 @@
 //! enforces and the issuer reads. The written form and the way from one to the other stand in
 //! `api/written.rs`; whatever is here was validated, nothing optional is left that an enforcer needs.
 
+pub mod written;
+
 use core::time::Duration;
 use std::sync::Arc;
 

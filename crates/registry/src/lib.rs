@@ -8,10 +8,19 @@
 //! secret exists in clear for one moment only, in the answer to its creation.
 #![forbid(unsafe_code)]
 
+pub mod account;
 pub mod actor;
 pub mod api;
+pub mod application;
 pub mod audit;
+pub mod client;
 pub mod credential;
+pub mod document;
+pub mod flaw;
+pub mod key;
+pub mod meaning;
 pub mod ports;
 pub mod record;
 pub mod resource;
+pub mod trusted_issuer;
+pub mod units;

@@ -1,0 +1,504 @@
+//! **An API as written**: the `spec` of an `Api` document, key by key. Nothing is checked here but
+//! the shape; what it means, and whether it means anything, is said in [`crate::meaning`].
+
+use core::fmt;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use proof::issued::Environment;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{self, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use verdict::credential::CredentialKind;
+
+use crate::document::present;
+use crate::units::{Frequency, Period, Size};
+
+/// `live` unless written otherwise.
+pub(crate) fn live() -> Environment {
+    Environment::Live
+}
+
+/// Stands for [`Environment`] in schemas.
+#[derive(JsonSchema)]
+#[schemars(rename = "Environment", rename_all = "lowercase")]
+#[allow(dead_code, reason = "only its schema is used")]
+pub(crate) enum EnvironmentSchema {
+    /// Real use.
+    Live,
+    /// Trial use; never reaches a live API.
+    Test,
+}
+
+/// A declared API.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApiSpec {
+    /// A name for people.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub display_name: Option<String>,
+    /// `live` (default) or `test`.
+    #[serde(default = "live")]
+    #[schemars(with = "EnvironmentSchema")]
+    pub environment: Environment,
+    /// Values of `aud` that mean this API; default `urn:doorward:api:<name>`.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub audiences: Option<Vec<String>>,
+    /// Hosts it answers for; default: any.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub hosts: Option<Vec<String>>,
+    /// Path prefix of all its routes; default `/`.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub base_path: Option<String>,
+    /// Whether the upstream sees the path without `base_path`.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub strip_base_path: bool,
+    /// Where permitted calls go.
+    pub upstream: UpstreamSpec,
+    /// Its scopes with the words that people read.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub scopes: BTreeMap<String, String>,
+    /// Credentials that routes take unless they say otherwise.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub credentials: Option<Vec<Combination>>,
+    /// Names of trusted issuers, or `own`; default `[own]`.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub issuers: Option<Vec<String>>,
+    /// Headers that carry an API key besides `Authorization: Bearer`; default `[x-api-key]`.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub key_headers: Option<Vec<String>>,
+    /// How imported keys look.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub foreign_keys: Option<Vec<ForeignKeySpec>>,
+    /// What the upstream learns of the caller; default nothing.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub identity: Option<IdentitySpec>,
+    /// CORS; default none.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub cors: Option<CorsSpec>,
+    /// Budgets and the size of bodies.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub limits: Option<LimitsSpec>,
+    /// Access tokens issued for it.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub token: Option<TokenSpec>,
+    /// The realm in `WWW-Authenticate`; default the API's name.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub realm: Option<String>,
+    /// URL of its RFC 9728 metadata, named in the Bearer challenge.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub resource_metadata: Option<String>,
+    /// Its routes, at least one.
+    pub routes: Vec<RouteSpec>,
+}
+
+/// Where permitted calls go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpstreamSpec {
+    /// `http://host:port` or `https://host:port`, at least one, without a path.
+    pub urls: Vec<String>,
+    /// HTTP version; default `auto`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub protocol: ProtocolSpec,
+    /// Default `2s`.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub connect_timeout: Option<Period>,
+    /// Default `30s`.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub response_timeout: Option<Period>,
+    /// Default `60s`.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub idle_timeout: Option<Period>,
+    /// Which `Host` the upstream sees; default `upstream`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub host: HostSpec,
+    /// TLS towards `https` servers.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub tls: Option<UpstreamTlsSpec>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// HTTP version towards the upstream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ProtocolSpec {
+    /// HTTP/1.1; over TLS, ALPN may choose HTTP/2.
+    #[default]
+    Auto,
+    /// HTTP/1.1 only.
+    H1,
+    /// HTTP/2 only.
+    H2,
+}
+
+/// Which `Host` the upstream sees.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum HostSpec {
+    /// The server's.
+    #[default]
+    Upstream,
+    /// The one the caller sent.
+    Preserve,
+}
+
+/// TLS towards the upstream.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpstreamTlsSpec {
+    /// PEM file with the CAs to trust; default: the public web PKI.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub ca_file: Option<String>,
+    /// Name to verify; default: the URL's host.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub server_name: Option<String>,
+}
+
+/// A credential kind that a document can ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WrittenKind {
+    /// An API key.
+    ApiKey,
+    /// User name and password of a service account.
+    Basic,
+    /// A JWT access token.
+    Jwt,
+}
+
+impl From<WrittenKind> for CredentialKind {
+    fn from(kind: WrittenKind) -> Self {
+        match kind {
+            WrittenKind::ApiKey => Self::ApiKey,
+            WrittenKind::Basic => Self::Basic,
+            WrittenKind::Jwt => Self::Jwt,
+        }
+    }
+}
+
+/// One way to be let in: a kind (`api_key`), or a list of kinds that must all be present
+/// (`[api_key, jwt]`, the first names the principal).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Combination(pub Vec<WrittenKind>);
+
+impl Serialize for Combination {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0.as_slice() {
+            [one] => one.serialize(serializer),
+            list => list.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Combination {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrList;
+        impl<'de> Visitor<'de> for OneOrList {
+            type Value = Combination;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a credential kind or a list of kinds")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Combination, E> {
+                WrittenKind::deserialize(de::value::StrDeserializer::new(text))
+                    .map(|kind| Combination(vec![kind]))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Combination, A::Error> {
+                let mut kinds = Vec::new();
+                while let Some(kind) = list.next_element()? {
+                    kinds.push(kind);
+                }
+                Ok(Combination(kinds))
+            }
+        }
+        deserializer.deserialize_any(OneOrList)
+    }
+}
+
+impl JsonSchema for Combination {
+    fn schema_name() -> Cow<'static, str> {
+        "Combination".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let kind = generator.subschema_for::<WrittenKind>();
+        json_schema!({
+            "description": "A credential kind, or a list of kinds that must all be present.",
+            "oneOf": [kind, { "type": "array", "items": kind, "minItems": 1 }]
+        })
+    }
+}
+
+/// How imported keys of one provenance look.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ForeignKeySpec {
+    /// Text that every key starts with.
+    pub prefix: String,
+    /// How many characters after the prefix identify the key; default 0: by digest of the whole.
+    #[serde(default)]
+    pub id_length: usize,
+    /// Fewest bytes of a whole key.
+    pub min_length: usize,
+    /// Most bytes of a whole key.
+    pub max_length: usize,
+}
+
+/// What the upstream learns of the caller.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IdentitySpec {
+    /// How.
+    pub mode: IdentityMode,
+    /// `aud` of the identity JWT; default the upstream's URL.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub audience: Option<String>,
+    /// Life of the identity JWT; default `60s`.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub lifetime: Option<Period>,
+}
+
+/// How the upstream learns of the caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum IdentityMode {
+    /// Not at all.
+    None,
+    /// The credential as it came.
+    Original,
+    /// Plain `doorward-*` headers.
+    Headers,
+    /// A short-lived JWT in `doorward-identity`.
+    Jwt,
+}
+
+/// CORS of an API.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CorsSpec {
+    /// Exact origins (`https://app.example.com`), or `*` alone.
+    pub origins: Vec<String>,
+    /// Request headers that scripts may set.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub headers: Option<Vec<String>>,
+    /// Response headers that scripts may read.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub expose: Option<Vec<String>>,
+    /// Whether the browser's own credentials may come along.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub credentials: bool,
+    /// How long a preflight's answer may be kept; default `10m`.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub max_age: Option<Period>,
+}
+
+/// Budgets and sizes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LimitsSpec {
+    /// Calls per client address, before authentication.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub per_address: Option<Frequency>,
+    /// Calls per principal, after it.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub per_principal: Option<Frequency>,
+    /// Largest body; default `1MiB`.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub body: Option<Size>,
+}
+
+/// Access tokens issued for an API.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TokenSpec {
+    /// 1 to 60 minutes; default `10m`.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub lifetime: Option<Period>,
+}
+
+/// A route of an API.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RouteSpec {
+    /// Its name; default method and path, e.g. `GET /orders/{id}`.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub name: Option<String>,
+    /// Methods; default any.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub methods: Option<Vec<String>>,
+    /// Path template below `base_path`: `/orders/{id}`, `/files/{path*}`.
+    pub path: String,
+    /// Credentials it takes, instead of the API's.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub credentials: Option<Vec<Combination>>,
+    /// Whether anybody may call it.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub public: bool,
+    /// Whether a public route passes `Authorization` through untouched.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub pass_authorization: bool,
+    /// Scopes that must all be held.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub scopes: Option<Vec<String>>,
+    /// Roles of which one must be held.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub roles: Option<Vec<String>>,
+    /// Largest body, instead of the API's.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub body_limit: Option<Size>,
+    /// Instead of the upstream's.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub response_timeout: Option<Period>,
+    /// Whether a path parameter may hold `%2F`.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub allow_encoded_slash: bool,
+    /// Whether the connection may be upgraded (WebSocket).
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub upgrade: bool,
+}

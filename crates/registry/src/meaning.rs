@@ -1,0 +1,250 @@
+//! **Written → meant**: a whole set of documents is checked together and becomes what gateway and
+//! issuer work with, or a list of everything that is wrong with it. Nothing is repaired, nothing is
+//! half accepted, and no lookup by name is left for later: a reference that leads nowhere, two
+//! routes that answer the same call, a route nobody decided about are all found here.
+
+mod api;
+mod issuer;
+mod owner;
+mod route;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use proof::issued::{Brand, Environment};
+use verdict::credential::jwt::IssuerProfile;
+
+use crate::account::AccountMeaning;
+use crate::api::ApiMeaning;
+use crate::api::written::ApiSpec;
+use crate::application::{ApplicationMeaning, ApplicationSpec};
+use crate::client::ClientMeaning;
+use crate::document::{Document, DocumentKind, Spec};
+use crate::flaw::{DocumentRef, Flaw, Place, Report};
+use crate::trusted_issuer::{IssuerKeys, IssuerMeaning};
+
+pub use issuer::config_id;
+pub use route::template;
+
+/// The reserved name of our own issuer in an API's `issuers`.
+pub const OWN_ISSUER: &str = "own";
+
+/// What documents are read against: the process's own settings.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// Brand of the keys that are issued and accepted.
+    pub brand: Brand,
+    /// The profile of our own issuer; `None` where this installation has none (a gateway in front
+    /// of foreign issuers).
+    pub own_issuer: Option<Arc<IssuerProfile>>,
+    /// Whether this is `dev` on loopback: Basic may come over plain HTTP, and issuers and key sets
+    /// may be reached over plain HTTP on loopback.
+    pub loopback_dev: bool,
+}
+
+/// A set of documents, checked.
+#[derive(Debug, Clone, Default)]
+pub struct Meaning {
+    /// APIs, by name.
+    pub apis: Vec<Arc<ApiMeaning>>,
+    /// Issuers that some API takes tokens of, our own among them.
+    pub issuers: Vec<IssuerMeaning>,
+    /// Applications, by name.
+    pub applications: Vec<ApplicationMeaning>,
+    /// Clients, by name.
+    pub clients: Vec<ClientMeaning>,
+    /// Accounts, by name.
+    pub accounts: Vec<AccountMeaning>,
+}
+
+impl Meaning {
+    /// The API of a name.
+    pub fn api(&self, name: &str) -> Option<&Arc<ApiMeaning>> {
+        self.apis
+            .iter()
+            .find(|api| api.judged.name.as_str() == name)
+    }
+    /// The client of a `client_id`.
+    pub fn client(&self, client_id: &str) -> Option<&ClientMeaning> {
+        self.clients
+            .iter()
+            .find(|client| client.client_id.as_str() == client_id)
+    }
+}
+
+/// What other documents may refer to, by name.
+struct Known<'a> {
+    context: &'a Context,
+    apis: BTreeMap<&'a str, &'a ApiSpec>,
+    applications: BTreeMap<&'a str, &'a ApplicationSpec>,
+    /// Every declared issuer's name, sound or not, so that one flaw does not make another.
+    issuer_names: Vec<&'a str>,
+    profiles: BTreeMap<&'a str, Arc<IssuerProfile>>,
+}
+
+/// Works out what the documents mean together.
+///
+/// # Errors
+/// Every flaw of every document, in the order of the documents.
+pub fn mean_all(documents: &[Document], context: &Context) -> Result<Meaning, Vec<Flaw>> {
+    let mut flaws = Vec::new();
+    let meaning = mean(documents, context, &mut flaws);
+    if flaws.is_empty() {
+        return Ok(meaning);
+    }
+    flaws.sort_by(|a, b| {
+        a.document
+            .index
+            .cmp(&b.document.index)
+            .then_with(|| a.path.cmp(&b.path))
+    });
+    Err(flaws)
+}
+
+fn mean(documents: &[Document], context: &Context, flaws: &mut Vec<Flaw>) -> Meaning {
+    names_are_unique(documents, flaws);
+
+    let mut known = Known {
+        context,
+        apis: BTreeMap::new(),
+        applications: BTreeMap::new(),
+        issuer_names: Vec::new(),
+        profiles: BTreeMap::new(),
+    };
+    for document in documents {
+        let name = document.name.as_str();
+        match &document.spec {
+            Spec::Api(spec) => drop(known.apis.insert(name, spec)),
+            Spec::Application(spec) => drop(known.applications.insert(name, spec)),
+            Spec::TrustedIssuer(_) => known.issuer_names.push(name),
+            Spec::Client(_) | Spec::Account(_) | Spec::ApiKey(_) => {}
+        }
+    }
+
+    let mut meaning = Meaning::default();
+    if let Some(own) = &context.own_issuer {
+        known.profiles.insert(OWN_ISSUER, own.clone());
+        meaning.issuers.push(IssuerMeaning {
+            name: OWN_ISSUER.to_owned(),
+            profile: own.clone(),
+            keys: IssuerKeys::Own,
+        });
+    }
+    for (document, report) in each(documents) {
+        if let Spec::TrustedIssuer(spec) = &document.spec
+            && let Some(issuer) =
+                issuer::mean(document.name.as_str(), spec, context, &mut report.on(flaws))
+        {
+            known
+                .profiles
+                .insert(document.name.as_str(), issuer.profile.clone());
+            meaning.issuers.push(issuer);
+        }
+    }
+    issuer::identifiers_are_unique(documents, context, flaws);
+
+    let mut sound_apis = Vec::new();
+    for (document, at) in each(documents) {
+        let report = &mut at.on(flaws);
+        let name = document.name.as_str();
+        match &document.spec {
+            Spec::Api(spec) => {
+                if let Some(api) = api::mean(name, spec, &known, report) {
+                    sound_apis.push((at.clone(), Arc::new(api)));
+                }
+            }
+            Spec::Application(spec) => meaning.applications.push(owner::application(name, spec)),
+            Spec::Client(spec) => meaning
+                .clients
+                .extend(owner::client(name, spec, &known, report)),
+            Spec::Account(spec) => {
+                meaning
+                    .accounts
+                    .extend(owner::account(name, spec, &known, report));
+            }
+            Spec::ApiKey(spec) => owner::api_key(spec, &known, report),
+            Spec::TrustedIssuer(_) => {}
+        }
+    }
+    api::audiences_are_unique(&sound_apis, flaws);
+    route::apis_do_not_collide(&sound_apis, flaws);
+    owner::usernames_are_unique(documents, flaws);
+
+    meaning.apis = sound_apis.into_iter().map(|(_, api)| api).collect();
+    meaning
+        .apis
+        .sort_by(|a, b| a.judged.name.cmp(&b.judged.name));
+    meaning.applications.sort_by(|a, b| a.name.cmp(&b.name));
+    meaning
+        .clients
+        .sort_by(|a, b| a.client_id.cmp(&b.client_id));
+    meaning.accounts.sort_by(|a, b| a.name.cmp(&b.name));
+    meaning
+}
+
+/// Which document a check is about.
+#[derive(Debug, Clone)]
+struct At(DocumentRef);
+
+impl At {
+    fn on<'a>(&self, flaws: &'a mut Vec<Flaw>) -> Report<'a> {
+        Report::new(self.0.clone(), flaws)
+    }
+    fn new(index: usize, document: &Document) -> Self {
+        Self(DocumentRef {
+            kind: document.kind().name().to_owned(),
+            name: document.name.as_str().to_owned(),
+            index,
+        })
+    }
+}
+
+fn each(documents: &[Document]) -> impl Iterator<Item = (&Document, At)> {
+    documents
+        .iter()
+        .enumerate()
+        .map(|(index, document)| (document, At::new(index, document)))
+}
+
+fn names_are_unique(documents: &[Document], flaws: &mut Vec<Flaw>) {
+    let mut seen: BTreeMap<(DocumentKind, &str), usize> = BTreeMap::new();
+    for (document, at) in each(documents) {
+        let report = &mut at.on(flaws);
+        let place = Place::root().key("metadata").key("name");
+        let name = document.name.as_str();
+        if seen.insert((document.kind(), name), at.0.index).is_some() {
+            let kind = document.kind().name();
+            report.flaw(
+                place.clone(),
+                format!("there are two documents of kind {kind} named `{name}`"),
+            );
+        }
+        if matches!(document.spec, Spec::TrustedIssuer(_)) && name == OWN_ISSUER {
+            report.hinted(
+                place,
+                "`own` means this installation's own issuer",
+                "choose another name",
+            );
+        }
+    }
+}
+
+/// Refuses a reference across the wall between live and test.
+fn same_wall(
+    report: &mut Report<'_>,
+    place: Place,
+    mine: Environment,
+    other: &str,
+    its: Environment,
+) {
+    if mine != its {
+        report.hinted(
+            place,
+            format!("{other} is {its} and this is {mine}"),
+            "live and test never meet; use one environment for both",
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,436 @@
+//! What routes mean: templates, demands, and that no two answer the same call.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use http::Method;
+use verdict::credential::CredentialKind;
+use verdict::route::{Api, Demand, Route, RouteName, Rule};
+
+use super::At;
+use super::owner::role_names;
+use crate::api::written::{ApiSpec, Combination, RouteSpec};
+use crate::api::{ApiMeaning, PathTemplate, RouteMeaning, Segment};
+use crate::document::Name;
+use crate::flaw::{Flaw, Place, Report};
+use crate::units::Size;
+
+/// Largest body unless written otherwise.
+const BODY_LIMIT: Size = Size(1 << 20);
+
+pub(super) fn mean_all(
+    spec: &ApiSpec,
+    api: &Arc<Api>,
+    loopback_dev: bool,
+    report: &mut Report<'_>,
+) -> Vec<RouteMeaning> {
+    let place = Place::spec().key("routes");
+    if spec.routes.is_empty() {
+        report.flaw(place.clone(), "an API needs at least one route");
+    }
+    if let Some(written) = &spec.credentials {
+        combinations(
+            written,
+            spec,
+            api,
+            &Place::spec().key("credentials"),
+            report,
+        );
+    }
+    let mut means = Vec::new();
+    let mut names: BTreeMap<String, usize> = BTreeMap::new();
+    for (index, route) in spec.routes.iter().enumerate() {
+        let at = place.index(index);
+        let meaning = mean(route, spec, api, loopback_dev, &at, report);
+        let name = meaning.judged.name.as_str().to_owned();
+        // Derived names repeat only where method and path do, which is said of the path.
+        if let Some(first) = names.get(&name)
+            && route.name.is_some()
+        {
+            report.flaw(
+                at.key("name"),
+                format!("routes[{first}] has this name already"),
+            );
+        }
+        names.entry(name).or_insert(index);
+        means.push(meaning);
+    }
+    for (index, route) in means.iter().enumerate() {
+        if let Some(first) = means[..index]
+            .iter()
+            .position(|other| collide(other, route))
+        {
+            report.hinted(
+                place.index(index).key("path"),
+                format!("routes[{first}] answers the same calls"),
+                "give them different methods or paths",
+            );
+        }
+    }
+    means
+}
+
+fn mean(
+    spec: &RouteSpec,
+    api_spec: &ApiSpec,
+    api: &Arc<Api>,
+    loopback_dev: bool,
+    at: &Place,
+    report: &mut Report<'_>,
+) -> RouteMeaning {
+    let methods = methods(spec, at, report);
+    let path = template(&spec.path).unwrap_or_else(|message| {
+        report.flaw(at.key("path"), message);
+        PathTemplate {
+            written: spec.path.clone(),
+            segments: Vec::new(),
+        }
+    });
+    if let Some(name) = &spec.name
+        && let Err(bad) = Name::new(name)
+    {
+        report.flaw(at.key("name"), bad.to_string());
+    }
+    let name = spec
+        .name
+        .clone()
+        .unwrap_or_else(|| derived_name(&methods, &spec.path));
+    let demand = demand(spec, api_spec, api, at, report);
+    report.not_empty(at.key("scopes"), spec.scopes.as_deref());
+    for (index, scope) in spec.scopes.iter().flatten().enumerate() {
+        if !api_spec.scopes.contains_key(scope) {
+            report.hinted(
+                at.key("scopes").index(index),
+                format!("scope `{scope}` is not declared"),
+                "declare it under `spec.scopes` with the words that people read",
+            );
+        }
+    }
+    report.no_doubles(
+        &at.key("scopes"),
+        spec.scopes.as_deref().unwrap_or_default(),
+    );
+    let any_role = role_names(spec.roles.as_deref(), &at.key("roles"), report);
+    if spec.public {
+        for (key, written) in [
+            ("scopes", spec.scopes.is_some()),
+            ("roles", spec.roles.is_some()),
+        ] {
+            if written {
+                report.flaw(at.key(key), "a public route has no caller to hold this");
+            }
+        }
+    }
+    let body_limit = spec
+        .body_limit
+        .or_else(|| api_spec.limits.as_ref().and_then(|limits| limits.body))
+        .unwrap_or(BODY_LIMIT);
+    if spec
+        .response_timeout
+        .is_some_and(|period| period.0.is_zero())
+    {
+        report.flaw(at.key("response_timeout"), "a timeout is more than nothing");
+    }
+    if spec.allow_encoded_slash
+        && path
+            .segments
+            .iter()
+            .all(|segment| matches!(segment, Segment::Literal(_)))
+    {
+        report.flaw(
+            at.key("allow_encoded_slash"),
+            "the path has no parameter that could hold one",
+        );
+    }
+    RouteMeaning {
+        judged: Arc::new(Route {
+            api: api.clone(),
+            name: RouteName::new(name),
+            demand,
+            rule: Rule {
+                scopes: spec
+                    .scopes
+                    .iter()
+                    .flatten()
+                    .map(|scope| Arc::from(scope.as_str()))
+                    .collect(),
+                any_role,
+            },
+            plain_basic: loopback_dev,
+        }),
+        methods,
+        path,
+        body_limit: body_limit.0,
+        response_timeout: spec.response_timeout.map(|period| period.0),
+        allow_encoded_slash: spec.allow_encoded_slash,
+        upgrade: spec.upgrade,
+    }
+}
+
+fn methods(spec: &RouteSpec, at: &Place, report: &mut Report<'_>) -> Vec<Method> {
+    let place = at.key("methods");
+    report.not_empty(place.clone(), spec.methods.as_deref());
+    let written = spec.methods.as_deref().unwrap_or_default();
+    report.no_doubles(&place, written);
+    let mut methods = Vec::new();
+    for (index, text) in written.iter().enumerate() {
+        let upper = text.bytes().all(|b| b.is_ascii_uppercase() || b == b'-');
+        match Method::from_bytes(text.as_bytes()) {
+            // RFC 9110 §9.1: methods are case-sensitive; `get` is not GET.
+            Ok(_) if !upper => report.hinted(
+                place.index(index),
+                format!("`{text}` is not a method in upper case"),
+                format!("`{}`", text.to_ascii_uppercase()),
+            ),
+            Ok(method) if matches!(method, Method::CONNECT | Method::TRACE) => {
+                report.flaw(place.index(index), format!("{text} is never forwarded"));
+            }
+            Ok(method) => methods.push(method),
+            Err(_) => report.flaw(place.index(index), format!("`{text}` is not a method")),
+        }
+    }
+    methods
+}
+
+/// `GET /orders/{id}`; `* /orders` where any method is taken.
+fn derived_name(methods: &[Method], path: &str) -> String {
+    let list: Vec<_> = methods.iter().map(Method::as_str).collect();
+    let list = if list.is_empty() {
+        "*".to_owned()
+    } else {
+        list.join(",")
+    };
+    format!("{list} {path}")
+}
+
+fn demand(
+    spec: &RouteSpec,
+    api_spec: &ApiSpec,
+    api: &Api,
+    at: &Place,
+    report: &mut Report<'_>,
+) -> Demand {
+    if spec.public {
+        if spec.credentials.is_some() {
+            report.flaw(
+                at.key("credentials"),
+                "a route is public or asks for credentials, not both",
+            );
+        }
+        return Demand::Public {
+            pass_authorization: spec.pass_authorization,
+        };
+    }
+    if spec.pass_authorization {
+        report.hinted(
+            at.key("pass_authorization"),
+            "this is for public routes only",
+            "`identity: {mode: original}` forwards a credential that was checked",
+        );
+    }
+    match (&spec.credentials, &api_spec.credentials) {
+        (Some(written), _) => Demand::OneOf(combinations(
+            written,
+            api_spec,
+            api,
+            &at.key("credentials"),
+            report,
+        )),
+        // Its flaws were said of the API.
+        (None, Some(written)) => Demand::OneOf(kinds(written)),
+        (None, None) => {
+            report.hinted(
+                at.clone(),
+                "nothing says who may call this route",
+                "write `credentials`, here or for the whole API, or `public: true`",
+            );
+            Demand::OneOf(Vec::new())
+        }
+    }
+}
+
+fn kinds(written: &[Combination]) -> Vec<Vec<CredentialKind>> {
+    written
+        .iter()
+        .map(|one| one.0.iter().map(|kind| (*kind).into()).collect())
+        .collect()
+}
+
+fn combinations(
+    written: &[Combination],
+    spec: &ApiSpec,
+    api: &Api,
+    place: &Place,
+    report: &mut Report<'_>,
+) -> Vec<Vec<CredentialKind>> {
+    report.not_empty(place.clone(), Some(written));
+    report.no_doubles(place, written);
+    let combinations = kinds(written);
+    for (index, combination) in combinations.iter().enumerate() {
+        let at = place.index(index);
+        if combination.is_empty() {
+            report.flaw(at.clone(), "the combination is empty");
+        }
+        report.no_doubles(&at, combination);
+        // Both stand in `Authorization`, and two of that field are refused (threat B7).
+        let both = [CredentialKind::Basic, CredentialKind::Jwt];
+        if both.iter().all(|kind| combination.contains(kind)) {
+            report.flaw(
+                at,
+                "basic and jwt both stand in Authorization and can't come together",
+            );
+        }
+    }
+    let takes_jwt = combinations
+        .iter()
+        .flatten()
+        .any(|kind| *kind == CredentialKind::Jwt);
+    // A list that is written has flaws of its own if it came to nothing.
+    if takes_jwt && api.issuers.is_empty() && spec.issuers.is_none() {
+        report.hinted(
+            place.clone(),
+            "a jwt is asked for and there is no issuer to trust",
+            "this installation has no issuer of its own; name trusted ones under `issuers`",
+        );
+    }
+    combinations
+}
+
+/// A literal segment: unreserved characters and a few that mean nothing in paths. What could be
+/// read in two ways (encoded, `;`, backslash, dot segments) is not there to be matched.
+pub(super) fn is_clean_literal(text: &str) -> bool {
+    let clean = |b: u8| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,=:@".contains(&b);
+    !text.is_empty() && text != "." && text != ".." && text.bytes().all(clean)
+}
+
+/// Reads a path template.
+///
+/// # Errors
+/// A sentence that says what is wrong with it.
+pub fn template(written: &str) -> Result<PathTemplate, String> {
+    let Some(rest) = written.strip_prefix('/') else {
+        return Err(format!("`{written}` does not begin with a slash"));
+    };
+    let mut segments = Vec::new();
+    let mut names: Vec<&str> = Vec::new();
+    let parts: Vec<&str> = if rest.is_empty() {
+        Vec::new()
+    } else {
+        rest.split('/').collect()
+    };
+    for (index, part) in parts.iter().enumerate() {
+        let last = index + 1 == parts.len();
+        if part.is_empty() {
+            return Err(format!("`{written}` has an empty segment"));
+        }
+        let Some(inner) = part
+            .strip_prefix('{')
+            .and_then(|rest| rest.strip_suffix('}'))
+        else {
+            if part.contains(['{', '}']) {
+                return Err(format!(
+                    "`{part}` mixes text and parameter; a parameter fills its segment"
+                ));
+            }
+            if !is_clean_literal(part) {
+                return Err(format!(
+                    "`{part}` has characters that a path template can't hold"
+                ));
+            }
+            segments.push(Segment::Literal((*part).to_owned()));
+            continue;
+        };
+        let name = inner.strip_suffix('*').unwrap_or(inner);
+        let clean = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+            && name.bytes().next().is_some_and(|b| b.is_ascii_alphabetic());
+        if !clean {
+            return Err(format!(
+                "`{{{inner}}}` is not a parameter: a letter, then letters, digits and underscores"
+            ));
+        }
+        if names.contains(&name) {
+            return Err(format!("the parameter `{name}` stands twice"));
+        }
+        names.push(name);
+        if inner.ends_with('*') {
+            if !last {
+                return Err(format!(
+                    "`{part}` takes the rest of the path and must stand last"
+                ));
+            }
+            segments.push(Segment::Rest(name.to_owned()));
+        } else {
+            segments.push(Segment::Parameter(name.to_owned()));
+        }
+    }
+    Ok(PathTemplate {
+        written: written.to_owned(),
+        segments,
+    })
+}
+
+/// A template without its parameters' names: two of one shape match the same paths.
+fn shape(base: &str, path: &PathTemplate) -> Vec<Option<String>> {
+    let base = base
+        .split('/')
+        .filter(|part| !part.is_empty())
+        .map(|part| Some(part.to_owned()));
+    let mut shape: Vec<_> = base.collect();
+    for segment in &path.segments {
+        match segment {
+            Segment::Literal(text) => shape.push(Some(text.clone())),
+            Segment::Parameter(_) => shape.push(None),
+            // No literal holds a brace, so this can't be mistaken for one.
+            Segment::Rest(_) => shape.push(Some("{*}".to_owned())),
+        }
+    }
+    shape
+}
+
+fn share_a_method(a: &[Method], b: &[Method]) -> bool {
+    a.is_empty() || b.is_empty() || a.iter().any(|method| b.contains(method))
+}
+
+fn collide(a: &RouteMeaning, b: &RouteMeaning) -> bool {
+    share_a_method(&a.methods, &b.methods) && shape("/", &a.path) == shape("/", &b.path)
+}
+
+/// Two APIs on one host (or both on any) must not answer the same call. A named host goes before
+/// any host, so those don't collide.
+pub(super) fn apis_do_not_collide(apis: &[(At, Arc<ApiMeaning>)], flaws: &mut Vec<Flaw>) {
+    type Taken<'a> = (&'a ApiMeaning, &'a RouteMeaning);
+    let mut seen: BTreeMap<(Option<&str>, Vec<Option<String>>), Vec<Taken<'_>>> = BTreeMap::new();
+    for (at, api) in apis {
+        let report = &mut at.on(flaws);
+        let hosts: Vec<Option<&str>> = if api.hosts.is_empty() {
+            vec![None]
+        } else {
+            api.hosts.iter().map(|host| Some(host.as_str())).collect()
+        };
+        for (index, route) in api.routes.iter().enumerate() {
+            let shape = shape(&api.base_path, &route.path);
+            let mut reported = false;
+            for host in &hosts {
+                let taken = seen.entry((*host, shape.clone())).or_default();
+                let other = taken.iter().find(|(other, theirs)| {
+                    other.judged.name != api.judged.name
+                        && share_a_method(&theirs.methods, &route.methods)
+                });
+                if let Some((other, theirs)) = other
+                    && !reported
+                {
+                    reported = true;
+                    report.hinted(
+                        Place::spec().key("routes").index(index).key("path"),
+                        format!(
+                            "route `{}` of API `{}` answers the same calls",
+                            theirs.judged.name, other.judged.name
+                        ),
+                        "give one of the APIs another host or base_path",
+                    );
+                }
+                taken.push((api, route));
+            }
+        }
+    }
+}
