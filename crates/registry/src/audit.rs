@@ -62,3 +62,21 @@ pub struct Checkpoint {
     /// A compact JWS over the three, by the audit signing key.
     pub signature: String,
 }
+
+/// The bytes of an event that the chain covers: a JSON array of a format name, the sequence and
+/// every field but the hash, in this order for ever. Stored chains are verified with it, so a new
+/// field means a new format name beside this one.
+pub fn canonical(event: &AuditEvent) -> Vec<u8> {
+    serde_json::to_vec(&(
+        "doorward-audit-event-1",
+        event.sequence,
+        &event.id,
+        event.at,
+        &event.actor,
+        &event.action,
+        &event.subject,
+        &event.request_id,
+        &event.details,
+    ))
+    .expect("texts, numbers and a map of texts have a JSON form")
+}

@@ -1,0 +1,154 @@
+//! **The record of calls**: batches in, pages out. A batch that is written again after a lost
+//! answer leaves no doubles in the decision log (a call is known by its time and request id);
+//! counts of usage may then be too high, never too low.
+
+use std::collections::BTreeMap;
+
+use proof::time::Timestamp;
+use registry::ports::Stores;
+use registry::record::{Decision, Usage};
+
+use crate::Store;
+use crate::error::failed;
+use crate::row::{Columns as _, placeholders, to_json};
+
+/// At most so many rows per statement.
+const ROWS_PER_STATEMENT: usize = 200;
+
+/// At most so many rows are removed in one statement, so that other writers get their turn.
+const TRIMMED_AT_ONCE: i64 = 5_000;
+
+/// Appends a batch, all or nothing.
+pub(crate) async fn append(store: &Store, batch: &[Decision]) -> Stores<()> {
+    if batch.is_empty() {
+        return Ok(());
+    }
+    let mut transaction = store.backend.begin(&store.writing).await.map_err(failed)?;
+    for rows in batch.chunks(ROWS_PER_STATEMENT) {
+        // Safe: the text grows by placeholders only.
+        let text = format!(
+            "INSERT INTO decisions (realm_id, at, request_id, entry) VALUES {} \
+             ON CONFLICT (realm_id, at, request_id) DO NOTHING",
+            placeholders(1, rows.len(), 4)
+        );
+        let mut query =
+            sqlx::query(sqlx::AssertSqlSafe(text)).persistent(rows.len() == ROWS_PER_STATEMENT);
+        for decision in rows {
+            query = query
+                .bind(store.realm)
+                .bind(decision.at.as_millis())
+                .bind(&decision.request_id)
+                .bind(to_json(decision)?);
+        }
+        query.execute(&mut *transaction).await.map_err(failed)?;
+    }
+    transaction.commit().await.map_err(failed)
+}
+
+/// The newest first.
+pub(crate) async fn list(
+    store: &Store,
+    before: Option<Timestamp>,
+    limit: u32,
+) -> Stores<Vec<Decision>> {
+    sqlx::query(
+        "SELECT entry FROM decisions WHERE realm_id = $1 AND at < $2 \
+         ORDER BY at DESC, request_id DESC LIMIT $3",
+    )
+    .bind(store.realm)
+    .bind(before.unwrap_or(Timestamp::MAX).as_millis())
+    .bind(i64::from(limit))
+    .fetch_all(&store.reading)
+    .await
+    .map_err(failed)?
+    .iter()
+    .map(|row| row.json("entry"))
+    .collect()
+}
+
+/// Removes old entries, some at a time.
+pub(crate) async fn trim(store: &Store, before: Timestamp) -> Stores<u64> {
+    let mut removed = 0;
+    loop {
+        let now = sqlx::query(
+            "DELETE FROM decisions WHERE realm_id = $1 AND (at, request_id) IN \
+             (SELECT at, request_id FROM decisions WHERE realm_id = $1 AND at < $2 ORDER BY at LIMIT $3)",
+        )
+        .bind(store.realm)
+        .bind(before.as_millis())
+        .bind(TRIMMED_AT_ONCE)
+        .execute(&store.writing)
+        .await
+        .map_err(failed)?
+        .rows_affected();
+        removed += now;
+        // Entries come in with times later than `before`, so this ends.
+        if now == 0 {
+            return Ok(removed);
+        }
+    }
+}
+
+/// Adds counts. They are summed and ordered first: one statement may not touch a row twice, and
+/// two nodes that lock rows in one order never wait for each other crosswise.
+pub(crate) async fn add_usage(store: &Store, counts: &[Usage]) -> Stores<()> {
+    let mut summed: BTreeMap<(&str, i64), (i64, i64)> = BTreeMap::new();
+    for count in counts {
+        let (calls, last) = summed
+            .entry((&count.credential, count.hour.as_millis()))
+            .or_insert((0, i64::MIN));
+        *calls = calls.saturating_add(count.calls);
+        *last = (*last).max(count.last_used.as_millis());
+    }
+    if summed.is_empty() {
+        return Ok(());
+    }
+    let summed: Vec<_> = summed.into_iter().collect();
+    let mut transaction = store.backend.begin(&store.writing).await.map_err(failed)?;
+    for rows in summed.chunks(ROWS_PER_STATEMENT) {
+        // Safe: the text grows by placeholders only.
+        let text = format!(
+            "INSERT INTO credential_usage (realm_id, credential, hour, calls, last_used) VALUES {} \
+             ON CONFLICT (realm_id, credential, hour) DO UPDATE SET \
+             calls = credential_usage.calls + excluded.calls, \
+             last_used = CASE WHEN excluded.last_used > credential_usage.last_used \
+             THEN excluded.last_used ELSE credential_usage.last_used END",
+            placeholders(1, rows.len(), 5)
+        );
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(text)).persistent(false);
+        for ((credential, hour), (calls, last_used)) in rows {
+            query = query
+                .bind(store.realm)
+                .bind(*credential)
+                .bind(*hour)
+                .bind(*calls)
+                .bind(*last_used);
+        }
+        query.execute(&mut *transaction).await.map_err(failed)?;
+    }
+    transaction.commit().await.map_err(failed)
+}
+
+/// A credential's hours since a time, in order.
+pub(crate) async fn usage(store: &Store, credential: &str, since: Timestamp) -> Stores<Vec<Usage>> {
+    sqlx::query(
+        "SELECT credential, hour, calls, last_used FROM credential_usage \
+         WHERE realm_id = $1 AND credential = $2 AND hour >= $3 ORDER BY hour",
+    )
+    .bind(store.realm)
+    .bind(credential)
+    .bind(since.as_millis())
+    .fetch_all(&store.reading)
+    .await
+    .map_err(failed)?
+    .iter()
+    .map(|row| {
+        Ok(Usage {
+            credential: row.text("credential")?,
+            hour: row.time("hour")?,
+            calls: row.number("calls")?,
+            last_used: row.time("last_used")?,
+        })
+    })
+    .collect()
+}
