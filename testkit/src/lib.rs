@@ -1,1 +1,4 @@
-//! testkit
+//! **What tests share**: real servers to start, real clients to drive. Nothing here ships.
+#![forbid(unsafe_code)]
+
+pub mod postgres;
