@@ -209,8 +209,11 @@ impl Verifier {
     /// `A-Za-z0-9_-`) says later which key it was.
     ///
     /// # Errors
-    /// [`PasswordDefect::Malformed`] for another `pepper_id`.
+    /// [`PasswordDefect::TooLong`], [`PasswordDefect::Malformed`] for another `pepper_id`.
     pub fn keyed(secret: &[u8], pepper_id: &str, pepper: &MacKey) -> Result<Self, PasswordDefect> {
+        if secret.len() > MAX_PASSWORD_BYTES {
+            return Err(PasswordDefect::TooLong);
+        }
         if !is_pepper_id(pepper_id) {
             return Err(PasswordDefect::Malformed);
         }

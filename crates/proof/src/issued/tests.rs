@@ -27,24 +27,17 @@ fn every_kind_in_every_environment_is_read_back() {
 
 #[test]
 fn the_text_is_stable_across_versions() {
-    // Keys in use must stay readable for ever: the same randomness gives the same text.
+    // Keys in use must stay readable for ever: the same randomness gives the same text. This one
+    // was computed apart from this code, from the grammar alone.
     let issued = Issued::generate(
         &Brand::default(),
         SecretKind::SecretKey,
         Environment::Live,
         &Replay::new(7),
     );
-    let text = issued.text();
-    let (covered, crc) = text.split_at(text.len() - 6);
-    assert!(covered.starts_with("dw_sk_live_"));
     assert_eq!(
-        crc.as_bytes(),
-        base62::encode_32(crc32fast::hash(covered.as_bytes()))
-    );
-    let digits: [u8; 43] = covered.as_bytes()[27..].try_into().unwrap();
-    assert!(
-        base62::decode_256(&digits).is_some(),
-        "the secret is a 256-bit number"
+        issued.text(),
+        "dw_sk_live_nWVPhBNJzyDbFSgsTltphpcFUDpUGXLKZCF0zbMO2cg744pi5pHkhJLIsNz3nuik8"
     );
 }
 

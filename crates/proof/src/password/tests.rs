@@ -211,9 +211,19 @@ fn a_long_password_is_refused_and_not_cut() {
         .map(|_| ()),
         Err(PasswordDefect::TooLong)
     );
+    let pepper = MacKey::new(&[9; 32]);
+    let keyed = Verifier::keyed(&[b'x'; 1025], "p1", &pepper);
+    assert_eq!(keyed.map(|_| ()), Err(PasswordDefect::TooLong));
+
     let longest = weak(&[b'x'; 1024]);
     assert!(longest.verify(&[b'x'; 1024], None));
     assert!(!longest.verify(&[b'x'; 1025], None));
+    let imported = format!("sha256${}", hex(&sha256(&[b'x'; 1025])));
+    assert!(
+        !Verifier::parse(&imported)
+            .unwrap()
+            .verify(&[b'x'; 1025], None)
+    );
 }
 
 #[test]
