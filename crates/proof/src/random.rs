@@ -59,10 +59,10 @@ pub fn random_base62(n: usize, entropy: &dyn Entropy) -> String {
     // 248 is the largest multiple of 62 in a byte: what lies above would favour low digits.
     const FAIR: u8 = 248;
     let mut text = String::with_capacity(n);
-    let mut pool = [0u8; 64];
+    let mut pool = zeroize::Zeroizing::new([0u8; 64]);
     // One byte in 32 is thrown away. A source that needs this many refills is not random.
     for _ in 0..=n / 8 + 8 {
-        entropy.fill(&mut pool);
+        entropy.fill(&mut *pool);
         for &byte in pool.iter().filter(|&&byte| byte < FAIR) {
             if text.len() == n {
                 break;
