@@ -1,0 +1,148 @@
+use core::net::{IpAddr, Ipv4Addr};
+use core::time::Duration;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::*;
+
+const FIVE_PER_MINUTE: Rate = Rate { limit: 5, period: Duration::from_secs(60) };
+
+fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(1_800_000_000_000 + millis)
+}
+
+fn address(n: u32) -> LimitKey {
+    LimitKey::Address(IpAddr::V4(Ipv4Addr::from_bits(n)))
+}
+
+/// Takes one call of each of `keys`.
+fn flood(counters: &MemoryCounters, keys: core::ops::Range<u32>, now: Timestamp) {
+    for n in keys {
+        counters.take_now(&address(n), &FIVE_PER_MINUTE, 1, now);
+    }
+}
+
+#[test]
+fn h08_threads_that_ask_at_once_get_exactly_the_budget() {
+    const THREADS: u32 = 8;
+    const KEYS: u32 = 20;
+    let counters = MemoryCounters::default();
+    let rate = Rate { limit: 1000, period: Duration::from_secs(3600) };
+    let passed: Vec<AtomicU32> = (0..KEYS).map(|_| AtomicU32::new(0)).collect();
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                for _ in 0..500 {
+                    for n in 0..KEYS {
+                        if counters.take_now(&address(n), &rate, 1, at(0)).allowed {
+                            passed[n as usize].fetch_add(1, Ordering::Relaxed);
+                        }
+                    }
+                }
+            });
+        }
+    });
+    for passed in passed {
+        assert_eq!(passed.into_inner(), 1000);
+    }
+}
+
+#[tokio::test]
+async fn the_port_gives_the_same_answers() {
+    let counters = MemoryCounters::default();
+    for n in 1..=6 {
+        let taken = Counters::take(&counters, &address(1), &FIVE_PER_MINUTE, 1, at(0)).await;
+        assert_eq!(taken.map(|taken| taken.allowed), Ok(n <= 5));
+    }
+}
+
+#[test]
+fn budgets_of_different_kinds_are_apart() {
+    let counters = MemoryCounters::default();
+    let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    for _ in 0..5 {
+        assert!(counters.take_now(&LimitKey::Address(ip), &FIVE_PER_MINUTE, 1, at(0)).allowed);
+    }
+    assert!(!counters.take_now(&LimitKey::Address(ip), &FIVE_PER_MINUTE, 1, at(0)).allowed);
+    for key in [LimitKey::FailedAddress(ip), LimitKey::Principal(1, 2), LimitKey::Principal(2, 1)] {
+        assert!(counters.take_now(&key, &FIVE_PER_MINUTE, 1, at(0)).allowed, "{key:?}");
+    }
+}
+
+#[test]
+fn the_table_keeps_its_bound_under_a_flood_of_keys() {
+    let counters = MemoryCounters::with_capacity(6_400);
+    flood(&counters, 0..100_000, at(0));
+    assert!(counters.len() <= 6_400, "{} keys", counters.len());
+}
+
+#[test]
+fn budgets_that_are_whole_again_are_dropped_in_passing() {
+    let counters = MemoryCounters::default();
+    flood(&counters, 0..10_000, at(0));
+    assert_eq!(counters.len(), 10_000);
+    flood(&counters, 10_000..20_000, at(60_001));
+    assert!(counters.len() < 11_000, "{} keys", counters.len());
+}
+
+#[test]
+fn an_active_offender_survives_any_flood() {
+    let counters = MemoryCounters::with_capacity(640);
+    let offenders: Vec<LimitKey> = (0..100).map(|n| LimitKey::Principal(n, 0)).collect();
+    for offender in &offenders {
+        for _ in 0..=5 {
+            counters.take_now(offender, &FIVE_PER_MINUTE, 1, at(0));
+        }
+    }
+    flood(&counters, 0..200_000, at(1));
+    for offender in &offenders {
+        let taken = counters.take_now(offender, &FIVE_PER_MINUTE, 1, at(2));
+        assert!(!taken.allowed, "{offender:?} was forgotten");
+    }
+}
+
+#[test]
+fn an_offender_that_recovered_may_be_forgotten() {
+    let counters = MemoryCounters::with_capacity(64);
+    let offender = LimitKey::Principal(1, 1);
+    for _ in 0..=5 {
+        counters.take_now(&offender, &FIVE_PER_MINUTE, 1, at(0));
+    }
+    flood(&counters, 0..10_000, at(61_000));
+    assert!(counters.take_now(&offender, &FIVE_PER_MINUTE, 5, at(61_000)).allowed);
+}
+
+#[test]
+fn a_table_full_of_offenders_still_counts_newcomers() {
+    let counters = MemoryCounters::with_capacity(64);
+    for n in 0..2_000 {
+        for _ in 0..=5 {
+            counters.take_now(&LimitKey::Principal(n, 0), &FIVE_PER_MINUTE, 1, at(0));
+        }
+    }
+    let passed = (0..100_000)
+        .filter(|n| counters.take_now(&address(*n), &FIVE_PER_MINUTE, 1, at(0)).allowed)
+        .count();
+    assert!(passed <= 5 * SHARDS, "{passed} newcomers passed a full table");
+}
+
+/// Resident memory of this process in bytes, as Linux tells it.
+fn resident() -> Option<usize> {
+    let status = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: usize = status.split(' ').nth(1)?.parse().ok()?;
+    Some(pages * 4096)
+}
+
+#[test]
+fn a_hundred_thousand_keys_take_less_than_50_megabytes() {
+    // What the allocator took is an upper bound: other tests may run in this process meanwhile.
+    let Some(before) = resident() else { return };
+    let counters = MemoryCounters::default();
+    flood(&counters, 0..100_000, at(0));
+    let grown = resident().map_or(0, |after| after.saturating_sub(before));
+    assert_eq!(counters.len(), 100_000);
+    #[expect(clippy::print_stdout, reason = "the figure is the point of running it by hand")]
+    {
+        println!("100 000 keys: {:.1} MB", grown as f64 / 1e6);
+    }
+    assert!(grown < 50_000_000, "{grown} bytes");
+}
