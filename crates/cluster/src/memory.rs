@@ -87,7 +87,10 @@ impl MemoryCounters {
 
     /// How many budgets are held, whole ones that were not dropped yet among them.
     pub fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.0.lock().budgets.len()).sum()
+        self.shards
+            .iter()
+            .map(|shard| shard.0.lock().budgets.len())
+            .sum()
     }
 
     /// Whether no budget is held.
@@ -123,7 +126,11 @@ impl Table {
             let (arrival, taken) = step(None, rate, cost, now);
             // A whole budget needs no entry: absence says the same.
             if !arrival.is_whole(now) {
-                self.insert(Budget { key: key.clone(), arrival, offending: !taken.allowed });
+                self.insert(Budget {
+                    key: key.clone(),
+                    arrival,
+                    offending: !taken.allowed,
+                });
             }
             return taken;
         }

@@ -57,7 +57,7 @@ impl LimitKey {
 
 /// One subscriber's line holds a whole /64 of IPv6, so its addresses count as one; an IPv4 address
 /// mapped into IPv6 is that IPv4 address.
-fn folded(address: IpAddr) -> IpAddr {
+pub fn folded(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6((address.to_bits() & (u128::MAX << 64)).into()),
         v4 @ IpAddr::V4(_) => v4,

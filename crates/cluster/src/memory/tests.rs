@@ -4,7 +4,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
 
-const FIVE_PER_MINUTE: Rate = Rate { limit: 5, period: Duration::from_secs(60) };
+const FIVE_PER_MINUTE: Rate = Rate {
+    limit: 5,
+    period: Duration::from_secs(60),
+};
 
 fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(1_800_000_000_000 + millis)
@@ -26,7 +29,10 @@ fn h08_threads_that_ask_at_once_get_exactly_the_budget() {
     const THREADS: u32 = 8;
     const KEYS: u32 = 20;
     let counters = MemoryCounters::default();
-    let rate = Rate { limit: 1000, period: Duration::from_secs(3600) };
+    let rate = Rate {
+        limit: 1000,
+        period: Duration::from_secs(3600),
+    };
     let passed: Vec<AtomicU32> = (0..KEYS).map(|_| AtomicU32::new(0)).collect();
     std::thread::scope(|scope| {
         for _ in 0..THREADS {
@@ -60,11 +66,26 @@ fn budgets_of_different_kinds_are_apart() {
     let counters = MemoryCounters::default();
     let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
     for _ in 0..5 {
-        assert!(counters.take_now(&LimitKey::Address(ip), &FIVE_PER_MINUTE, 1, at(0)).allowed);
+        assert!(
+            counters
+                .take_now(&LimitKey::Address(ip), &FIVE_PER_MINUTE, 1, at(0))
+                .allowed
+        );
     }
-    assert!(!counters.take_now(&LimitKey::Address(ip), &FIVE_PER_MINUTE, 1, at(0)).allowed);
-    for key in [LimitKey::FailedAddress(ip), LimitKey::Principal(1, 2), LimitKey::Principal(2, 1)] {
-        assert!(counters.take_now(&key, &FIVE_PER_MINUTE, 1, at(0)).allowed, "{key:?}");
+    assert!(
+        !counters
+            .take_now(&LimitKey::Address(ip), &FIVE_PER_MINUTE, 1, at(0))
+            .allowed
+    );
+    for key in [
+        LimitKey::FailedAddress(ip),
+        LimitKey::Principal(1, 2),
+        LimitKey::Principal(2, 1),
+    ] {
+        assert!(
+            counters.take_now(&key, &FIVE_PER_MINUTE, 1, at(0)).allowed,
+            "{key:?}"
+        );
     }
 }
 
@@ -108,7 +129,11 @@ fn an_offender_that_recovered_may_be_forgotten() {
         counters.take_now(&offender, &FIVE_PER_MINUTE, 1, at(0));
     }
     flood(&counters, 0..10_000, at(61_000));
-    assert!(counters.take_now(&offender, &FIVE_PER_MINUTE, 5, at(61_000)).allowed);
+    assert!(
+        counters
+            .take_now(&offender, &FIVE_PER_MINUTE, 5, at(61_000))
+            .allowed
+    );
 }
 
 #[test]
@@ -120,9 +145,16 @@ fn a_table_full_of_offenders_still_counts_newcomers() {
         }
     }
     let passed = (0..100_000)
-        .filter(|n| counters.take_now(&address(*n), &FIVE_PER_MINUTE, 1, at(0)).allowed)
+        .filter(|n| {
+            counters
+                .take_now(&address(*n), &FIVE_PER_MINUTE, 1, at(0))
+                .allowed
+        })
         .count();
-    assert!(passed <= 5 * SHARDS, "{passed} newcomers passed a full table");
+    assert!(
+        passed <= 5 * SHARDS,
+        "{passed} newcomers passed a full table"
+    );
 }
 
 /// Resident memory of this process in bytes, as Linux tells it.
@@ -140,7 +172,10 @@ fn a_hundred_thousand_keys_take_less_than_50_megabytes() {
     flood(&counters, 0..100_000, at(0));
     let grown = resident().map_or(0, |after| after.saturating_sub(before));
     assert_eq!(counters.len(), 100_000);
-    #[expect(clippy::print_stdout, reason = "the figure is the point of running it by hand")]
+    #[expect(
+        clippy::print_stdout,
+        reason = "the figure is the point of running it by hand"
+    )]
     {
         println!("100 000 keys: {:.1} MB", grown as f64 / 1e6);
     }

@@ -1,0 +1,385 @@
+//! **The standard facts**: what a running doorkeeper answers to [`verdict::facts::Facts`].
+//!
+//! The steady state asks nobody: a token seen before is one look into a sharded cache, an API key
+//! one look and one keyed hash, a revocation one look into a list that was pushed. What is new is
+//! loaded from [`Records`], and slow hashes run on the pool, one at a time per credential. Changes
+//! arrive by [`StandardFacts::invalidate`]; whoever follows them also says so
+//! ([`StandardFacts::contact`]), and a node that has not heard for longer than its outage rule
+//! answers [`Unavailable`] rather than what may have been true.
+
+mod keys;
+mod passwords;
+
+use core::net::IpAddr;
+use core::time::Duration;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use proof::digest::{MacKey, TokenHash};
+use proof::issued::KeyId;
+use proof::jose::alg::Algorithm;
+use proof::jose::verifying::VerifyingKey;
+use proof::password::Argon2Params;
+use proof::random::Entropy;
+use proof::time::Timestamp;
+use quick_cache::sync::Cache;
+use verdict::credential::jwt::{ConfigId, IssuerProfile, VerifiedToken};
+use verdict::facts::{
+    Answer, Counters, Facts, KeyCheck, KeyLookup, PasswordCheck, Records, Unavailable,
+};
+use verdict::identity::{Account, IssuedKey, Standing};
+use verdict::limit::{LimitKey, Rate, Taken};
+
+use crate::clock::Clock;
+use crate::hashing::HashingPool;
+use crate::keysets::KeySets;
+use crate::records::{Contact, RecordCache};
+use crate::revocations::Revocations;
+use crate::secrets::Binding;
+use keys::SecretChecks;
+use passwords::{PasswordChecks, Remembered};
+
+/// Peppers of keyed hashes by their id.
+pub type Peppers = HashMap<String, Arc<MacKey>>;
+
+/// Sizes and times of the standard facts.
+#[derive(Debug, Clone)]
+pub struct FactsOptions {
+    /// Verified tokens held.
+    pub max_tokens: usize,
+    /// Keys held, and accounts held.
+    pub max_records: usize,
+    /// Compared secrets held.
+    pub max_secrets: usize,
+    /// How long a record is used before it is asked for again.
+    pub record_ttl: Duration,
+    /// How long it is remembered that there is no record.
+    pub absent_ttl: Duration,
+    /// How long this node goes on by itself after it last heard of the changes.
+    pub outage_grace: Duration,
+    /// How long a password that matched is taken without hashing; at most 5 minutes.
+    pub password_ttl: Duration,
+    /// The cost that an unknown account's password is hashed at: that of new passwords.
+    pub password_cost: Argon2Params,
+    /// Hashed guesses of one account from one address.
+    pub guesses_per_pair: Rate,
+    /// Hashed guesses from one address.
+    pub guesses_per_address: Rate,
+    /// Hashed guesses of one account, from addresses that never got in.
+    pub guesses_per_account: Rate,
+}
+
+impl Default for FactsOptions {
+    fn default() -> Self {
+        Self {
+            max_tokens: 100_000,
+            max_records: 100_000,
+            max_secrets: 100_000,
+            record_ttl: Duration::from_secs(30),
+            absent_ttl: Duration::from_secs(1),
+            outage_grace: Duration::from_secs(600),
+            password_ttl: Duration::from_secs(300),
+            password_cost: Argon2Params::default(),
+            guesses_per_pair: Rate {
+                limit: 10,
+                period: Duration::from_secs(60),
+            },
+            guesses_per_address: Rate {
+                limit: 100,
+                period: Duration::from_secs(60),
+            },
+            guesses_per_account: Rate {
+                limit: 100,
+                period: Duration::from_secs(600),
+            },
+        }
+    }
+}
+
+/// What the facts are built on.
+pub struct FactsParts<R, C> {
+    /// The stored records.
+    pub records: R,
+    /// The shared counters.
+    pub counters: C,
+    /// Issuers' keys.
+    pub key_sets: Arc<KeySets>,
+    /// What was revoked.
+    pub revocations: Arc<Revocations>,
+    /// Where slow hashes run.
+    pub pool: Arc<HashingPool>,
+    /// Peppers of keyed hashes.
+    pub peppers: Peppers,
+    /// The time, for questions that are asked without one.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The standard implementation of [`Facts`].
+pub struct StandardFacts<R, C> {
+    records: R,
+    counters: C,
+    key_sets: Arc<KeySets>,
+    revocations: Arc<Revocations>,
+    clock: Arc<dyn Clock>,
+    contact: Contact,
+    tokens: Cache<(ConfigId, TokenHash), Arc<VerifiedToken>>,
+    by_id: RecordCache<KeyId, KeyRecord>,
+    by_digest: RecordCache<TokenHash, KeyRecord>,
+    by_prefix: RecordCache<Box<str>, KeyRecord>,
+    accounts: RecordCache<Box<str>, AccountRecord>,
+    secrets: SecretChecks,
+    passwords: PasswordChecks,
+}
+
+/// A key's record with what every comparison needs.
+struct KeyRecord {
+    key: Arc<IssuedKey>,
+    binding: Binding,
+}
+
+/// An account's record with what every comparison needs.
+struct AccountRecord {
+    account: Arc<Account>,
+    /// One for each verifier.
+    bindings: Vec<Binding>,
+}
+
+/// What a change touched.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Changed {
+    /// A credential, by its id.
+    Credential(Box<str>),
+    /// Everything that belongs to an application, client or account, by its name or id.
+    Owner(Box<str>),
+}
+
+impl<R: Records, C: Counters> StandardFacts<R, C> {
+    /// Facts with empty caches; the node counts as in touch from now on.
+    pub fn new(parts: FactsParts<R, C>, options: &FactsOptions, entropy: &dyn Entropy) -> Self {
+        let (size, ttl, absent) = (options.max_records, options.record_ttl, options.absent_ttl);
+        Self {
+            contact: Contact::new(parts.clock.now(), options.outage_grace),
+            tokens: Cache::new(options.max_tokens.max(1)),
+            by_id: RecordCache::new(size, ttl, absent),
+            by_digest: RecordCache::new(size, ttl, absent),
+            by_prefix: RecordCache::new(size, ttl, absent),
+            accounts: RecordCache::new(size, ttl, absent),
+            secrets: SecretChecks::new(
+                options.max_secrets,
+                Arc::clone(&parts.pool),
+                parts.peppers,
+                entropy,
+            ),
+            passwords: PasswordChecks::new(options, parts.pool, entropy),
+            records: parts.records,
+            counters: parts.counters,
+            key_sets: parts.key_sets,
+            revocations: parts.revocations,
+            clock: parts.clock,
+        }
+    }
+
+    /// This node has caught up with all changes just now.
+    pub fn contact(&self, now: Timestamp) {
+        self.contact.heard(now);
+    }
+
+    /// Whether this node is still within its outage rule.
+    pub fn in_touch(&self, now: Timestamp) -> bool {
+        self.contact.holds(now)
+    }
+
+    /// Forgets what changes touched; the next call asks the store. One pass for a whole batch.
+    pub fn invalidate(&self, changes: &HashSet<Changed>) {
+        if changes.is_empty() {
+            return;
+        }
+        let stale = |record: &KeyRecord| touches(changes, &record.key.standing, None);
+        self.by_id.invalidate(stale);
+        self.by_digest.invalidate(stale);
+        self.by_prefix.invalidate(stale);
+        self.accounts.invalidate(|record| {
+            touches(
+                changes,
+                &record.account.standing,
+                Some(&record.account.username),
+            )
+        });
+        // Passwords of an account are credentials of their own, whose ids no record carries.
+        self.passwords.forget();
+    }
+
+    /// Forgets every record and every compared secret, as after a gap in the changes.
+    pub fn invalidate_all(&self) {
+        self.by_id.invalidate(|_| true);
+        self.by_digest.invalidate(|_| true);
+        self.by_prefix.invalidate(|_| true);
+        self.accounts.invalidate(|_| true);
+        self.secrets.forget();
+        self.passwords.forget();
+    }
+
+    /// Drops tokens that have expired. Call it now and then; no call is judged by it.
+    pub fn drop_expired(&self, now: Timestamp) {
+        // A token may still be used within its issuer's leeway, which is not known here; dropping
+        // it then costs one verification.
+        self.tokens.retain(|_, token| now < token.expires_at);
+        self.revocations.drop_ended(now);
+    }
+
+    /// The list of revocations, for whoever feeds it.
+    pub fn revocations(&self) -> &Arc<Revocations> {
+        &self.revocations
+    }
+
+    /// Issuers' keys, for whoever configures them.
+    pub fn key_sets(&self) -> &Arc<KeySets> {
+        &self.key_sets
+    }
+
+    /// How much is held: tokens, keys, accounts. For metrics.
+    pub fn held(&self) -> (usize, usize, usize) {
+        let keys = self.by_id.len() + self.by_digest.len() + self.by_prefix.len();
+        (self.tokens.len(), keys, self.accounts.len())
+    }
+
+    async fn key(&self, lookup: KeyLookup<'_>, now: Timestamp) -> Answer<Option<Found>> {
+        let prepared = |key: Option<IssuedKey>| key.map(KeyRecord::of);
+        let (records, contact) = (&self.records, &self.contact);
+        match lookup {
+            KeyLookup::Issued(id) => {
+                let load = async || records.key_by_id(id).await.map(prepared);
+                self.by_id.find(id, now, contact, load).await
+            }
+            KeyLookup::Digest(digest) => {
+                let load = async || records.key_by_digest(&digest).await.map(prepared);
+                self.by_digest.find(digest, now, contact, load).await
+            }
+            KeyLookup::Prefix(prefix) => {
+                let load = async || records.key_by_prefix(prefix).await.map(prepared);
+                self.by_prefix.find(prefix.into(), now, contact, load).await
+            }
+        }
+    }
+}
+
+type Found = Arc<crate::records::Held<KeyRecord>>;
+
+impl KeyRecord {
+    fn of(key: IssuedKey) -> Self {
+        let binding = Binding::new(key.standing.credential.as_str(), &key.verifier);
+        Self {
+            key: Arc::new(key),
+            binding,
+        }
+    }
+}
+
+impl AccountRecord {
+    fn of(account: Account) -> Self {
+        let id = account.standing.credential.as_str();
+        let bindings = account
+            .verifiers
+            .iter()
+            .map(|(verifier, _)| Binding::new(id, verifier))
+            .collect();
+        Self {
+            account: Arc::new(account),
+            bindings,
+        }
+    }
+}
+
+fn touches(changes: &HashSet<Changed>, standing: &Standing, username: Option<&str>) -> bool {
+    let owned = |name: &str| changes.contains(&Changed::Owner(name.into()));
+    changes.contains(&Changed::Credential(standing.credential.as_str().into()))
+        || owned(standing.principal.id())
+        || standing
+            .application
+            .as_ref()
+            .is_some_and(|id| owned(id.as_str()))
+        || standing
+            .client
+            .as_ref()
+            .is_some_and(|id| owned(id.as_str()))
+        || username.is_some_and(owned)
+}
+
+impl<R: Records, C: Counters> Facts for StandardFacts<R, C> {
+    fn known_token(&self, hash: &TokenHash, config: ConfigId) -> Option<Arc<VerifiedToken>> {
+        self.tokens.get(&(config, *hash))
+    }
+
+    fn remember_token(&self, hash: TokenHash, config: ConfigId, token: Arc<VerifiedToken>) {
+        self.tokens.insert((config, hash), token);
+    }
+
+    fn revoked(&self, token: &VerifiedToken) -> Answer<bool> {
+        let revoked = self.revocations.revoked(token)?;
+        if !revoked && !self.contact.holds(self.clock.now()) {
+            return Err(Unavailable::CutOff);
+        }
+        Ok(revoked)
+    }
+
+    async fn verification_key(
+        &self,
+        issuer: &IssuerProfile,
+        kid: Option<&str>,
+        algorithm: Algorithm,
+    ) -> Answer<Option<Arc<VerifyingKey>>> {
+        self.key_sets.verification_key(issuer, kid, algorithm).await
+    }
+
+    async fn check_key(
+        &self,
+        lookup: KeyLookup<'_>,
+        presented: &[u8],
+        now: Timestamp,
+    ) -> Answer<KeyCheck> {
+        let Some(found) = self.key(lookup, now).await? else {
+            return Ok(KeyCheck::Unknown);
+        };
+        let KeyRecord { key, binding } = &found.value;
+        let matches = self
+            .secrets
+            .check(binding, &key.verifier, presented, now)
+            .await?;
+        Ok(match matches {
+            true => KeyCheck::Match(Arc::clone(key)),
+            false => KeyCheck::Mismatch(Arc::clone(key)),
+        })
+    }
+
+    async fn check_password(
+        &self,
+        username: &str,
+        password: &[u8],
+        from: IpAddr,
+        now: Timestamp,
+    ) -> Answer<PasswordCheck> {
+        let load = async || {
+            let account = self.records.account(username).await?;
+            Ok(account.map(AccountRecord::of))
+        };
+        let found = self
+            .accounts
+            .find(username.into(), now, &self.contact, load)
+            .await?;
+        let record = found.as_deref().map(|held| &held.value);
+        match self.passwords.remembered(record, password, now) {
+            Remembered::Matched(account) => return Ok(PasswordCheck::Match(account)),
+            Remembered::No => {}
+        }
+        self.passwords
+            .check(record, username, password, from, &self.counters, now)
+            .await
+    }
+
+    async fn take(&self, key: &LimitKey, rate: &Rate, cost: u32, now: Timestamp) -> Answer<Taken> {
+        self.counters.take(key, rate, cost, now).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

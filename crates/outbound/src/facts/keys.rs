@@ -1,0 +1,175 @@
+//! **Comparing a presented secret**: a keyed hash when it is known, the pool when it is not.
+//!
+//! The public id of a key is no secret, so anybody can send garbage for it, and each piece asks for
+//! a slow hash. Per key one hash runs at a time; the same garbage is hashed once; and after a few
+//! different pieces further hashes of that key wait, longer each time. So garbage costs its sender
+//! the key it aims at, for callers whose secret this node has not seen yet, and nobody else
+//! anything.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use proof::password::Verifier;
+use proof::random::Entropy;
+use proof::secret::Secret;
+use proof::time::Timestamp;
+use quick_cache::sync::Cache;
+use verdict::facts::{Answer, Unavailable};
+
+use super::Peppers;
+use crate::flights::Flights;
+use crate::hashing::HashingPool;
+use crate::secrets::{Binding, VerifiedSecrets};
+
+/// Wrong secrets of one key that are hashed without delay.
+const FREE_FAILURES: u32 = 5;
+/// The first delay; each further failure doubles it.
+const FIRST_DELAY: Duration = Duration::from_millis(250);
+/// The longest delay.
+const LONGEST_DELAY: Duration = Duration::from_secs(60);
+/// After so long without a failure a key starts afresh.
+const FORGIVEN_AFTER: Duration = Duration::from_secs(600);
+/// How long a secret that did not match is known as such.
+const REFUSED_FOR: Duration = Duration::from_secs(600);
+
+/// Compares presented secrets with verifiers.
+pub(super) struct SecretChecks {
+    matched: VerifiedSecrets,
+    refused: VerifiedSecrets,
+    failures: Cache<Binding, Failures>,
+    flights: Flights<Binding>,
+    pool: Arc<HashingPool>,
+    peppers: Peppers,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Failures {
+    count: u32,
+    last: Timestamp,
+    /// Nothing is hashed before.
+    until: Timestamp,
+}
+
+impl SecretChecks {
+    pub(super) fn new(
+        capacity: usize,
+        pool: Arc<HashingPool>,
+        peppers: Peppers,
+        entropy: &dyn Entropy,
+    ) -> Self {
+        Self {
+            matched: VerifiedSecrets::new(capacity, entropy),
+            refused: VerifiedSecrets::new(capacity, entropy),
+            failures: Cache::new(capacity.max(1)),
+            flights: Flights::new(),
+            pool,
+            peppers,
+        }
+    }
+
+    /// Whether `presented` is the secret.
+    pub(super) async fn check(
+        &self,
+        binding: &Binding,
+        verifier: &Arc<Verifier>,
+        presented: &[u8],
+        now: Timestamp,
+    ) -> Answer<bool> {
+        if !verifier.is_expensive() {
+            let pepper = verifier.pepper_id().and_then(|id| self.peppers.get(id));
+            return Ok(verifier.verify(presented, pepper.map(Arc::as_ref)));
+        }
+        let Some(tag) = self.matched.tag(binding, presented) else {
+            return Ok(false);
+        };
+        if self.matched.holds(&tag, now) {
+            return Ok(true);
+        }
+        let Some(garbage) = self.refused.tag(binding, presented) else {
+            return Ok(false);
+        };
+        if self.refused.holds(&garbage, now) {
+            return Ok(false);
+        }
+        let _turn = self
+            .flights
+            .enter(*binding)
+            .await
+            .ok_or(Unavailable::HashingPool)?;
+        // The one before may have brought the very same secret.
+        if self.matched.holds(&tag, now) {
+            return Ok(true);
+        }
+        if self.refused.holds(&garbage, now) {
+            return Ok(false);
+        }
+        if self
+            .failures
+            .get(binding)
+            .is_some_and(|failures| now < failures.until)
+        {
+            return Err(Unavailable::HashingPool);
+        }
+        let (verifier, secret) = (Arc::clone(verifier), Secret::new(presented));
+        let matches = self
+            .pool
+            .run(move || verifier.verify(secret.expose(), None))
+            .await
+            .map_err(|_| Unavailable::HashingPool)?;
+        if matches {
+            self.matched.remember(tag, Timestamp::MAX);
+            self.failures.remove(binding);
+        } else {
+            self.refused.remember(garbage, now.plus(REFUSED_FOR));
+            let before = self.failures.get(binding);
+            self.failures.insert(*binding, Failures::after(before, now));
+        }
+        Ok(matches)
+    }
+
+    pub(super) fn forget(&self) {
+        self.matched.clear();
+        self.refused.clear();
+    }
+}
+
+impl Failures {
+    fn after(before: Option<Self>, now: Timestamp) -> Self {
+        let count = before
+            .filter(|before| now.since(before.last) < FORGIVEN_AFTER)
+            .map_or(1, |before| before.count.saturating_add(1));
+        let delay = match count.checked_sub(FREE_FAILURES) {
+            None | Some(0) => Duration::ZERO,
+            Some(over) => FIRST_DELAY
+                .saturating_mul(2_u32.saturating_pow(over - 1))
+                .min(LONGEST_DELAY),
+        };
+        Self {
+            count,
+            last: now,
+            until: now.plus(delay),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_grow_after_a_few_failures_up_to_a_bound_and_are_forgiven() {
+        let start = Timestamp::from_secs(1_800_000_000);
+        let mut failures = None;
+        let delays: Vec<u64> = (0..20)
+            .map(|_| {
+                let next = Failures::after(failures, start);
+                failures = Some(next);
+                u64::try_from(next.until.since(start).as_millis()).unwrap()
+            })
+            .collect();
+        assert_eq!(delays[..9], [0, 0, 0, 0, 0, 250, 500, 1000, 2000]);
+        assert_eq!(delays[19], 60_000);
+        let later = start.plus(FORGIVEN_AFTER);
+        assert_eq!(Failures::after(failures, later).until, later);
+    }
+}

@@ -1,0 +1,391 @@
+//! **The outgoing HTTP client**: one GET to a configured URL, or a reason why not.
+//!
+//! It is for key sets and metadata: small documents from places that an operator wrote down. It
+//! speaks https only (http to loopback where development allows it), follows no redirect, and
+//! connects to the very address that [`address::check`] let pass, so that a second answer of the
+//! name server can't lead it elsewhere. The whole exchange has one deadline, the answer one size
+//! limit. It refuses to carry credentials, cookies, compression, or a URL with user information.
+
+use core::fmt;
+use core::future::Future;
+use core::net::{IpAddr, SocketAddr};
+use core::pin::Pin;
+use core::time::Duration;
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, HOST, USER_AGENT};
+use http::{HeaderValue, Request, StatusCode};
+use http_body_util::{BodyExt as _, Empty, LengthLimitError, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use ipnet::IpNet;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::TlsConnector;
+use url::{Host, Url};
+
+use crate::address::{self, AddressClass};
+use crate::trust::{Trust, TrustError};
+
+/// Most addresses of one name that are tried.
+const MAX_ADDRESSES: usize = 8;
+
+/// What a fetcher may do.
+#[derive(Debug, Clone)]
+pub struct FetchOptions {
+    /// Whom it trusts.
+    pub trust: Trust,
+    /// Networks that may be called although they are not public.
+    pub listed: Vec<IpNet>,
+    /// Whether `http` to loopback addresses is allowed. For development alone.
+    pub allow_insecure_loopback: bool,
+    /// Time for the whole exchange: name, connection, handshake, answer.
+    pub total_time: Duration,
+    /// Time for connecting to one address.
+    pub connect_time: Duration,
+    /// Largest body accepted, in bytes.
+    pub max_bytes: usize,
+}
+
+impl Default for FetchOptions {
+    fn default() -> Self {
+        Self {
+            trust: Trust::public(),
+            listed: Vec::new(),
+            allow_insecure_loopback: false,
+            total_time: Duration::from_secs(5),
+            connect_time: Duration::from_secs(2),
+            max_bytes: 1024 * 1024,
+        }
+    }
+}
+
+/// Finds the addresses of a name.
+pub trait Resolve: Send + Sync + 'static {
+    /// All addresses of `host`, in order of preference.
+    fn resolve<'a>(
+        &'a self,
+        host: &'a str,
+        port: u16,
+    ) -> Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send + 'a>>;
+}
+
+/// The operating system's resolver, with its hosts file and search rules.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemResolver;
+
+impl Resolve for SystemResolver {
+    fn resolve<'a>(
+        &'a self,
+        host: &'a str,
+        port: u16,
+    ) -> Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send + 'a>> {
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((host, port)).await?;
+            Ok(found
+                .map(|address| address.ip())
+                .take(MAX_ADDRESSES)
+                .collect())
+        })
+    }
+}
+
+/// Why a fetch failed: which host, and what. Safe to log; the URL's path and query are left out.
+#[derive(Debug, thiserror::Error)]
+#[error("fetching from {host} failed: {failure}")]
+pub struct FetchError {
+    /// Scheme, host and port.
+    pub host: String,
+    /// What went wrong.
+    pub failure: FetchFailure,
+}
+
+/// What went wrong in a fetch.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchFailure {
+    /// The URL is not https (or http to loopback where that is allowed).
+    #[error("only https is allowed")]
+    Scheme,
+    /// The URL has no host, or carries user information or a fragment.
+    #[error("the URL has no host, or carries user information or a fragment")]
+    Url,
+    /// The name can't be resolved.
+    #[error("the name can not be resolved: {0}")]
+    Name(io::Error),
+    /// The name has no address that may be called.
+    #[error("address {0} is {class} and not listed", class = .1.name())]
+    Address(IpAddr, AddressClass),
+    /// No address accepted the connection.
+    #[error("no connection: {0}")]
+    Connect(io::Error),
+    /// The server's certificate does not hold, or TLS failed otherwise.
+    #[error("TLS: {0}")]
+    Tls(io::Error),
+    /// The exchange broke, or the server does not speak HTTP.
+    #[error("HTTP: {0}")]
+    Http(hyper::Error),
+    /// A status other than 200. Redirects are never followed.
+    #[error("status {0}")]
+    Status(StatusCode),
+    /// The body is larger than allowed.
+    #[error("the body is larger than {0} bytes")]
+    TooLarge(usize),
+    /// The body is compressed although nobody asked for it.
+    #[error("the body has a content coding")]
+    Encoded,
+    /// The deadline passed.
+    #[error("no answer within {0:?}")]
+    Time(Duration),
+}
+
+impl FetchFailure {
+    /// Stable kebab-case code for logs and metrics.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Scheme => "fetch-scheme",
+            Self::Url => "fetch-url",
+            Self::Name(_) => "fetch-name",
+            Self::Address(..) => "fetch-address",
+            Self::Connect(_) => "fetch-connect",
+            Self::Tls(_) => "fetch-tls",
+            Self::Http(_) => "fetch-http",
+            Self::Status(_) => "fetch-status",
+            Self::TooLarge(_) => "fetch-too-large",
+            Self::Encoded => "fetch-encoded",
+            Self::Time(_) => "fetch-time",
+        }
+    }
+}
+
+/// The client. Cheap to share; holds no connection between fetches.
+pub struct Fetcher {
+    tls: Arc<ClientConfig>,
+    resolver: Arc<dyn Resolve>,
+    options: FetchOptions,
+}
+
+impl fmt::Debug for Fetcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fetcher")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Fetcher {
+    /// A client with the operating system's resolver.
+    ///
+    /// # Errors
+    /// [`TrustError`] if the roots or revocation lists can't be used.
+    pub fn new(options: FetchOptions) -> Result<Self, TrustError> {
+        Self::with_resolver(options, Arc::new(SystemResolver))
+    }
+
+    /// A client with another resolver.
+    ///
+    /// # Errors
+    /// As [`Fetcher::new`].
+    pub fn with_resolver(
+        options: FetchOptions,
+        resolver: Arc<dyn Resolve>,
+    ) -> Result<Self, TrustError> {
+        Ok(Self {
+            tls: options.trust.client_config()?,
+            resolver,
+            options,
+        })
+    }
+
+    /// Fetches `url` and returns the body of a 200 answer.
+    ///
+    /// # Errors
+    /// [`FetchError`], whose text names the host and what went wrong.
+    pub async fn get(&self, url: &Url, accept: &'static str) -> Result<Bytes, FetchError> {
+        let deadline = Instant::now() + self.options.total_time;
+        timeout_at(deadline, self.exchange(url, accept))
+            .await
+            .unwrap_or(Err(FetchFailure::Time(self.options.total_time)))
+            .map_err(|failure| FetchError {
+                host: url.origin().ascii_serialization(),
+                failure,
+            })
+    }
+
+    async fn exchange(&self, url: &Url, accept: &'static str) -> Result<Bytes, FetchFailure> {
+        let target = Target::of(url, self.options.allow_insecure_loopback)?;
+        let addresses = self.addresses(&target).await?;
+        let stream = self.connect(&addresses).await?;
+        let request = target.request(url, accept)?;
+        if target.secure {
+            let name = target.server_name()?;
+            let stream = TlsConnector::from(Arc::clone(&self.tls))
+                .connect(name, stream)
+                .await
+                .map_err(FetchFailure::Tls)?;
+            self.ask(stream, request).await
+        } else {
+            self.ask(stream, request).await
+        }
+    }
+
+    /// The addresses of the target that may be called.
+    async fn addresses(&self, target: &Target<'_>) -> Result<Vec<SocketAddr>, FetchFailure> {
+        let found = match target.host {
+            Host::Ipv4(address) => vec![IpAddr::V4(address)],
+            Host::Ipv6(address) => vec![IpAddr::V6(address)],
+            Host::Domain(name) => self
+                .resolver
+                .resolve(name, target.port)
+                .await
+                .map_err(FetchFailure::Name)?,
+        };
+        let mut refused = None;
+        let mut allowed = Vec::new();
+        for address in found.into_iter().take(MAX_ADDRESSES) {
+            match self.judge(address, target.secure) {
+                Ok(()) => allowed.push(SocketAddr::new(address, target.port)),
+                Err(class) => refused = Some((address, class)),
+            }
+        }
+        match (allowed.is_empty(), refused) {
+            (false, _) => Ok(allowed),
+            (true, Some((address, class))) => Err(FetchFailure::Address(address, class)),
+            (true, None) => Err(FetchFailure::Name(io::ErrorKind::NotFound.into())),
+        }
+    }
+
+    fn judge(&self, address: IpAddr, secure: bool) -> Result<(), AddressClass> {
+        if secure {
+            return address::check(address, &self.options.listed);
+        }
+        // Plain http never leaves the machine, whatever is listed.
+        match address.is_loopback() {
+            true => Ok(()),
+            false => Err(address::check(address, &[])
+                .err()
+                .unwrap_or(AddressClass::Reserved)),
+        }
+    }
+
+    /// Connects to the first of the checked addresses that answers.
+    async fn connect(&self, addresses: &[SocketAddr]) -> Result<TcpStream, FetchFailure> {
+        let mut last = io::Error::from(io::ErrorKind::NotFound);
+        for address in addresses {
+            match timeout(self.options.connect_time, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(error)) => last = error,
+                Err(_) => last = io::ErrorKind::TimedOut.into(),
+            }
+        }
+        Err(FetchFailure::Connect(last))
+    }
+
+    async fn ask<S>(&self, stream: S, request: Request<Empty<Bytes>>) -> Result<Bytes, FetchFailure>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let (mut sender, connection) = http1::Builder::new()
+            .max_buf_size(64 * 1024)
+            .max_headers(100)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(FetchFailure::Http)?;
+        // The set ends the connection's task when this exchange ends, however it ends.
+        let mut tasks = JoinSet::new();
+        tasks.spawn(connection);
+        let response = sender
+            .send_request(request)
+            .await
+            .map_err(FetchFailure::Http)?;
+        if response.status() != StatusCode::OK {
+            return Err(FetchFailure::Status(response.status()));
+        }
+        if response.headers().contains_key(CONTENT_ENCODING) {
+            return Err(FetchFailure::Encoded);
+        }
+        let max = self.options.max_bytes;
+        let announced = response
+            .headers()
+            .get(CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        if announced.is_some_and(|length| length > max as u64) {
+            return Err(FetchFailure::TooLarge(max));
+        }
+        let body = Limited::new(response.into_body(), max)
+            .collect()
+            .await
+            .map_err(|error| {
+                if error.is::<LengthLimitError>() {
+                    return FetchFailure::TooLarge(max);
+                }
+                match error.downcast::<hyper::Error>() {
+                    Ok(error) => FetchFailure::Http(*error),
+                    Err(_) => FetchFailure::TooLarge(max),
+                }
+            })?;
+        Ok(body.to_bytes())
+    }
+}
+
+/// The checked parts of a URL.
+struct Target<'a> {
+    host: Host<&'a str>,
+    port: u16,
+    secure: bool,
+}
+
+impl<'a> Target<'a> {
+    fn of(url: &'a Url, allow_insecure_loopback: bool) -> Result<Self, FetchFailure> {
+        let secure = match url.scheme() {
+            "https" => true,
+            "http" if allow_insecure_loopback => false,
+            _ => return Err(FetchFailure::Scheme),
+        };
+        let clean =
+            url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
+        match (url.host(), url.port_or_known_default()) {
+            (Some(host), Some(port)) if clean => Ok(Self { host, port, secure }),
+            _ => Err(FetchFailure::Url),
+        }
+    }
+
+    fn server_name(&self) -> Result<ServerName<'static>, FetchFailure> {
+        Ok(match self.host {
+            Host::Ipv4(address) => ServerName::IpAddress(IpAddr::V4(address).into()),
+            Host::Ipv6(address) => ServerName::IpAddress(IpAddr::V6(address).into()),
+            Host::Domain(name) => {
+                ServerName::try_from(name.to_owned()).map_err(|_| FetchFailure::Url)?
+            }
+        })
+    }
+
+    fn request(
+        &self,
+        url: &Url,
+        accept: &'static str,
+    ) -> Result<Request<Empty<Bytes>>, FetchFailure> {
+        let host = match url.port() {
+            Some(port) => format!("{}:{port}", self.host),
+            None => self.host.to_string(),
+        };
+        let target = match url.query() {
+            Some(query) => format!("{}?{query}", url.path()),
+            None => url.path().to_owned(),
+        };
+        Request::get(target)
+            .header(HOST, host)
+            .header(ACCEPT, HeaderValue::from_static(accept))
+            .header(USER_AGENT, HeaderValue::from_static("doorward"))
+            .body(Empty::new())
+            .map_err(|_| FetchFailure::Url)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;
