@@ -293,3 +293,6 @@ impl<R> Body<R> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

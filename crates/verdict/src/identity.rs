@@ -174,8 +174,10 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// Whether `from` lies in the allowed networks.
+    /// Whether `from` lies in the allowed networks. An IPv4 address mapped into IPv6 is that
+    /// IPv4 address.
     pub fn allows_address(&self, from: IpAddr) -> bool {
+        let from = from.to_canonical();
         self.networks.is_empty() || self.networks.iter().any(|net| net.contains(&from))
     }
 }
@@ -230,6 +232,7 @@ pub struct Identity {
     pub(crate) standing: Arc<Standing>,
     pub(crate) kind: CredentialKind,
     pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) ends: Option<Timestamp>,
     pub(crate) authenticated_at: Timestamp,
     pub(crate) issuer: Option<IssuerId>,
     pub(crate) companions: Vec<Companion>,

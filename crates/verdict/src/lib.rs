@@ -20,5 +20,7 @@ pub mod permit;
 mod policy;
 pub mod problem;
 pub mod route;
+#[cfg(test)]
+mod testing;
 
 pub use permit::{Identified, Permitted, Refused, decide, identify};

@@ -236,6 +236,55 @@ mod tests {
         assert!(taken.retry_after <= Duration::from_secs(1));
     }
 
+    #[test]
+    fn callers_of_one_ipv6_network_share_a_budget() {
+        let key = |address: &str| LimitKey::address(address.parse().unwrap());
+        assert_eq!(
+            key("2001:db8:0:1::1"),
+            key("2001:db8:0:1:ffff:ffff:ffff:ffff")
+        );
+        assert_ne!(key("2001:db8:0:1::1"), key("2001:db8:0:2::1"));
+        assert_eq!(key("::ffff:192.0.2.7"), key("192.0.2.7"));
+        assert_ne!(key("192.0.2.7"), key("192.0.2.8"));
+        let address = "192.0.2.7".parse().unwrap();
+        assert_ne!(
+            LimitKey::address(address),
+            LimitKey::failed_address(address)
+        );
+    }
+
+    #[test]
+    fn a_stable_hash_keeps_its_value_and_its_parts_apart() {
+        // Counters that nodes share hold this value: it may not change.
+        assert_eq!(
+            stable_hash(&["user", "alice"]),
+            [0x10525c3837009a4b, 0x84606ecbde2d9d6f]
+        );
+        assert_ne!(stable_hash(&["ab", "c"]), stable_hash(&["a", "bc"]));
+        assert_ne!(stable_hash(&["a", ""]), stable_hash(&["a"]));
+    }
+
+    /// The same rule as a bucket that is refilled drop by drop, in exact numbers.
+    struct Bucket {
+        level: i64,
+        seen: i64,
+    }
+
+    impl Bucket {
+        fn take(&mut self, rate: &Rate, cost: u32, micros: i64) -> bool {
+            let drop = i64::try_from(rate.period.as_micros()).unwrap() / i64::from(rate.limit);
+            let whole = drop * i64::from(rate.limit);
+            self.level = (self.level + (micros - self.seen)).min(whole);
+            self.seen = micros;
+            let wanted = drop * i64::from(cost);
+            let passes = self.level >= wanted;
+            if passes {
+                self.level -= wanted;
+            }
+            passes
+        }
+    }
+
     proptest! {
         #[test]
         fn h08_no_window_of_one_period_lets_more_than_two_budgets_pass(
@@ -249,6 +298,45 @@ mod tests {
             for start in &times {
                 let inside = times.iter().filter(|t| (*start..start + 1000).contains(t)).count();
                 prop_assert!(inside <= 2 * limit as usize, "{inside} calls in a second at {limit}/s");
+            }
+        }
+
+        #[test]
+        fn the_rule_is_that_of_a_bucket_refilled_drop_by_drop(
+            limit in 1u32..50,
+            calls in proptest::collection::vec((0i64..200, 0u32..4), 1..300),
+        ) {
+            let rate = Rate { limit, period: Duration::from_secs(1) };
+            let mut bucket = Bucket { level: i64::from(u32::MAX), seen: 0 };
+            let mut state = None;
+            let mut millis = 0;
+            for (gap, cost) in calls {
+                millis += gap;
+                let (after, taken) = step(state, &rate, cost, at(millis));
+                state = Some(after);
+                let passes = bucket.take(&rate, cost, at(millis).as_millis() * 1000);
+                prop_assert_eq!(taken.allowed, passes, "at {} ms", millis);
+                let drop = 1_000_000 / i64::from(limit);
+                prop_assert_eq!(i64::from(taken.remaining), bucket.level / drop);
+            }
+        }
+
+        #[test]
+        fn a_call_that_waits_as_it_was_told_passes(
+            limit in 1u32..50,
+            cost in 1u32..50,
+            before in 0u32..60,
+        ) {
+            let rate = Rate { limit, period: Duration::from_secs(1) };
+            let mut state = None;
+            for _ in 0..before {
+                state = Some(step(state, &rate, 1, at(0)).0);
+            }
+            let (after, taken) = step(state, &rate, cost.min(limit), at(0));
+            if !taken.allowed {
+                let wait = i64::try_from(taken.retry_after.as_micros().div_ceil(1000)).unwrap();
+                prop_assert!(step(Some(after), &rate, cost.min(limit), at(wait)).1.allowed);
+                prop_assert!(!step(Some(after), &rate, cost.min(limit), at(wait - 1)).1.allowed || wait == 0);
             }
         }
     }

@@ -7,7 +7,7 @@ use http::header::ORIGIN;
 use proof::time::Timestamp;
 
 use crate::call::{Arrival, Body, Call, Head};
-use crate::credential::{self, CredentialKind, Proved, challenge};
+use crate::credential::{self, Proved, challenge};
 use crate::facts::Facts;
 use crate::identity::{Companion, Identity, Standing};
 use crate::policy;
@@ -109,6 +109,7 @@ fn principal(proved: Proved, now: Timestamp) -> Identity {
         standing: proved.standing,
         kind: proved.kind,
         expires_at: proved.expires_at,
+        ends: proved.ends,
         authenticated_at: now,
         issuer: proved.issuer,
         companions: Vec::new(),
@@ -117,14 +118,19 @@ fn principal(proved: Proved, now: Timestamp) -> Identity {
 
 fn join(identity: &mut Identity, proved: Proved) {
     // The combination holds no longer than its shortest part.
-    identity.expires_at = match (identity.expires_at, proved.expires_at) {
-        (Some(one), Some(other)) => Some(one.min(other)),
-        (one, other) => one.or(other),
-    };
+    identity.expires_at = earlier(identity.expires_at, proved.expires_at);
+    identity.ends = earlier(identity.ends, proved.ends);
     identity.companions.push(Companion {
         kind: proved.kind,
         standing: proved.standing,
     });
+}
+
+fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
 }
 
 /// Decides whether the identified caller may do this. Of a combination, every credential must be
@@ -169,11 +175,8 @@ fn may(identity: &Identity, head: &Head, route: &Route, now: Timestamp) -> Resul
     for companion in &identity.companions {
         within_bounds(&companion.standing, head, &route.api)?;
     }
-    // Reading a body may take a while between the two steps. Tokens carry their issuer's leeway.
-    if identity.kind != CredentialKind::Jwt
-        && identity.companions.is_empty()
-        && identity.expires_at.is_some_and(|end| now >= end)
-    {
+    // Reading a body may take a while between the two steps.
+    if identity.ends.is_some_and(|end| now >= end) {
         return Err(credential::refused("the credential has expired meanwhile"));
     }
     policy::judge(&route.rule, identity, &route.api)

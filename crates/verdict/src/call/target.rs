@@ -44,7 +44,7 @@ fn unclean(cause: &'static str) -> Problem {
 }
 
 /// Whether the path holds an encoded slash, or why it is refused.
-fn check_path(path: &[u8]) -> Result<bool, &'static str> {
+pub(super) fn check_path(path: &[u8]) -> Result<bool, &'static str> {
     if path.len() > MAX_PATH_BYTES {
         return Err("the path is too long");
     }

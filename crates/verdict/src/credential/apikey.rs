@@ -151,6 +151,7 @@ fn usable(key: &IssuedKey, kind: CredentialKind, now: Timestamp) -> Result<Prove
         kind,
         standing: key.standing.clone(),
         expires_at: key.expires_at,
+        ends: key.expires_at,
         issuer: None,
     })
 }

@@ -61,6 +61,7 @@ pub(super) async fn prove(
         kind: CredentialKind::Basic,
         standing: account.standing.clone(),
         expires_at: account.expires_at,
+        ends: account.expires_at,
         issuer: None,
     })
 }

@@ -31,9 +31,13 @@ pub(crate) fn refuse_exposed(head: &Head, route: &Route) -> Result<(), Problem> 
     let Some(query) = head.query() else {
         return Ok(());
     };
-    // Protocol endpoints of an issuer take JWTs in the query by standard (`request`,
-    // `id_token_hint`): none of those is an access token. They are public routes.
-    let tokens_too = matches!(route.demand, Demand::OneOf(_));
+    // A secret of ours is one anywhere. What else looks like a credential is one where this API's
+    // credentials are taken: a public page may have tokens of its own (`request` and
+    // `id_token_hint` of OpenID Connect, a link to confirm an address).
+    let (by_name, by_form) = match route.demand {
+        Demand::OneOf(_) => (true, true),
+        Demand::Public { pass_authorization } => (!pass_authorization, false),
+    };
     // `;` is read as a separator by some (WHATWG's elder siblings): look behind it too.
     for pair in query.split(['&', ';']) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -41,7 +45,7 @@ pub(crate) fn refuse_exposed(head: &Head, route: &Route) -> Result<(), Problem> 
             continue;
         }
         let name = decoded(name);
-        if NAMES.iter().any(|known| name.eq_ignore_ascii_case(known)) {
+        if by_name && NAMES.iter().any(|known| name.eq_ignore_ascii_case(known)) {
             return Err(exposed(format!(
                 "a credential in the query parameter {}",
                 name.to_ascii_lowercase()
@@ -51,14 +55,16 @@ pub(crate) fn refuse_exposed(head: &Head, route: &Route) -> Result<(), Problem> 
         if let Some(id) = secret_of_ours(value.as_bytes(), brand) {
             return Err(exposed(format!("a secret of ours (id {id}) in the query")));
         }
-        if route.api.foreign_keys.iter().any(|pattern| {
-            pattern.prefix.len() >= TELLING_PREFIX
-                && value.starts_with(&*pattern.prefix)
-                && pattern.length.contains(&value.len())
-        }) {
+        if by_form
+            && route.api.foreign_keys.iter().any(|pattern| {
+                pattern.prefix.len() >= TELLING_PREFIX
+                    && value.starts_with(&*pattern.prefix)
+                    && pattern.length.contains(&value.len())
+            })
+        {
             return Err(exposed("an imported key in the query".into()));
         }
-        if tokens_too && looks_like_jwt(&value) {
+        if by_form && looks_like_jwt(&value) {
             return Err(exposed("a token in the query".into()));
         }
     }

@@ -148,6 +148,7 @@ fn judge(
         kind: CredentialKind::Jwt,
         standing: token.standing.clone(),
         expires_at: Some(token.expires_at),
+        ends: Some(token.expires_at.plus(leeway.0)),
         issuer: Some(token.issuer.clone()),
     })
 }

@@ -77,6 +77,8 @@ pub(crate) struct Proved {
     pub(crate) kind: CredentialKind,
     pub(crate) standing: Arc<Standing>,
     pub(crate) expires_at: Option<Timestamp>,
+    /// From when on it is refused: `expires_at`, and where another's clock wrote that, the leeway.
+    pub(crate) ends: Option<Timestamp>,
     pub(crate) issuer: Option<jwt::IssuerId>,
 }
 
@@ -100,3 +102,6 @@ pub(crate) async fn prove(
 pub(crate) fn refused(cause: impl Into<Box<str>>) -> Problem {
     Problem::new(Code::CredentialRefused, cause)
 }
+
+#[cfg(test)]
+mod tests;

@@ -128,7 +128,8 @@ fn standing(
     Ok(Standing {
         principal,
         credential: CredentialId::new(match &claims.jti {
-            Some(jti) => jti.as_str().into(),
+            // Marked, so that no issuer can name a token like one of our keys.
+            Some(jti) => format!("jti:{jti}"),
             // The hash is public by nature (256 bits of a signed text) and names the token as well.
             None => format!("sha256:{hash}"),
         }),

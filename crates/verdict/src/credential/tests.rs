@@ -1,0 +1,6 @@
+//! The golden matrix (credential kind × defect → what the caller is told and what the log says) and
+//! the rules that a matrix does not show.
+
+mod matrix;
+mod presentation;
+mod tokens;
