@@ -4,6 +4,7 @@ import json
 import statistics
 
 from .machine import QUIET
+from .peers import ANSWER
 
 YARDSTICK = "nginx, plain"
 
@@ -78,7 +79,7 @@ Made by `benches/side-by-side/run`; don't edit. Raw figures of every round: [sid
 How to read it:
 
 - **CPU µs/call** is user and system time of the program's whole process group, from `/proc`, over the calls it answered. It repeats on a shared machine where calls per second don't. *Range* is the lowest and highest round.
-- Each program has one worker and one core; upstream (nginx, a fixed answer of 85 bytes) and load generator (wrk) share another. Where *core busy* is well under 100 %, that other core was the bound, and calls per second and latencies say little about the program.
+- Each program has one worker and one core; upstream (nginx, a fixed answer of {len(ANSWER)} bytes) and load generator (wrk) share another. Where *core busy* is well under 100 %, that other core was the bound, and calls per second and latencies say little about the program.
 - *× nginx* compares with nginx as a plain proxy; *over own plain* with the same program without a credential, with TLS where the case has it.
 - **JWT** are ES256 access tokens (RFC 9068) that take turns; each was seen before measuring. **Never seen**: each token is sent once.
 - Before each measurement the program had to answer 401 to no token, garbage, an expired token, a foreign key's, a foreign issuer's and a foreign audience's (Envoy: 403 to the last), and 200 to a good one.
