@@ -44,11 +44,12 @@ def all_cases():
         Case("Envoy, JWT never seen, no cache", Envoy(jwt=True), "jwt", NEVER_SEEN),
         *_jwt_cases("Envoy", Envoy(jwt=True, cache=True), ", cache"),
     ]
-    doorward = Doorward()
+    doorward, recorded = Doorward(), Doorward(record=True)
     cases += [
         Case("Doorward, plain", doorward),
         Case("Doorward, API key", doorward, "key"),
         *_jwt_cases("Doorward", doorward, ""),
+        Case("Doorward, JWT, 100 tokens, recorded", recorded, "jwt", 100),
         Case("Doorward, plain, TLS", doorward, tls=True),
         Case("Doorward, API key, TLS", doorward, "key", tls=True),
         Case("Doorward, JWT, 10 000 tokens, TLS", doorward, "jwt", SEEN_TOKENS, tls=True),
