@@ -147,7 +147,7 @@ struct AccountRecord {
 /// What a change touched.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Changed {
-    /// A credential, by its id.
+    /// A key, by its credential's id. Passwords of an account go by their owner.
     Credential(Box<str>),
     /// Everything that belongs to an application, client or account, by its name or id.
     Owner(Box<str>),
@@ -190,6 +190,7 @@ impl<R: Records, C: Counters> StandardFacts<R, C> {
     }
 
     /// Forgets what changes touched; the next call asks the store. One pass for a whole batch.
+    /// Secrets that were compared need no forgetting: they are bound to the very verifier.
     pub fn invalidate(&self, changes: &HashSet<Changed>) {
         if changes.is_empty() {
             return;
@@ -205,8 +206,6 @@ impl<R: Records, C: Counters> StandardFacts<R, C> {
                 Some(&record.account.username),
             )
         });
-        // Passwords of an account are credentials of their own, whose ids no record carries.
-        self.passwords.forget();
     }
 
     /// Forgets every record and every compared secret, as after a gap in the changes.
@@ -367,7 +366,7 @@ impl<R: Records, C: Counters> Facts for StandardFacts<R, C> {
             .find(username.into(), now, &self.contact, load)
             .await?;
         let record = found.as_deref().map(|held| &held.value);
-        match self.passwords.remembered(record, password, now) {
+        match self.passwords.remembered(record, password, from, now) {
             Remembered::Matched(account) => return Ok(PasswordCheck::Match(account)),
             Remembered::No => {}
         }
@@ -382,4 +381,4 @@ impl<R: Records, C: Counters> Facts for StandardFacts<R, C> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

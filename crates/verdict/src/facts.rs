@@ -161,3 +161,38 @@ pub trait Counters: Send + Sync {
         now: Timestamp,
     ) -> impl Future<Output = Answer<Taken>> + Send;
 }
+
+/// A shared store is a store: several rooms hold the same one.
+impl<T: Records> Records for Arc<T> {
+    fn key_by_id(&self, id: KeyId) -> impl Future<Output = Answer<Option<IssuedKey>>> + Send {
+        T::key_by_id(self, id)
+    }
+    fn key_by_digest(
+        &self,
+        digest: &TokenHash,
+    ) -> impl Future<Output = Answer<Option<IssuedKey>>> + Send {
+        T::key_by_digest(self, digest)
+    }
+    fn key_by_prefix(
+        &self,
+        prefix: &str,
+    ) -> impl Future<Output = Answer<Option<IssuedKey>>> + Send {
+        T::key_by_prefix(self, prefix)
+    }
+    fn account(&self, username: &str) -> impl Future<Output = Answer<Option<Account>>> + Send {
+        T::account(self, username)
+    }
+}
+
+/// Shared counters are counters.
+impl<T: Counters> Counters for Arc<T> {
+    fn take(
+        &self,
+        key: &LimitKey,
+        rate: &Rate,
+        cost: u32,
+        now: Timestamp,
+    ) -> impl Future<Output = Answer<Taken>> + Send {
+        T::take(self, key, rate, cost, now)
+    }
+}

@@ -8,6 +8,7 @@
 //! comes back with time. What does not match costs two hashes, for real accounts (whose second
 //! password may be in rotation) and for unknown ones alike, so that time tells nothing (F8).
 
+use core::hash::BuildHasher as _;
 use core::net::IpAddr;
 use core::time::Duration;
 use std::sync::Arc;
@@ -37,8 +38,9 @@ const KNOWN_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
 pub(super) struct PasswordChecks {
     matched: VerifiedSecrets,
     ttl: Duration,
-    /// Pairs of account and address that got in.
-    known: Cache<[u64; 2], Timestamp>,
+    /// Accounts (hashed under a seed of this process) and addresses that got in.
+    known: Cache<(u64, IpAddr), Timestamp>,
+    seed: foldhash::quality::RandomState,
     flights: Flights<[u64; 2]>,
     pool: Arc<HashingPool>,
     dummy: Arc<Verifier>,
@@ -65,6 +67,7 @@ impl PasswordChecks {
             matched: VerifiedSecrets::new(options.max_secrets, entropy),
             ttl: options.password_ttl.min(MAX_TTL),
             known: Cache::new(options.max_records.max(1)),
+            seed: foldhash::quality::RandomState::default(),
             flights: Flights::new(),
             pool,
             dummy: Arc::new(dummy(options.password_cost)),
@@ -74,11 +77,12 @@ impl PasswordChecks {
         }
     }
 
-    /// Whether this very password matched lately.
+    /// Whether this very password matched lately. The address it comes from is the owner's too.
     pub(super) fn remembered(
         &self,
         record: Option<&AccountRecord>,
         password: &[u8],
+        from: IpAddr,
         now: Timestamp,
     ) -> Remembered {
         let Some(record) = record else {
@@ -89,10 +93,23 @@ impl PasswordChecks {
                 .tag(binding, password)
                 .is_some_and(|tag| self.matched.holds(&tag, now))
         });
-        match matched {
-            true => Remembered::Matched(Arc::clone(&record.account)),
-            false => Remembered::No,
+        if !matched {
+            return Remembered::No;
         }
+        if !self.is_known(&record.account.username, from, now) {
+            self.know(&record.account.username, from, now);
+        }
+        Remembered::Matched(Arc::clone(&record.account))
+    }
+
+    fn is_known(&self, username: &str, from: IpAddr, now: Timestamp) -> bool {
+        let pair = (self.seed.hash_one(username), folded(from));
+        self.known.get(&pair).is_some_and(|until| now < until)
+    }
+
+    fn know(&self, username: &str, from: IpAddr, now: Timestamp) {
+        let pair = (self.seed.hash_one(username), folded(from));
+        self.known.insert(pair, now.plus(KNOWN_FOR));
     }
 
     /// Pays from the budgets, hashes, compares.
@@ -114,7 +131,7 @@ impl PasswordChecks {
             .enter(name)
             .await
             .ok_or(Unavailable::HashingPool)?;
-        if let Remembered::Matched(account) = self.remembered(record, password, now) {
+        if let Remembered::Matched(account) = self.remembered(record, password, from, now) {
             return Ok(PasswordCheck::Match(account));
         }
         let mut budgets = vec![
@@ -124,7 +141,7 @@ impl PasswordChecks {
                 self.per_address,
             ),
         ];
-        if self.known.get(&pair).is_none_or(|until| now >= until) {
+        if !self.is_known(username, from, now) {
             budgets.push((name, self.per_account));
         }
         // The strict one first, so that hammering one account spends no wider budget.
@@ -165,7 +182,7 @@ impl PasswordChecks {
         if let Some(tag) = self.matched.tag(&binding, password) {
             self.matched.remember(tag, now.plus(self.ttl));
         }
-        self.known.insert(pair, now.plus(KNOWN_FOR));
+        self.know(username, from, now);
         Ok(PasswordCheck::Match(Arc::clone(&record.account)))
     }
 
