@@ -1,2 +1,8 @@
-//! doorward
+//! **The binary** `doorward`.
+#![forbid(unsafe_code)]
+
+mod settings;
+mod telemetry;
+mod watch;
+
 fn main() {}

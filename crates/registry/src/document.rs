@@ -30,9 +30,6 @@ use crate::trusted_issuer::TrustedIssuerSpec;
 /// The `apiVersion` of every document.
 pub const API_VERSION: &str = "doorward/v1";
 
-/// The most flaws of shape that are reported for one document.
-const MOST_SHAPE_FLAWS: usize = 50;
-
 /// What a document can be of. Resources are stored as documents; an `ApiKey` document states the
 /// metadata of a credential and never holds a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -339,85 +336,22 @@ pub fn read_all(values: impl IntoIterator<Item = Value>) -> Result<Vec<Document>
     }
 }
 
-/// Reads the envelope of a known kind. A value that does not fit is noted, taken out, and the rest
-/// read again, so that one mistake does not hide the next one. What is missing only because it was
-/// taken out is not reported.
+/// Reads the envelope of a known kind.
 fn shape<S: DeserializeOwned>(
-    mut value: Value,
+    value: Value,
     document: &DocumentRef,
 ) -> Result<Envelope<S>, Vec<Flaw>> {
-    let mut flaws: Vec<Flaw> = Vec::new();
-    let mut taken_out: Vec<Vec<PathStep>> = Vec::new();
-    loop {
-        let error = match serde_path_to_error::deserialize::<_, Envelope<S>>(&value) {
-            Ok(envelope) if flaws.is_empty() => return Ok(envelope),
-            Ok(_) => return Err(flaws),
-            Err(error) => error,
-        };
-        let mut path: Vec<PathStep> = error
-            .path()
-            .iter()
-            .filter_map(|segment| match segment {
-                serde_path_to_error::Segment::Map { key } => Some(PathStep::Key(key.clone())),
-                serde_path_to_error::Segment::Seq { index } => Some(PathStep::Index(*index)),
-                _ => None,
-            })
-            .collect();
-        let message = error.inner().to_string();
-        let missing = message.starts_with("missing field");
-        if let Some(key) = unknown_key(&message)
-            && path.last() != Some(&PathStep::Key(key.to_owned()))
-        {
-            path.push(PathStep::Key(key.to_owned()));
-        }
-        // A place that lacks something we took out says nothing new.
-        let echo = missing
-            && taken_out
-                .iter()
-                .any(|gone| gone.len() > path.len() && gone.starts_with(&path));
-        if !echo {
-            flaws.push(Flaw {
+    crate::shape::read(value).map_err(|misfits| {
+        misfits
+            .into_iter()
+            .map(|misfit| Flaw {
                 document: document.clone(),
-                path: path.clone(),
-                message,
-                hint: None,
-            });
-        }
-        // What is missing can't be taken out; its parent can, and what hangs on that is an echo.
-        if flaws.len() >= MOST_SHAPE_FLAWS || path.is_empty() || !take_out(&mut value, &path) {
-            return Err(flaws);
-        }
-        taken_out.push(path);
-    }
-}
-
-/// The key in serde's sentence "unknown field `x`, expected …".
-fn unknown_key(message: &str) -> Option<&str> {
-    message
-        .strip_prefix("unknown field `")?
-        .split_once('`')
-        .map(|(key, _)| key)
-}
-
-/// Removes what stands at `path`; list items become the next one's place only at the end, so that
-/// the indexes of later flaws stay true: an item is replaced by nothing when it is the last one,
-/// otherwise reading stops there.
-fn take_out(value: &mut Value, path: &[PathStep]) -> bool {
-    let Some((last, parents)) = path.split_last() else {
-        return false;
-    };
-    let parent = parents.iter().try_fold(value, |at, step| match step {
-        PathStep::Key(key) => at.get_mut(key),
-        PathStep::Index(index) => at.get_mut(index),
-    });
-    match (parent, last) {
-        (Some(Value::Object(map)), PathStep::Key(key)) => map.remove(key).is_some(),
-        (Some(Value::Array(list)), PathStep::Index(index)) if index + 1 == list.len() => {
-            list.pop();
-            true
-        }
-        _ => false,
-    }
+                path: misfit.path,
+                message: misfit.message,
+                hint: misfit.hint,
+            })
+            .collect()
+    })
 }
 
 /// Reads a value that must not be `null` into an `Option`: absent and malformed stay apart.

@@ -22,5 +22,6 @@ pub mod meaning;
 pub mod ports;
 pub mod record;
 pub mod resource;
+pub mod shape;
 pub mod trusted_issuer;
 pub mod units;

@@ -1,0 +1,292 @@
+//! **Settings**: from the file as written to what it means, in two steps, with every mistake at its
+//! line and column, before a port opens.
+//!
+//! [`load`] is the one way in. It touches the file system and the environment it is given and
+//! nothing else, so `config check`, the start and each reload judge a file in the same way.
+
+mod flaw;
+mod meant;
+mod sources;
+mod tree;
+mod written;
+
+use core::time::Duration;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use proof::jose::alg::Algorithm;
+use registry::document::Document;
+use registry::flaw::PathStep;
+use registry::meaning::{Context, Meaning};
+use verdict::credential::jwt::{ConfigId, IssuerId, IssuerProfile};
+
+pub(crate) use flaw::{Files, Flaws};
+pub(crate) use meant::{Database, Listener, Log, Settings};
+pub(crate) use tree::Environment;
+pub(crate) use written::{HashAlgorithm, LogFormat, Serves};
+
+use flaw::Flaw;
+use sources::Source;
+use tree::{Node, Step};
+use written::Written;
+
+/// What the process was started for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// `doorward serve`.
+    Serve,
+    /// `doorward dev`: everything on loopback, where Basic may come over plain HTTP.
+    Dev,
+}
+
+/// Everything that one reading of the settings gave.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// The process's settings.
+    pub(crate) settings: Settings,
+    /// Resources that the files declare.
+    pub(crate) documents: Vec<Document>,
+    /// What these resources mean by themselves.
+    pub(crate) meaning: Meaning,
+    /// Files and folders to watch: settings, includes, secrets, certificates.
+    pub(crate) watched: Vec<PathBuf>,
+    /// The settings with secrets masked, for `config explain` and the admin API.
+    pub(crate) explained: serde_json::Value,
+}
+
+/// Reads, resolves and checks a settings file with all it includes.
+///
+/// # Errors
+/// Every mistake that was found, with its place.
+pub(crate) fn load(path: &Path, env: Environment<'_>, mode: Mode) -> Result<Loaded, Flaws> {
+    let source = sources::read(path, env)?;
+    let base = path
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or_else(|| Path::new("."));
+    let Source {
+        root,
+        files,
+        folders,
+    } = source;
+
+    let written: Written = match registry::shape::read(root.to_json()) {
+        Ok(written) => written,
+        Err(misfits) => {
+            let list = misfits
+                .into_iter()
+                .map(|misfit| {
+                    let flaw =
+                        Flaw::at(place_of(&root, &misfit.path, misfit.of_key), misfit.message);
+                    match misfit.hint {
+                        Some(hint) => flaw.hint(hint),
+                        None => flaw,
+                    }
+                })
+                .collect();
+            return Err(Flaws::new(files, list));
+        }
+    };
+
+    let mut flaws = Vec::new();
+    if written.version != 1 {
+        let place = root.nearest([Step::Key("version")]).place;
+        flaws.push(
+            Flaw::at(place, "this version of settings is not known").hint("write `version: 1`"),
+        );
+    }
+    let mut watched = files.0.clone();
+    watched.extend(folders);
+    let settings = match meant::mean(&written, &root, base) {
+        Ok((settings, secret_files)) => {
+            watched.extend(secret_files);
+            for listener in &settings.listeners {
+                watched.extend(
+                    listener
+                        .certificates
+                        .iter()
+                        .flat_map(|(a, b)| [a.clone(), b.clone()]),
+                );
+            }
+            Some(settings)
+        }
+        Err(found) => {
+            flaws.extend(found);
+            None
+        }
+    };
+
+    let nodes: Vec<&Node> = root
+        .get("resources")
+        .map(|list| list.items().iter().collect())
+        .unwrap_or_default();
+    let documents = match documents(&nodes) {
+        Ok(documents) => documents,
+        Err(found) => {
+            flaws.extend(found);
+            Vec::new()
+        }
+    };
+    let Some(settings) = settings else {
+        return Err(Flaws::new(files, flaws));
+    };
+    let context = context(&settings, mode);
+    let meaning = match registry::meaning::mean_all(&documents, &context) {
+        Ok(meaning) => meaning,
+        Err(found) => {
+            flaws.extend(found.into_iter().map(|flaw| placed(&nodes, &flaw)));
+            Meaning::default()
+        }
+    };
+    if !flaws.is_empty() {
+        return Err(Flaws::new(files, flaws));
+    }
+    let explained = explain(&written, &documents);
+    Ok(Loaded {
+        settings,
+        documents,
+        meaning,
+        watched,
+        explained,
+    })
+}
+
+/// What documents are read against: the facts of this process that their meaning depends on.
+pub(crate) fn context(settings: &Settings, mode: Mode) -> Context {
+    Context {
+        brand: settings.brand.clone(),
+        own_issuer: settings
+            .issuer
+            .as_ref()
+            .map(|issuer| Arc::new(own_profile(&issuer.identifier))),
+        loopback_dev: mode == Mode::Dev,
+    }
+}
+
+/// How tokens of our own issuer are judged: RFC 9068 §4.
+fn own_profile(identifier: &str) -> IssuerProfile {
+    let mut profile = IssuerProfile {
+        config: ConfigId(0),
+        issuer: IssuerId::new(identifier),
+        own: true,
+        algorithms: vec![
+            Algorithm::ES256,
+            Algorithm::EdDSA,
+            Algorithm::PS256,
+            Algorithm::RS256,
+        ],
+        types: vec!["at+jwt".into()],
+        access_token_guards: Vec::new(),
+        required_claims: ["sub", "client_id", "iat", "jti"].map(Arc::from).to_vec(),
+        max_lifetime: Some(Duration::from_secs(60 * 60)),
+        leeway: Duration::from_secs(60),
+        scope_claims: vec!["scope".into()],
+        role_claims: vec!["roles".into()],
+        tenant_claim: None,
+        forward_claims: Vec::new(),
+    };
+    profile.config = registry::meaning::config_id(&profile, "own");
+    profile
+}
+
+/// Reads resource documents from files and folders, for `apply` and `diff`.
+///
+/// # Errors
+/// Every mistake that was found, with its place.
+pub(crate) fn read_documents(
+    paths: &[PathBuf],
+    env: Environment<'_>,
+) -> Result<Vec<Document>, Flaws> {
+    let (nodes, files) = sources::read_documents(paths, env)?;
+    let nodes: Vec<&Node> = nodes.iter().collect();
+    documents(&nodes).map_err(|list| Flaws::new(files, list))
+}
+
+/// The JSON Schema of settings and documents together, for editors.
+pub(crate) fn schema() -> serde_json::Value {
+    let mut settings = serde_json::to_value(schemars::schema_for!(Written)).unwrap_or_default();
+    settings["title"] = "Doorward's settings".into();
+    settings
+}
+
+fn documents(nodes: &[&Node]) -> Result<Vec<Document>, Vec<Flaw>> {
+    registry::document::read_all(nodes.iter().map(|node| node.to_json()))
+        .map_err(|flaws| flaws.iter().map(|flaw| placed(nodes, flaw)).collect())
+}
+
+/// A flaw of a document, shown where the document is written.
+fn placed(nodes: &[&Node], flaw: &registry::flaw::Flaw) -> Flaw {
+    let what = format!(
+        "{} `{}`: {}",
+        flaw.document.kind, flaw.document.name, flaw.message
+    );
+    let placed = match nodes.get(flaw.document.index) {
+        Some(node) => Flaw::at(place_of(node, &flaw.path, true), what),
+        None => Flaw::whole(what),
+    };
+    match &flaw.hint {
+        Some(hint) => placed.hint(hint.clone()),
+        None => placed,
+    }
+}
+
+/// The place of a path; with `of_key` the place of the last key rather than of its value.
+fn place_of(root: &Node, path: &[PathStep], of_key: bool) -> flaw::Place {
+    let step = |step: &PathStep| match step {
+        PathStep::Key(key) => key.clone(),
+        PathStep::Index(index) => index.to_string(),
+    };
+    let steps = |path: &[PathStep]| -> Vec<(String, Option<usize>)> {
+        path.iter()
+            .map(|at| match at {
+                PathStep::Index(index) => (step(at), Some(*index)),
+                PathStep::Key(_) => (step(at), None),
+            })
+            .collect()
+    };
+    let walk = |steps: &[(String, Option<usize>)]| {
+        root.nearest(steps.iter().map(|(key, index)| match index {
+            Some(index) => Step::Index(*index),
+            None => Step::Key(key),
+        }))
+        .clone()
+    };
+    if of_key && let Some((PathStep::Key(last), parents)) = path.split_last() {
+        let parent = walk(&steps(parents));
+        if let Some((key, _)) = parent.entries().iter().find(|(key, _)| &key.text == last) {
+            return key.place;
+        }
+        return parent.place;
+    }
+    walk(&steps(path)).place
+}
+
+/// The settings with everything that could be a secret masked.
+fn explain(written: &Written, documents: &[Document]) -> serde_json::Value {
+    let mut value = serde_json::to_value(written).unwrap_or_default();
+    for pointer in ["/master_key", "/hashing/pepper"] {
+        mask(value.pointer_mut(pointer));
+    }
+    if let Some(keys) = value
+        .pointer_mut("/former_master_keys")
+        .and_then(|keys| keys.as_array_mut())
+    {
+        keys.iter_mut().for_each(|key| mask(Some(key)));
+    }
+    if written.database.url != "sqlite" {
+        mask(value.pointer_mut("/database/url"));
+    }
+    value["resources"] = documents.iter().map(Document::to_value).collect();
+    value
+}
+
+/// Masks a secret; a `file:` reference is a path and stays readable.
+fn mask(value: Option<&mut serde_json::Value>) {
+    if let Some(value) = value
+        && value
+            .as_str()
+            .is_some_and(|text| !text.starts_with("file:"))
+    {
+        *value = "***".into();
+    }
+}

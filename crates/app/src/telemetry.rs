@@ -1,0 +1,35 @@
+//! **Logs**: pretty on a terminal, one JSON object per line otherwise. What is a secret can't get
+//! here: its type does not print.
+
+use std::io::IsTerminal as _;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::settings::{Log, LogFormat};
+
+/// Starts logging to standard error. A second start in one process changes nothing.
+pub(crate) fn start(log: &Log) {
+    let level = if log.access {
+        log.level.clone()
+    } else {
+        format!("{},access=off", log.level)
+    };
+    let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let json = match log.format {
+        LogFormat::Json => true,
+        LogFormat::Pretty => false,
+        LogFormat::Auto => !std::io::stderr().is_terminal(),
+    };
+    let registry = tracing_subscriber::registry().with(filter);
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // Ignored: only tests start twice in one process, and the first start holds.
+    let _ = if json {
+        registry.with(layer.json().flatten_event(true)).try_init()
+    } else {
+        registry
+            .with(layer.compact().with_ansi(std::io::stderr().is_terminal()))
+            .try_init()
+    };
+}
