@@ -282,3 +282,6 @@ impl Admitted {
         self.identity.as_ref()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,22 +1,23 @@
 //! A small world for this room's tests: one API with its issuers, keys and accounts, and a table of
 //! facts that answers from them and writes down what it was asked.
 
+mod hand;
+mod table;
+
 use core::future::Future;
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue, Method, Version};
-use proof::digest::{TokenHash, hex, sha256};
+use proof::digest::{hex, sha256};
 use proof::issued::{Brand, Environment, Issued, KeyId, SecretKind};
 use proof::jose::alg::Algorithm;
 use proof::jose::jws;
 use proof::jose::key::SigningKey;
-use proof::jose::verifying::VerifyingKey;
 use proof::password::Verifier;
 use proof::random::Entropy;
 use proof::time::Timestamp;
@@ -24,15 +25,16 @@ use serde_json::{Value, json};
 
 use crate::call::{Arrival, Body, Call, Head, Scheme};
 use crate::credential::CredentialKind;
-use crate::credential::jwt::{ConfigId, IssuerId, IssuerProfile, VerifiedToken};
-use crate::facts::{Answer, Facts, KeyCheck, KeyLookup, PasswordCheck, Unavailable};
+use crate::credential::jwt::{ConfigId, IssuerId, IssuerProfile};
 use crate::identity::{
     Account, ApiAllow, CredentialId, IssuedKey, LifeState, Principal, Scopes, Standing, SubjectId,
 };
-use crate::limit::{LimitKey, Rate, Taken};
 use crate::permit::{Identified, Permitted, Refused, decide, identify};
 use crate::problem::Problem;
 use crate::route::{Api, ApiName, Demand, ForeignKeyPattern, Route, RouteName, Rule};
+
+pub(crate) use hand::hand;
+pub(crate) use table::Table;
 
 pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 pub(crate) const OWN: &str = "https://id.example";
@@ -66,120 +68,6 @@ pub(crate) struct World {
     pub(crate) foreign_key: SigningKey,
     pub(crate) facts: Table,
     entropy: Counting,
-}
-
-/// Answers from tables and keeps a list of questions.
-#[derive(Default)]
-pub(crate) struct Table {
-    keys: HashMap<String, Arc<IssuedKey>>,
-    accounts: HashMap<String, (Vec<u8>, Arc<Account>)>,
-    signers: Vec<(IssuerId, Arc<VerifyingKey>)>,
-    pub(crate) known: Mutex<HashMap<(TokenHash, ConfigId), Arc<VerifiedToken>>>,
-    pub(crate) revoked: Mutex<Vec<String>>,
-    pub(crate) throttled: bool,
-    pub(crate) out: Option<Unavailable>,
-    pub(crate) asked: Mutex<Vec<&'static str>>,
-}
-
-impl Table {
-    fn ask(&self, question: &'static str) -> Answer<()> {
-        self.asked.lock().unwrap().push(question);
-        self.out.map_or(Ok(()), Err)
-    }
-
-    /// The questions since the last time.
-    pub(crate) fn questions(&self) -> Vec<&'static str> {
-        core::mem::take(&mut self.asked.lock().unwrap())
-    }
-}
-
-impl Facts for Table {
-    fn known_token(&self, hash: &TokenHash, config: ConfigId) -> Option<Arc<VerifiedToken>> {
-        self.asked.lock().unwrap().push("known_token");
-        self.known.lock().unwrap().get(&(*hash, config)).cloned()
-    }
-
-    fn remember_token(&self, hash: TokenHash, config: ConfigId, token: Arc<VerifiedToken>) {
-        self.asked.lock().unwrap().push("remember_token");
-        self.known.lock().unwrap().insert((hash, config), token);
-    }
-
-    fn revoked(&self, token: &VerifiedToken) -> Answer<bool> {
-        self.ask("revoked")?;
-        let id = token.token_id.as_deref().unwrap_or_default();
-        Ok(self
-            .revoked
-            .lock()
-            .unwrap()
-            .iter()
-            .any(|revoked| revoked == id))
-    }
-
-    async fn verification_key(
-        &self,
-        issuer: &IssuerProfile,
-        kid: Option<&str>,
-        algorithm: Algorithm,
-    ) -> Answer<Option<Arc<VerifyingKey>>> {
-        self.ask("verification_key")?;
-        let fits = |key: &VerifyingKey| key.kid() == kid && key.alg() == algorithm;
-        let found = self
-            .signers
-            .iter()
-            .find(|(id, key)| *id == issuer.issuer && fits(key));
-        Ok(found.map(|(_, key)| key.clone()))
-    }
-
-    async fn check_key(
-        &self,
-        lookup: KeyLookup<'_>,
-        presented: &[u8],
-        now: Timestamp,
-    ) -> Answer<KeyCheck> {
-        assert_eq!(
-            now.as_secs() / 10_000,
-            NOW.as_secs() / 10_000,
-            "the call's own time is passed on"
-        );
-        self.ask("check_key")?;
-        let name = match lookup {
-            KeyLookup::Issued(id) => id.to_string(),
-            KeyLookup::Digest(digest) => digest.to_string(),
-            KeyLookup::Prefix(prefix) => prefix.to_owned(),
-        };
-        Ok(match self.keys.get(&name) {
-            None => KeyCheck::Unknown,
-            Some(key) if key.verifier.verify(presented, None) => KeyCheck::Match(key.clone()),
-            Some(key) => KeyCheck::Mismatch(key.clone()),
-        })
-    }
-
-    async fn check_password(
-        &self,
-        username: &str,
-        password: &[u8],
-        _from: core::net::IpAddr,
-        _now: Timestamp,
-    ) -> Answer<PasswordCheck> {
-        self.ask("check_password")?;
-        if self.throttled {
-            return Ok(PasswordCheck::Throttled);
-        }
-        Ok(match self.accounts.get(username) {
-            Some((right, account)) if right == password => PasswordCheck::Match(account.clone()),
-            _ => PasswordCheck::Refused,
-        })
-    }
-
-    async fn take(
-        &self,
-        _key: &LimitKey,
-        _rate: &Rate,
-        _cost: u32,
-        _now: Timestamp,
-    ) -> Answer<Taken> {
-        unreachable!("judging spends no budget: the front does")
-    }
 }
 
 /// How a stored credential differs from a plain, usable one.

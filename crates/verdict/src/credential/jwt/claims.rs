@@ -12,7 +12,8 @@ use serde_json::{Map, Value};
 
 use super::{IssuerProfile, VerifiedToken};
 use crate::identity::{
-    ApiAllow, ClientId, CredentialId, Principal, RoleName, Scopes, Standing, SubjectId, TenantId,
+    ApiAllow, ApplicationId, ClientId, CredentialId, Principal, RoleName, Scopes, Standing,
+    SubjectId, TenantId,
 };
 
 /// Claims of ID tokens (OpenID Connect Core §2, §3.3.2.11) and logout tokens (Back-Channel Logout
@@ -133,7 +134,11 @@ fn standing(
             // The hash is public by nature (256 bits of a signed text) and names the token as well.
             None => format!("sha256:{hash}"),
         }),
-        application: None,
+        application: if profile.own {
+            application(claims)?
+        } else {
+            None
+        },
         client,
         scopes: Scopes::new(scopes),
         roles,
@@ -197,6 +202,15 @@ fn environment(claims: &Claims) -> Result<Environment, String> {
         .and_then(Value::as_str)
         .and_then(|name| Environment::from_name(name.as_bytes()))
         .ok_or_else(|| "the token names no environment".into())
+}
+
+/// Our own tokens name the application that the client belongs to.
+fn application(claims: &Claims) -> Result<Option<ApplicationId>, String> {
+    match claims.extra.get("application") {
+        None => Ok(None),
+        Some(Value::String(id)) => Ok(Some(ApplicationId::new(id.as_str()))),
+        Some(_) => Err("the application is not a text".into()),
+    }
 }
 
 enum Claim<'a> {

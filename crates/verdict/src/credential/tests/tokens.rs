@@ -278,6 +278,33 @@ fn d01_a_bound_token_as_a_plain_bearer_is_refused_known_or_not() {
 }
 
 #[test]
+fn what_our_own_token_says_is_its_standing() {
+    let world = World::new();
+    let token = world.own_token(&json!({"application": "app_shop", "roles": ["clerk"]}));
+    let permitted = judge(&world, &token, 0).unwrap();
+    let standing = permitted.identity().unwrap().standing();
+    assert_eq!(standing.application.as_ref().unwrap().as_str(), "app_shop");
+    assert_eq!(standing.client.as_ref().unwrap().as_str(), "cli_app");
+    assert_eq!(standing.environment, Some(proof::issued::Environment::Live));
+    assert_eq!(standing.credential.as_str(), "jti:t-1");
+    assert!(matches!(&standing.principal, Principal::User(id) if id.as_str() == "usr_alice"));
+    let wrong = world.own_token(&json!({"application": 7}));
+    assert_eq!(
+        judge(&world, &wrong, 0).err(),
+        Some(Code::CredentialRefused)
+    );
+}
+
+#[test]
+fn a_foreign_token_says_nothing_that_only_ours_may() {
+    let world = World::new();
+    let token = world.foreign_token(&json!({"application": "app_shop", "env": "test"}));
+    let permitted = judge(&world, &token, 0).unwrap();
+    let standing = permitted.identity().unwrap().standing();
+    assert_eq!((&standing.application, standing.environment), (&None, None));
+}
+
+#[test]
 fn what_a_foreign_token_says_is_mapped_by_its_profile() {
     let world = World::new();
     let token = world.foreign_token(&json!({

@@ -1,0 +1,129 @@
+//! Facts from tables, and a list of what was asked.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use proof::digest::TokenHash;
+use proof::jose::alg::Algorithm;
+use proof::jose::verifying::VerifyingKey;
+use proof::time::Timestamp;
+
+use super::NOW;
+use crate::credential::jwt::{ConfigId, IssuerId, IssuerProfile, VerifiedToken};
+use crate::facts::{Answer, Facts, KeyCheck, KeyLookup, PasswordCheck, Unavailable};
+use crate::identity::{Account, IssuedKey};
+use crate::limit::{LimitKey, Rate, Taken};
+
+/// Answers from tables and keeps a list of questions.
+#[derive(Default)]
+pub(crate) struct Table {
+    pub(crate) keys: HashMap<String, Arc<IssuedKey>>,
+    pub(crate) accounts: HashMap<String, (Vec<u8>, Arc<Account>)>,
+    pub(crate) signers: Vec<(IssuerId, Arc<VerifyingKey>)>,
+    pub(crate) known: Mutex<HashMap<(TokenHash, ConfigId), Arc<VerifiedToken>>>,
+    pub(crate) revoked: Mutex<Vec<String>>,
+    pub(crate) throttled: bool,
+    pub(crate) out: Option<Unavailable>,
+    pub(crate) asked: Mutex<Vec<&'static str>>,
+}
+
+impl Table {
+    fn ask(&self, question: &'static str) -> Answer<()> {
+        self.asked.lock().unwrap().push(question);
+        self.out.map_or(Ok(()), Err)
+    }
+
+    /// The questions since the last time.
+    pub(crate) fn questions(&self) -> Vec<&'static str> {
+        core::mem::take(&mut self.asked.lock().unwrap())
+    }
+}
+
+impl Facts for Table {
+    fn known_token(&self, hash: &TokenHash, config: ConfigId) -> Option<Arc<VerifiedToken>> {
+        self.asked.lock().unwrap().push("known_token");
+        self.known.lock().unwrap().get(&(*hash, config)).cloned()
+    }
+
+    fn remember_token(&self, hash: TokenHash, config: ConfigId, token: Arc<VerifiedToken>) {
+        self.asked.lock().unwrap().push("remember_token");
+        self.known.lock().unwrap().insert((hash, config), token);
+    }
+
+    fn revoked(&self, token: &VerifiedToken) -> Answer<bool> {
+        self.ask("revoked")?;
+        let id = token.token_id.as_deref().unwrap_or_default();
+        Ok(self
+            .revoked
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|revoked| revoked == id))
+    }
+
+    async fn verification_key(
+        &self,
+        issuer: &IssuerProfile,
+        kid: Option<&str>,
+        algorithm: Algorithm,
+    ) -> Answer<Option<Arc<VerifyingKey>>> {
+        self.ask("verification_key")?;
+        let fits = |key: &VerifyingKey| key.kid() == kid && key.alg() == algorithm;
+        let found = self
+            .signers
+            .iter()
+            .find(|(id, key)| *id == issuer.issuer && fits(key));
+        Ok(found.map(|(_, key)| key.clone()))
+    }
+
+    async fn check_key(
+        &self,
+        lookup: KeyLookup<'_>,
+        presented: &[u8],
+        now: Timestamp,
+    ) -> Answer<KeyCheck> {
+        assert_eq!(
+            now.as_secs() / 10_000,
+            NOW.as_secs() / 10_000,
+            "the call's own time is passed on"
+        );
+        self.ask("check_key")?;
+        let name = match lookup {
+            KeyLookup::Issued(id) => id.to_string(),
+            KeyLookup::Digest(digest) => digest.to_string(),
+            KeyLookup::Prefix(prefix) => prefix.to_owned(),
+        };
+        Ok(match self.keys.get(&name) {
+            None => KeyCheck::Unknown,
+            Some(key) if key.verifier.verify(presented, None) => KeyCheck::Match(key.clone()),
+            Some(key) => KeyCheck::Mismatch(key.clone()),
+        })
+    }
+
+    async fn check_password(
+        &self,
+        username: &str,
+        password: &[u8],
+        _from: core::net::IpAddr,
+        _now: Timestamp,
+    ) -> Answer<PasswordCheck> {
+        self.ask("check_password")?;
+        if self.throttled {
+            return Ok(PasswordCheck::Throttled);
+        }
+        Ok(match self.accounts.get(username) {
+            Some((right, account)) if right == password => PasswordCheck::Match(account.clone()),
+            _ => PasswordCheck::Refused,
+        })
+    }
+
+    async fn take(
+        &self,
+        _key: &LimitKey,
+        _rate: &Rate,
+        _cost: u32,
+        _now: Timestamp,
+    ) -> Answer<Taken> {
+        unreachable!("judging spends no budget: the front does")
+    }
+}
