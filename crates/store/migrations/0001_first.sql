@@ -25,12 +25,14 @@ CREATE TABLE changes (
     PRIMARY KEY (realm_id, number)
 );
 
+-- `username` is what an account is found by, in its normal form; NULL for every other kind.
 CREATE TABLE resources (
     realm_id   TEXT   NOT NULL REFERENCES realms (realm_id),
     kind       TEXT   NOT NULL,
     name       TEXT   NOT NULL,
     id         TEXT   NOT NULL,
     spec       TEXT   NOT NULL,
+    username   TEXT,
     version    BIGINT NOT NULL,
     managed_by TEXT   NOT NULL,
     created_at BIGINT NOT NULL,
@@ -38,6 +40,7 @@ CREATE TABLE resources (
     PRIMARY KEY (realm_id, kind, name)
 );
 CREATE UNIQUE INDEX resources_by_id ON resources (realm_id, id);
+CREATE UNIQUE INDEX resources_by_username ON resources (realm_id, username);
 
 -- `verifier` is a hash in its stored form, `verifier_algorithm` the name of the hash.
 -- `lookup_value` is NULL for what is found by its owner only; NULLs never collide.

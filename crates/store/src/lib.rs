@@ -184,3 +184,6 @@ impl core::fmt::Debug for Store {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod conformance;

@@ -45,6 +45,16 @@ fn read(row: &AnyRow) -> Stores<Stored> {
     })
 }
 
+/// What an account is found by: its user name in normal form, by default its name.
+fn username(stored: &Stored) -> Option<String> {
+    let written = stored
+        .spec
+        .get("username")
+        .and_then(serde_json::Value::as_str);
+    (stored.kind == ResourceKind::Account)
+        .then(|| written.unwrap_or(&stored.name).to_ascii_lowercase())
+}
+
 /// All of one kind or of every kind, by kind and name.
 pub(crate) async fn list(store: &Store, kind: Option<ResourceKind>) -> Stores<Vec<Stored>> {
     let rows = sqlx::query(
@@ -130,24 +140,30 @@ pub(crate) async fn put(store: &Store, put: Put, audit: &AuditDraft) -> Stores<W
         },
     };
     sqlx::query(
-        "INSERT INTO resources \
-         (realm_id, kind, name, id, spec, version, managed_by, created_at, updated_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+        "INSERT INTO resources (realm_id, kind, name, id, spec, username, version, managed_by, \
+         created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
          ON CONFLICT (realm_id, kind, name) DO UPDATE SET spec = excluded.spec, \
-         version = excluded.version, managed_by = excluded.managed_by, updated_at = excluded.updated_at",
+         username = excluded.username, version = excluded.version, \
+         managed_by = excluded.managed_by, updated_at = excluded.updated_at",
     )
     .bind(realm)
     .bind(stored.kind.name())
     .bind(&stored.name)
     .bind(&stored.id)
     .bind(to_json(&stored.spec)?)
+    .bind(username(&stored))
     .bind(stored.version)
     .bind(managed_name(stored.managed_by))
     .bind(stored.created_at.as_millis())
     .bind(stored.updated_at.as_millis())
     .execute(write.connection())
     .await
-    .map_err(|error| taken(error, &format!("a resource with id {}", stored.id)))?;
+    .map_err(|error| {
+        taken(
+            error,
+            &format!("a resource with the id or the user name of {}", stored.name),
+        )
+    })?;
     write.audit(audit).await?;
     write
         .announce(&of_resource(stored.kind, &stored.name))

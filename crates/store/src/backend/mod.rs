@@ -25,10 +25,6 @@ pub(crate) struct Pools {
 }
 
 impl Backend {
-    /// Every backend.
-    #[cfg(test)]
-    pub(crate) const ALL: [Self; 2] = [Self::Sqlite, Self::Postgres];
-
     /// Opens a transaction that will write. SQLite takes its write lock at once: taking it later,
     /// after a read, fails without waiting when somebody else wrote meanwhile.
     pub(crate) async fn begin(
@@ -36,7 +32,15 @@ impl Backend {
         pool: &AnyPool,
     ) -> Result<Transaction<'static, Any>, sqlx::Error> {
         match self {
-            Self::Sqlite => pool.begin_with("BEGIN IMMEDIATE").await,
+            Self::Sqlite => match pool.begin_with("BEGIN IMMEDIATE").await {
+                // A full disk makes SQLite roll back by itself, which the driver never learns: it
+                // believes the connection to be in a transaction for ever. So it gets a new one.
+                Err(sqlx::Error::InvalidSavePointStatement) => {
+                    pool.acquire().await?.close().await?;
+                    pool.begin_with("BEGIN IMMEDIATE").await
+                }
+                outcome => outcome,
+            },
             Self::Postgres => pool.begin().await,
         }
     }
