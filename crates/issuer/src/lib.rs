@@ -1,4 +1,193 @@
 //! **Authorization server** without HTTP: a typed request in, a typed response out.
+//!
+//! It makes credentials (access tokens, identity tokens for upstreams) and answers for them
+//! (introspection, revocation, key sets, metadata). It judges no call to an API: that is `verdict`'s.
+//! It listens nowhere and renders nothing: that is `web`'s. It knows no database: see [`ports`].
+//! Whatever it advertises in [`metadata`] works; what does not work yet is not advertised.
+//!
+//! ```text
+//! Params ─▶ authenticate_client ─▶ AuthenticatedClient ─▶ token ─▶ TokenResponse
+//!                                                      ├▶ introspect ─▶ Introspection
+//!                                                      └▶ revoke
+//! ```
 #![forbid(unsafe_code)]
 
+pub mod access;
+pub mod client;
+pub mod declared;
+pub mod error;
+pub mod grant;
+pub mod introspect;
+pub mod keys;
+pub mod metadata;
+pub mod params;
 pub mod ports;
+pub mod revoke;
+pub mod upstream_token;
+
+use core::fmt;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use proof::digest::TokenHash;
+use proof::issued::Brand;
+use proof::random::Entropy;
+use proof::time::{Leeway, Timestamp};
+use quick_cache::sync::Cache;
+
+use crate::access::ReadToken;
+use crate::declared::Declared;
+use crate::keys::KeyManager;
+use crate::metadata::{Documents, Endpoints};
+use crate::params::Params;
+use crate::ports::{IssuerStore, Readiness, Revocations, Secrets};
+
+/// Tokens that were read before, kept for introspection; about 1 KiB each.
+const READ_TOKENS: usize = 4096;
+
+/// What an installation sets.
+#[derive(Debug, Clone)]
+pub struct IssuerSettings {
+    /// First part of every secret.
+    pub brand: Brand,
+    /// How far clocks may differ.
+    pub leeway: Leeway,
+    /// Largest access token in bytes, as it is sent.
+    pub max_token_bytes: usize,
+}
+
+impl Default for IssuerSettings {
+    /// Brand `dw`, leeway 60 s, tokens of at most 4 KiB (what usual header limits still take).
+    fn default() -> Self {
+        Self {
+            brand: Brand::default(),
+            leeway: Leeway::default(),
+            max_token_bytes: 4096,
+        }
+    }
+}
+
+/// What the issuer works with: its ports, wired by the composition root.
+pub struct Ports<S, C> {
+    /// Durable state.
+    pub store: Arc<S>,
+    /// Check of client secrets.
+    pub secrets: Arc<C>,
+    /// What is revoked.
+    pub revocations: Arc<dyn Revocations>,
+    /// Whether anything may be issued.
+    pub readiness: Arc<dyn Readiness>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// The authorization server.
+pub struct Issuer<S, C> {
+    endpoints: Endpoints,
+    settings: IssuerSettings,
+    ports: Ports<S, C>,
+    keys: Arc<KeyManager<S>>,
+    declared: ArcSwap<Declared>,
+    documents: ArcSwap<Documents>,
+    read_tokens: Cache<TokenHash, Arc<ReadToken>>,
+}
+
+/// One request to an OAuth endpoint.
+#[derive(Debug, Clone, Copy)]
+pub struct OAuthRequest<'a> {
+    /// The value of `Authorization`, if there is one.
+    pub authorization: Option<&'a [u8]>,
+    /// The form.
+    pub params: &'a Params<'a>,
+    /// Joins audit events to the request.
+    pub request_id: &'a str,
+    /// When.
+    pub now: Timestamp,
+}
+
+impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
+    /// An issuer at `endpoints`. It serves once the keys were started and something was declared.
+    pub fn new(
+        endpoints: Endpoints,
+        settings: IssuerSettings,
+        ports: Ports<S, C>,
+        keys: Arc<KeyManager<S>>,
+    ) -> Self {
+        let declared = Declared::default();
+        let documents = Documents::new(&endpoints, &declared);
+        Self {
+            endpoints,
+            settings,
+            ports,
+            keys,
+            declared: ArcSwap::from_pointee(declared),
+            documents: ArcSwap::from_pointee(documents),
+            read_tokens: Cache::new(READ_TOKENS),
+        }
+    }
+
+    /// Swaps what is declared. Requests under way keep what they began with.
+    pub fn declare(&self, declared: Declared) {
+        self.documents
+            .store(Arc::new(Documents::new(&self.endpoints, &declared)));
+        self.declared.store(Arc::new(declared));
+    }
+
+    /// The signing keys.
+    pub fn keys(&self) -> &KeyManager<S> {
+        &self.keys
+    }
+    /// Where this issuer's endpoints are.
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+    /// The metadata documents.
+    pub fn documents(&self) -> Arc<Documents> {
+        self.documents.load_full()
+    }
+
+    pub(crate) fn declared(&self) -> Arc<Declared> {
+        self.declared.load_full()
+    }
+    pub(crate) fn brand(&self) -> &Brand {
+        &self.settings.brand
+    }
+    pub(crate) fn leeway(&self) -> Leeway {
+        self.settings.leeway
+    }
+    pub(crate) fn max_token_bytes(&self) -> usize {
+        self.settings.max_token_bytes
+    }
+    pub(crate) fn store(&self) -> &S {
+        &self.ports.store
+    }
+    pub(crate) fn secrets(&self) -> &C {
+        &self.ports.secrets
+    }
+    pub(crate) fn revocations(&self) -> &dyn Revocations {
+        &*self.ports.revocations
+    }
+    pub(crate) fn can_record(&self) -> bool {
+        self.ports.readiness.can_record()
+    }
+    pub(crate) fn entropy(&self) -> &dyn Entropy {
+        &*self.ports.entropy
+    }
+}
+
+impl<S, C> fmt::Debug for Issuer<S, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Issuer")
+            .field("endpoints", &self.endpoints)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S, C> fmt::Debug for Ports<S, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ports").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,14 @@
-//! **Ports** of the issuer: signing keys, single use, revocation.
+//! **Ports** of the issuer: signing keys, single use, revocation, the check of client secrets, and
+//! whether anything may be issued now.
 
 use core::future::Future;
 
+use proof::issued::Presented;
 use proof::jose::alg::Algorithm;
 use proof::time::Timestamp;
 use registry::audit::AuditDraft;
 use registry::ports::Stores;
+use verdict::facts::{Answer, KeyCheck};
 
 /// What a signing key signs. Keys of one purpose are never accepted for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -146,4 +149,36 @@ pub trait IssuerStore: Send + Sync {
     ) -> impl Future<Output = Stores<()>> + Send;
     /// All revocations still in force.
     fn revocations(&self, now: Timestamp) -> impl Future<Output = Stores<Vec<Revocation>>> + Send;
+}
+
+/// The check of presented client secrets. The slow hash behind it runs on a bounded pool, and what
+/// matched before is cached; both live outside of this room.
+pub trait Secrets: Send + Sync {
+    /// Looks a client secret up by its public id and compares it.
+    ///
+    /// In the answer, [`verdict::identity::Standing::client`] is the owner's `client_id`. State and
+    /// expiry are judged by the issuer. An unknown id costs no hash, whatever client is named
+    /// beside it, so the time taken tells nothing about clients.
+    fn check(
+        &self,
+        presented: &Presented<'_>,
+        now: Timestamp,
+    ) -> impl Future<Output = Answer<KeyCheck>> + Send;
+}
+
+/// What this node knows of revocations: local, kept fresh by the bus of changes.
+pub trait Revocations: Send + Sync {
+    /// Whether a token was revoked, by its `jti` or by its client's epoch.
+    ///
+    /// # Errors
+    /// [`verdict::facts::Unavailable::CutOff`] when this node has not heard of revocations for too long.
+    fn revoked(&self, token_id: &str, client_id: &str, issued_at: Timestamp) -> Answer<bool>;
+    /// Takes in a revocation that this node just stored, without waiting for the bus.
+    fn learn(&self, revocation: &Revocation);
+}
+
+/// Whether the store can record at the moment. Nothing is issued that could not be recorded.
+pub trait Readiness: Send + Sync {
+    /// A cached answer; never asks the network.
+    fn can_record(&self) -> bool;
 }

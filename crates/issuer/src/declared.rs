@@ -1,0 +1,279 @@
+//! **What is declared**, as the issuer reads it: APIs and clients in one immutable snapshot, made
+//! when the configuration changes and swapped whole. Everything that a request would otherwise have
+//! to work out (which scopes a client holds for which API, its keys ready to verify) is worked out
+//! here. It refuses what can't be meant: one audience for two APIs, a grant for an unknown API, a
+//! client whose keys don't fit its method.
+
+use core::time::Duration;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use proof::issued::Environment;
+use proof::jose::alg::Algorithm;
+use proof::jose::verifying::VerifyingKey;
+use registry::api::ApiMeaning;
+use registry::client::{ClientAuthMethod, ClientMeaning};
+use verdict::identity::{ApplicationId, ClientId, RoleName};
+use verdict::route::ApiName;
+
+/// Algorithms that client assertions may be signed with, the preferred first.
+pub const ASSERTION_ALGORITHMS: [Algorithm; 4] = [
+    Algorithm::ES256,
+    Algorithm::EdDSA,
+    Algorithm::PS256,
+    Algorithm::RS256,
+];
+
+/// Why a snapshot can't be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DeclaredError {
+    /// Two APIs claim one audience.
+    #[error("the audience {audience} belongs to the APIs {one} and {other}")]
+    AudienceTwice {
+        /// The audience.
+        audience: String,
+        /// One API.
+        one: ApiName,
+        /// The other.
+        other: ApiName,
+    },
+    /// Two clients have one `client_id`.
+    #[error("two clients have the client_id {0}")]
+    ClientTwice(ClientId),
+    /// A client names an API that is not declared.
+    #[error("the client {client} names the API {api}, which is not declared")]
+    UnknownApi {
+        /// The client.
+        client: ClientId,
+        /// The API's name.
+        api: ApiName,
+    },
+    /// A client is granted a scope that the API does not know.
+    #[error("the client {client} is granted the scope {scope}, which the API {api} does not know")]
+    UnknownScope {
+        /// The client.
+        client: ClientId,
+        /// The API's name.
+        api: ApiName,
+        /// The scope.
+        scope: String,
+    },
+    /// A test client is granted a live API, or the reverse (threat J4).
+    #[error(
+        "the client {client} and the API {api} stand on different sides of the wall between live and test"
+    )]
+    Wall {
+        /// The client.
+        client: ClientId,
+        /// The API's name.
+        api: ApiName,
+    },
+    /// A `private_key_jwt` client has no key that can be used.
+    #[error("the client {0} authenticates by private_key_jwt and has no usable key")]
+    NoKeys(ClientId),
+}
+
+/// An API as the issuer knows it.
+#[derive(Debug)]
+pub struct DeclaredApi {
+    /// Its name.
+    pub name: ApiName,
+    /// Its audiences; the first is used when a client names none.
+    pub audiences: Vec<Arc<str>>,
+    /// The wall it stands behind.
+    pub environment: Environment,
+    /// Life of access tokens for it.
+    pub token_lifetime: Duration,
+    scopes: Vec<Arc<str>>,
+}
+
+/// An API that a client may get tokens for, with the scopes it holds there.
+#[derive(Debug)]
+pub struct GrantedApi {
+    /// The API.
+    pub api: Arc<DeclaredApi>,
+    /// The scopes, sorted.
+    pub scopes: Vec<Arc<str>>,
+}
+
+/// A client, ready to be authenticated and served.
+#[derive(Debug)]
+pub struct RegisteredClient {
+    /// Its `client_id`.
+    pub client_id: ClientId,
+    /// The application it belongs to.
+    pub application: ApplicationId,
+    /// The wall it stands behind.
+    pub environment: Environment,
+    /// How it authenticates; one method per client.
+    pub method: ClientAuthMethod,
+    /// APIs it may get tokens for.
+    pub granted: Vec<GrantedApi>,
+    /// Life of its tokens where shorter than an API's.
+    pub token_lifetime: Option<Duration>,
+    /// Roles its tokens carry.
+    pub roles: Vec<RoleName>,
+    keys: Vec<VerifyingKey>,
+    introspects: Vec<Arc<DeclaredApi>>,
+}
+
+impl RegisteredClient {
+    /// The client's one key with this name (its `kid`, or its thumbprint) and algorithm. Without a
+    /// name: the one key of that algorithm, if there is just one.
+    pub(crate) fn key(&self, kid: Option<&str>, alg: &str) -> Option<&VerifyingKey> {
+        let mut fitting = self.keys.iter().filter(|key| {
+            key.alg().name() == alg
+                && kid.is_none_or(|kid| match key.kid() {
+                    Some(own) => own == kid,
+                    None => key.thumbprint() == kid,
+                })
+        });
+        let key = fitting.next()?;
+        fitting.next().is_none().then_some(key)
+    }
+
+    /// Whether it is a resource server for one of these audiences.
+    pub(crate) fn serves(&self, audiences: &[String]) -> bool {
+        self.introspects
+            .iter()
+            .flat_map(|api| &api.audiences)
+            .any(|own| audiences.iter().any(|aud| **aud == **own))
+    }
+}
+
+/// All that is declared at one moment.
+#[derive(Debug, Default)]
+pub struct Declared {
+    clients: HashMap<Arc<str>, Arc<RegisteredClient>>,
+    scopes: Vec<Arc<str>>,
+}
+
+impl Declared {
+    /// Joins APIs and clients.
+    ///
+    /// # Errors
+    /// The first [`DeclaredError`].
+    pub fn new<'a>(
+        apis: impl IntoIterator<Item = &'a ApiMeaning>,
+        clients: impl IntoIterator<Item = &'a ClientMeaning>,
+    ) -> Result<Self, DeclaredError> {
+        let mut by_name: HashMap<ApiName, Arc<DeclaredApi>> = HashMap::new();
+        let mut by_audience: HashMap<Arc<str>, ApiName> = HashMap::new();
+        let mut known_scopes: Vec<Arc<str>> = Vec::new();
+        for meaning in apis {
+            let api = DeclaredApi {
+                name: meaning.judged.name.clone(),
+                audiences: meaning.judged.audiences.clone(),
+                environment: meaning.judged.environment,
+                token_lifetime: meaning.token_lifetime,
+                scopes: meaning
+                    .scopes
+                    .iter()
+                    .map(|(name, _)| Arc::from(name.as_str()))
+                    .collect(),
+            };
+            for audience in &api.audiences {
+                match by_audience.insert(audience.clone(), api.name.clone()) {
+                    Some(other) if other != api.name => {
+                        return Err(DeclaredError::AudienceTwice {
+                            audience: audience.to_string(),
+                            one: other,
+                            other: api.name,
+                        });
+                    }
+                    _ => {}
+                }
+            }
+            known_scopes.extend(api.scopes.iter().cloned());
+            by_name.insert(api.name.clone(), Arc::new(api));
+        }
+        known_scopes.sort();
+        known_scopes.dedup();
+
+        let mut registered = HashMap::new();
+        for client in clients {
+            let client = register(client, &by_name)?;
+            let id = client.client_id.clone();
+            if registered
+                .insert(Arc::from(id.as_str()), Arc::new(client))
+                .is_some()
+            {
+                return Err(DeclaredError::ClientTwice(id));
+            }
+        }
+        Ok(Self {
+            clients: registered,
+            scopes: known_scopes,
+        })
+    }
+
+    /// The client with this `client_id`.
+    pub fn client(&self, client_id: &str) -> Option<&Arc<RegisteredClient>> {
+        self.clients.get(client_id)
+    }
+
+    /// Every scope of every API, sorted.
+    pub fn scopes(&self) -> &[Arc<str>] {
+        &self.scopes
+    }
+}
+
+fn register(
+    client: &ClientMeaning,
+    apis: &HashMap<ApiName, Arc<DeclaredApi>>,
+) -> Result<RegisteredClient, DeclaredError> {
+    let find = |name: &ApiName| {
+        let api = apis.get(name).ok_or_else(|| DeclaredError::UnknownApi {
+            client: client.client_id.clone(),
+            api: name.clone(),
+        })?;
+        if api.environment != client.environment {
+            return Err(DeclaredError::Wall {
+                client: client.client_id.clone(),
+                api: name.clone(),
+            });
+        }
+        Ok(api.clone())
+    };
+    let mut granted: Vec<GrantedApi> = Vec::with_capacity(client.grants.len());
+    for (name, scopes) in &client.grants {
+        let api = find(name)?;
+        let scopes = scopes
+            .iter()
+            .map(
+                |scope| match api.scopes.iter().find(|known| ***known == *scope) {
+                    Some(known) => Ok(known.clone()),
+                    None => Err(DeclaredError::UnknownScope {
+                        client: client.client_id.clone(),
+                        api: name.clone(),
+                        scope: scope.to_owned(),
+                    }),
+                },
+            )
+            .collect::<Result<_, _>>()?;
+        granted.push(GrantedApi { api, scopes });
+    }
+    let introspects = client
+        .introspects
+        .iter()
+        .map(find)
+        .collect::<Result<_, _>>()?;
+    let keys = match (client.auth_method, &client.jwks) {
+        (ClientAuthMethod::PrivateKeyJwt, Some(set)) => set.verifying_keys(&ASSERTION_ALGORITHMS),
+        _ => Vec::new(),
+    };
+    if client.auth_method == ClientAuthMethod::PrivateKeyJwt && keys.is_empty() {
+        return Err(DeclaredError::NoKeys(client.client_id.clone()));
+    }
+    Ok(RegisteredClient {
+        client_id: client.client_id.clone(),
+        application: client.application.clone(),
+        environment: client.environment,
+        method: client.auth_method,
+        granted,
+        token_lifetime: client.token_lifetime,
+        roles: client.roles.clone(),
+        keys,
+        introspects,
+    })
+}

@@ -1,0 +1,57 @@
+//! **Client credentials** (RFC 6749 §4.4): a client gets a token for itself. No row is written per
+//! token; a revocation names the `jti` or the client's epoch.
+
+use std::sync::Arc;
+
+use super::{TokenResponse, target};
+use crate::access::{self, AccessToken};
+use crate::client::AuthenticatedClient;
+use crate::error::{Outcome, Reason};
+use crate::ports::{IssuerStore, KeyPurpose, Secrets};
+use crate::{Issuer, OAuthRequest};
+
+impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
+    pub(super) fn client_credentials(
+        &self,
+        request: &OAuthRequest<'_>,
+        client: &AuthenticatedClient,
+    ) -> Outcome<TokenResponse> {
+        let client = client.client();
+        let target = target::narrow(client, request.params)?;
+        let ring = self.keys().ring();
+        let key = ring
+            .signer(KeyPurpose::Access)
+            .ok_or(Reason::NoSigningKey)?;
+        let scope = join(&target.scopes);
+        let token = AccessToken {
+            issuer: self.endpoints().issuer(),
+            client,
+            audiences: &target.audiences,
+            scope: &scope,
+            issued_at: request.now,
+            lifetime: target.lifetime,
+            token_id: &proof::random::uuid_v7(request.now, self.entropy()),
+        };
+        let access_token = access::mint(key, &token);
+        if access_token.len() > self.max_token_bytes() {
+            return Err(Reason::TokenTooLarge.into());
+        }
+        Ok(TokenResponse {
+            access_token,
+            token_type: "Bearer",
+            expires_in: target.lifetime.as_secs(),
+            scope,
+        })
+    }
+}
+
+fn join(scopes: &[Arc<str>]) -> String {
+    let mut text = String::with_capacity(scopes.iter().map(|scope| scope.len() + 1).sum());
+    for scope in scopes {
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(scope);
+    }
+    text
+}

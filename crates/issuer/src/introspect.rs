@@ -1,0 +1,141 @@
+//! **Introspection** (RFC 7662): an authenticated client asks about a token. It learns something
+//! only of its own tokens, or of tokens meant for an API it is a resource server of; for every
+//! other question the answer is `{"active":false}` and nothing else, so that the endpoint tells
+//! nobody which tokens exist.
+
+use std::sync::Arc;
+
+use proof::digest::TokenHash;
+use proof::time::Timestamp;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+use crate::access::{self, ReadToken};
+use crate::declared::{Declared, RegisteredClient};
+use crate::error::{Outcome, Reason};
+use crate::ports::{IssuerStore, Secrets};
+use crate::{Issuer, OAuthRequest};
+
+/// The answer.
+#[derive(Debug, Clone)]
+pub enum Introspection {
+    /// Not active, unknown, or not for the asker's eyes.
+    Inactive,
+    /// Active.
+    Active(Arc<ReadToken>),
+}
+
+impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
+    /// Answers an introspection request.
+    ///
+    /// # Errors
+    /// `invalid_client`, `invalid_request` without a `token`, `temporarily_unavailable` when it
+    /// can't be known whether the token was revoked.
+    pub async fn introspect(&self, request: &OAuthRequest<'_>) -> Outcome<Introspection> {
+        let asker = self.authenticate_client(request).await?;
+        // RFC 7662 §2.1: the hint may be ignored, and only one kind of token exists here.
+        let token = request.params.one("token").ok_or(Reason::TokenMissing)?;
+        let declared = self.declared();
+        let Some(token) = self.read_token(token, request.now) else {
+            return Ok(Introspection::Inactive);
+        };
+        if !may_see(asker.client(), &token, &declared) {
+            return Ok(Introspection::Inactive);
+        }
+        if self
+            .revocations()
+            .revoked(token.token_id(), token.client_id(), token.issued_at())?
+        {
+            return Ok(Introspection::Inactive);
+        }
+        Ok(Introspection::Active(token))
+    }
+
+    /// Reads an access token of ours that is in its time. A verification is remembered, a verdict
+    /// is not: times and the key's publication are judged on every hit (threat C6).
+    pub(crate) fn read_token(&self, token: &str, now: Timestamp) -> Option<Arc<ReadToken>> {
+        let ring = self.keys().ring();
+        let hash = TokenHash::of(token.as_bytes());
+        if let Some(known) = self.read_tokens.get(&hash) {
+            return known.is_current(&ring, now, self.leeway()).then_some(known);
+        }
+        let read = access::read(
+            &ring,
+            self.endpoints().issuer(),
+            token.as_bytes(),
+            now,
+            self.leeway(),
+        )?;
+        let read = Arc::new(read);
+        self.read_tokens.insert(hash, read.clone());
+        Some(read)
+    }
+}
+
+/// Whether the asker may learn of a token: it is its own, or it is meant for one of its APIs. A
+/// token whose client is gone is nobody's any more.
+fn may_see(asker: &RegisteredClient, token: &ReadToken, declared: &Declared) -> bool {
+    let Some(owner) = declared.client(token.client_id()) else {
+        return false;
+    };
+    owner.environment == asker.environment
+        && (owner.client_id == asker.client_id || asker.serves(&token.claims().aud))
+}
+
+impl Serialize for Introspection {
+    /// RFC 7662 §2.2.
+    fn serialize<T: Serializer>(&self, serializer: T) -> Result<T::Ok, T::Error> {
+        #[derive(Serialize)]
+        struct Written<'a> {
+            active: bool,
+            #[serde(flatten)]
+            token: Option<Active<'a>>,
+        }
+        let token = match self {
+            Self::Inactive => None,
+            Self::Active(token) => Some(Active::new(token)),
+        };
+        Written {
+            active: token.is_some(),
+            token,
+        }
+        .serialize(serializer)
+    }
+}
+
+#[derive(Serialize)]
+struct Active<'a> {
+    token_type: &'static str,
+    iss: Option<&'a str>,
+    sub: Option<&'a str>,
+    client_id: &'a str,
+    aud: &'a [String],
+    exp: i64,
+    iat: i64,
+    jti: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    roles: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    env: Option<&'a Value>,
+}
+
+impl<'a> Active<'a> {
+    fn new(token: &'a ReadToken) -> Self {
+        let claims = token.claims();
+        Self {
+            token_type: "Bearer",
+            iss: claims.iss.as_deref(),
+            sub: claims.sub.as_deref(),
+            client_id: token.client_id(),
+            aud: &claims.aud,
+            exp: token.expires_at().as_secs(),
+            iat: token.issued_at().as_secs(),
+            jti: token.token_id(),
+            scope: claims.scope.as_deref(),
+            roles: claims.extra.get("roles"),
+            env: claims.extra.get("env"),
+        }
+    }
+}

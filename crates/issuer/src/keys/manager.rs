@@ -1,0 +1,294 @@
+//! **The schedule**: which key is published, activated and retired when. Every step is one
+//! transition of the store with its audit event; afterwards the ring is read anew, so that what
+//! this node signs with is what the store says.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use proof::jose::key::SigningKey;
+use proof::random::{Entropy, uuid_v7};
+use proof::seal::{self, Aad, KekRing};
+use proof::time::Timestamp;
+use registry::actor::Actor;
+use registry::audit::AuditDraft;
+
+use super::ring::{COLUMN, KeyRing, KeySet, RingKey, TABLE};
+use super::{KeyError, KeySettings};
+use crate::ports::{IssuerStore, KeyPurpose, KeyState, StoredKey};
+
+/// Keeps the signing keys of one installation.
+pub struct KeyManager<S> {
+    store: Arc<S>,
+    kek: Arc<KekRing>,
+    settings: KeySettings,
+    entropy: Arc<dyn Entropy>,
+    ring: ArcSwap<KeyRing>,
+}
+
+impl<S: IssuerStore> KeyManager<S> {
+    /// A manager with an empty ring; [`KeyManager::start`] fills it.
+    pub fn new(
+        store: Arc<S>,
+        kek: Arc<KekRing>,
+        settings: KeySettings,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
+        Self {
+            store,
+            kek,
+            settings,
+            entropy,
+            ring: ArcSwap::from_pointee(KeyRing::default()),
+        }
+    }
+
+    /// The keys as they are now. Keep the result for one call, not longer.
+    pub fn ring(&self) -> Arc<KeyRing> {
+        self.ring.load_full()
+    }
+
+    /// Loads the keys; makes one active key for every purpose that has none.
+    ///
+    /// # Errors
+    /// [`KeyError`]; the process must not serve then.
+    pub async fn start(&self, now: Timestamp) -> Result<(), KeyError> {
+        self.reload().await?;
+        let by = By {
+            actor: &Actor::System {
+                part: "first-start",
+            },
+            request_id: None,
+        };
+        // Should two nodes start at once, both make a key: the other's stays published as long as
+        // any key that signed.
+        let other_until = now.plus(self.settings.retire_after());
+        for purpose in KeyPurpose::ALL {
+            if self.ring.load().set(purpose).active().is_none() {
+                self.make(purpose, Some(other_until), now, &by).await?;
+            }
+        }
+        self.reload().await
+    }
+
+    /// Reads the keys from the store and swaps the ring: after a change by another node.
+    ///
+    /// # Errors
+    /// [`KeyError`]; the ring stays as it was.
+    pub async fn reload(&self) -> Result<(), KeyError> {
+        let mut ring = KeyRing::default();
+        for purpose in KeyPurpose::ALL {
+            let stored = self.store.signing_keys(purpose).await?;
+            ring = ring.with(purpose, KeySet::load(stored, &self.kek)?);
+        }
+        self.ring.store(Arc::new(ring));
+        Ok(())
+    }
+
+    /// Publishes a purpose's next key; [`KeyManager::tick`] activates it when it was published for
+    /// long enough. Returns its id. If one waits already, that one's.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub async fn rotate(
+        &self,
+        purpose: KeyPurpose,
+        now: Timestamp,
+        actor: &Actor,
+        request_id: &str,
+    ) -> Result<String, KeyError> {
+        if let Some(waiting) = published(&self.ring(), purpose) {
+            return Ok(waiting.kid.clone());
+        }
+        let by = By {
+            actor,
+            request_id: Some(request_id),
+        };
+        let kid = self.make(purpose, None, now, &by).await?;
+        self.reload().await?;
+        Ok(kid)
+    }
+
+    /// Makes a new key and signs with it at once: for a key that leaked. Whoever caches the old
+    /// key set will refuse new tokens until he asks again. Returns its id.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub async fn rotate_at_once(
+        &self,
+        purpose: KeyPurpose,
+        now: Timestamp,
+        actor: &Actor,
+        request_id: &str,
+    ) -> Result<String, KeyError> {
+        let by = By {
+            actor,
+            request_id: Some(request_id),
+        };
+        let old_until = now.plus(self.settings.retire_after());
+        let kid = self.make(purpose, Some(old_until), now, &by).await?;
+        self.reload().await?;
+        Ok(kid)
+    }
+
+    /// Drives the schedule: publishes the next key in time, activates one that was published for
+    /// long enough, retires what is due. Call it every minute or so; every node may.
+    ///
+    /// # Errors
+    /// [`KeyError`]; the next call tries again.
+    pub async fn tick(&self, now: Timestamp) -> Result<(), KeyError> {
+        let by = By {
+            actor: &Actor::System { part: "rotation" },
+            request_id: None,
+        };
+        let mut changed = false;
+        for purpose in KeyPurpose::ALL {
+            let ring = self.ring();
+            match published(&ring, purpose) {
+                Some(next) if next.created_at.plus(self.settings.publish_before) <= now => {
+                    let details = details(purpose, &[("algorithm", next.key.alg().name())]);
+                    let audit = self.draft("signing_key.activate", &next.kid, details, now, &by);
+                    let old_until = now.plus(self.settings.retire_after());
+                    // `false`: another node was faster; reading anew is all there is to do.
+                    self.store
+                        .activate_key(&next.kid, now, old_until, audit)
+                        .await?;
+                    changed = true;
+                }
+                Some(_) => {}
+                None if self.wants_next(&ring, purpose, now) => {
+                    self.make(purpose, None, now, &by).await?;
+                    changed = true;
+                }
+                None => {}
+            }
+        }
+        if self.something_is_due(now) {
+            let audit = self.draft("signing_key.retire", "due", BTreeMap::new(), now, &by);
+            self.store.retire_due_keys(now, audit).await?;
+            changed = true;
+        }
+        if changed {
+            self.reload().await?;
+        }
+        Ok(())
+    }
+
+    fn wants_next(&self, ring: &KeyRing, purpose: KeyPurpose, now: Timestamp) -> bool {
+        let Some(active) = ring.set(purpose).active() else {
+            return true;
+        };
+        let signs_until = active
+            .activated_at
+            .unwrap_or(active.created_at)
+            .plus(self.settings.active_for);
+        signs_until.minus(self.settings.publish_before) <= now
+            || active.key.alg() != self.settings.algorithm(purpose)
+    }
+
+    fn something_is_due(&self, now: Timestamp) -> bool {
+        let ring = self.ring.load();
+        KeyPurpose::ALL
+            .iter()
+            .flat_map(|purpose| &ring.set(*purpose).keys)
+            .any(|key| matches!(key.state, KeyState::Retiring { until } if until <= now))
+    }
+
+    /// Makes and stores a key. With `activate` it signs at once, and the active one (if any)
+    /// retires then.
+    async fn make(
+        &self,
+        purpose: KeyPurpose,
+        activate: Option<Timestamp>,
+        now: Timestamp,
+        by: &By<'_>,
+    ) -> Result<String, KeyError> {
+        let algorithm = self.settings.algorithm(purpose);
+        let key = SigningKey::generate(algorithm).map_err(KeyError::Generate)?;
+        let pkcs8 = key.to_pkcs8().map_err(KeyError::Generate)?;
+        let kid = key.kid().to_owned();
+        let place = Aad {
+            table: TABLE,
+            column: COLUMN,
+            row: &kid,
+        };
+        let stored = StoredKey {
+            kid: kid.clone(),
+            purpose,
+            algorithm,
+            state: if activate.is_some() {
+                KeyState::Active
+            } else {
+                KeyState::Published
+            },
+            sealed: seal::seal(self.kek.current(), &place, pkcs8.expose(), &*self.entropy),
+            public_jwk: key.public_jwk().to_json(),
+            created_at: now,
+            activated_at: activate.map(|_| now),
+        };
+        let use_from = if activate.is_some() {
+            "at-once"
+        } else {
+            "later"
+        };
+        let details = details(
+            purpose,
+            &[("algorithm", algorithm.name()), ("active", use_from)],
+        );
+        let audit = self.draft("signing_key.publish", &kid, details, now, by);
+        self.store.publish_key(stored, activate, audit).await?;
+        Ok(kid)
+    }
+
+    fn draft(
+        &self,
+        action: &'static str,
+        kid: &str,
+        details: BTreeMap<String, String>,
+        now: Timestamp,
+        by: &By<'_>,
+    ) -> AuditDraft {
+        let id = uuid_v7(now, &*self.entropy);
+        AuditDraft {
+            at: now,
+            actor: by.actor.label(),
+            action,
+            subject: format!("signing_key/{kid}"),
+            request_id: by.request_id.unwrap_or(&id).to_owned(),
+            details,
+            id,
+        }
+    }
+}
+
+/// On whose behalf a key changes.
+struct By<'a> {
+    actor: &'a Actor,
+    request_id: Option<&'a str>,
+}
+
+/// The key that waits to become active; the oldest, should two nodes have published one each.
+fn published(ring: &KeyRing, purpose: KeyPurpose) -> Option<&RingKey> {
+    ring.set(purpose)
+        .keys
+        .iter()
+        .filter(|key| key.state == KeyState::Published)
+        .min_by_key(|key| key.created_at)
+}
+
+fn details(purpose: KeyPurpose, more: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let mut details = BTreeMap::from([("purpose".to_owned(), purpose.name().to_owned())]);
+    details.extend(
+        more.iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+    );
+    details
+}
+
+impl<S> core::fmt::Debug for KeyManager<S> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("KeyManager")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}

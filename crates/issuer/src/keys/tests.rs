@@ -1,0 +1,249 @@
+use core::time::Duration;
+use std::sync::Arc;
+
+use proof::jose::alg::Algorithm;
+use proof::random::SystemEntropy;
+use proof::seal::{KekRing, KeyEncryptionKey};
+use proof::secret::Secret;
+use proof::time::Timestamp;
+use registry::actor::Actor;
+use serde_json::Value;
+
+use super::{KeyError, KeyManager, KeySettings};
+use crate::ports::{KeyPurpose, KeyState};
+use crate::tests::world::{MemoryStore, NOW, kek};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const HOUR: Duration = Duration::from_secs(3600);
+const ACTOR: Actor = Actor::System { part: "test" };
+
+fn manager(store: &Arc<MemoryStore>, settings: KeySettings) -> KeyManager<MemoryStore> {
+    KeyManager::new(store.clone(), kek(), settings, Arc::new(SystemEntropy))
+}
+
+async fn started() -> (Arc<MemoryStore>, KeyManager<MemoryStore>) {
+    let store = Arc::new(MemoryStore::default());
+    let keys = manager(&store, KeySettings::default());
+    keys.start(NOW).await.expect("a start");
+    (store, keys)
+}
+
+fn signer(keys: &KeyManager<MemoryStore>) -> String {
+    keys.ring()
+        .signer(KeyPurpose::Access)
+        .expect("a signer")
+        .kid()
+        .to_owned()
+}
+
+fn published(keys: &KeyManager<MemoryStore>) -> Vec<String> {
+    let set: Value = serde_json::from_str(keys.ring().jwks(KeyPurpose::Access)).expect("JSON");
+    let keys = set["keys"].as_array().expect("keys").iter();
+    keys.map(|key| key["kid"].as_str().expect("a kid").to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn the_first_start_makes_one_active_key_for_every_purpose() {
+    let (store, keys) = started().await;
+    for purpose in KeyPurpose::ALL {
+        assert!(keys.ring().signer(purpose).is_some(), "{purpose:?}");
+        assert_eq!(keys.ring().verifiers(purpose).count(), 1);
+    }
+    assert_eq!(store.actions(), ["signing_key.publish"; 3]);
+}
+
+#[tokio::test]
+async fn a_second_start_makes_nothing_and_signs_with_the_same_key() {
+    let (store, keys) = started().await;
+    let again = manager(&store, KeySettings::default());
+    again.start(NOW.plus(DAY)).await.expect("a start");
+    assert_eq!(signer(&again), signer(&keys));
+    assert_eq!(store.keys.lock().expect("lock").len(), 3);
+}
+
+#[tokio::test]
+async fn a_key_is_published_used_and_retired_on_schedule() {
+    let (store, keys) = started().await;
+    let first = signer(&keys);
+
+    // One moment before the 89th day: nothing. Then the next key is published, and signs nothing.
+    let publish = NOW.plus(DAY * 89);
+    keys.tick(Timestamp::from_millis(publish.as_millis() - 1))
+        .await
+        .expect("a tick");
+    assert_eq!(published(&keys), [first.as_str()]);
+    keys.tick(publish).await.expect("a tick");
+    let both = published(&keys);
+    assert_eq!(both.len(), 2);
+    assert_eq!(signer(&keys), first);
+    let second = both
+        .into_iter()
+        .find(|kid| *kid != first)
+        .expect("a second");
+
+    // A day later it signs; the first stays published for the longest token and an hour.
+    let activate = publish.plus(DAY);
+    keys.tick(Timestamp::from_millis(activate.as_millis() - 1))
+        .await
+        .expect("a tick");
+    assert_eq!(signer(&keys), first);
+    keys.tick(activate).await.expect("a tick");
+    assert_eq!(signer(&keys), second);
+    assert!(published(&keys).contains(&first));
+
+    let retire = activate.plus(HOUR * 2);
+    keys.tick(Timestamp::from_millis(retire.as_millis() - 1))
+        .await
+        .expect("a tick");
+    assert!(published(&keys).contains(&first));
+    keys.tick(retire).await.expect("a tick");
+    assert_eq!(published(&keys), [second.as_str()]);
+    assert!(keys.ring().verifier(KeyPurpose::Access, &first).is_none());
+
+    // The row stays: a key id is never reused.
+    let rows = store.keys.lock().expect("lock");
+    let row = rows.iter().find(|key| key.kid == first).expect("its row");
+    assert_eq!(row.state, KeyState::Retired);
+}
+
+#[tokio::test]
+async fn every_step_of_a_keys_life_is_audited() {
+    let (store, keys) = started().await;
+    let publish = NOW.plus(DAY * 89);
+    for at in [publish, publish.plus(DAY), publish.plus(DAY).plus(HOUR * 2)] {
+        keys.tick(at).await.expect("a tick");
+    }
+    let actions = store.actions();
+    let count = |action| actions.iter().filter(|done| **done == action).count();
+    assert_eq!(count("signing_key.publish"), 6);
+    assert_eq!(count("signing_key.activate"), 3);
+    assert_eq!(count("signing_key.retire"), 1);
+}
+
+#[tokio::test]
+async fn a_tick_with_nothing_due_writes_nothing() {
+    let (store, keys) = started().await;
+    for hours in 1..48 {
+        keys.tick(NOW.plus(HOUR * hours)).await.expect("a tick");
+    }
+    assert_eq!(store.actions().len(), 3);
+}
+
+#[tokio::test]
+async fn a_rotation_by_hand_publishes_first_and_activates_a_day_later() {
+    let (_, keys) = started().await;
+    let first = signer(&keys);
+    let next = keys
+        .rotate(KeyPurpose::Access, NOW, &ACTOR, "r")
+        .await
+        .expect("a rotation");
+    assert_eq!(signer(&keys), first);
+    assert!(published(&keys).contains(&next));
+    // Asking again does not stack up keys.
+    let again = keys
+        .rotate(KeyPurpose::Access, NOW, &ACTOR, "r")
+        .await
+        .expect("a rotation");
+    assert_eq!(again, next);
+    keys.tick(NOW.plus(DAY)).await.expect("a tick");
+    assert_eq!(signer(&keys), next);
+}
+
+#[tokio::test]
+async fn a_rotation_at_once_signs_with_the_new_key_and_keeps_the_old_one_published() {
+    let (_, keys) = started().await;
+    let first = signer(&keys);
+    let next = keys
+        .rotate_at_once(KeyPurpose::Access, NOW, &ACTOR, "r")
+        .await
+        .expect("a rotation");
+    assert_eq!(signer(&keys), next);
+    assert!(published(&keys).contains(&first));
+}
+
+#[tokio::test]
+async fn another_algorithm_in_the_settings_is_rotated_in() {
+    let (store, _) = started().await;
+    let settings = KeySettings {
+        access: Algorithm::EdDSA,
+        ..KeySettings::default()
+    };
+    let keys = manager(&store, settings);
+    keys.start(NOW).await.expect("a start");
+    assert_eq!(keys.ring().algorithms(KeyPurpose::Access), ["ES256"]);
+    keys.tick(NOW).await.expect("a tick");
+    keys.tick(NOW.plus(DAY)).await.expect("a tick");
+    let ring = keys.ring();
+    assert_eq!(
+        ring.signer(KeyPurpose::Access).map(|key| key.alg()),
+        Some(Algorithm::EdDSA)
+    );
+    keys.tick(NOW.plus(DAY * 2)).await.expect("a tick");
+    keys.tick(NOW.plus(DAY * 4)).await.expect("a tick");
+    assert_eq!(keys.ring().algorithms(KeyPurpose::Access), ["EdDSA"]);
+}
+
+#[tokio::test]
+async fn two_nodes_on_one_store_end_up_with_the_same_signer() {
+    let (store, one) = started().await;
+    let two = manager(&store, KeySettings::default());
+    two.start(NOW).await.expect("a start");
+    let publish = NOW.plus(DAY * 89);
+    one.tick(publish).await.expect("a tick");
+    two.reload().await.expect("a reload");
+    // Both believe that the key is due; the second finds it activated.
+    one.tick(publish.plus(DAY)).await.expect("a tick");
+    two.tick(publish.plus(DAY)).await.expect("a tick");
+    assert_eq!(signer(&one), signer(&two));
+    let rows = store.keys.lock().expect("lock");
+    let active = rows
+        .iter()
+        .filter(|key| key.state == KeyState::Active)
+        .count();
+    assert_eq!(active, KeyPurpose::ALL.len());
+}
+
+#[tokio::test]
+async fn i02_a_stored_key_is_of_no_use_without_the_master_key() {
+    let (store, _) = started().await;
+    let other = KeyEncryptionKey::from_bytes("k1", &Secret::new([8u8; 32])).expect("a key");
+    let thief = KeyManager::new(
+        store.clone(),
+        Arc::new(KekRing::new(other)),
+        KeySettings::default(),
+        Arc::new(SystemEntropy),
+    );
+    assert!(matches!(
+        thief.start(NOW).await,
+        Err(KeyError::Sealed { .. })
+    ));
+    assert!(thief.ring().signer(KeyPurpose::Access).is_none());
+}
+
+#[tokio::test]
+async fn a_row_whose_key_was_exchanged_is_refused_and_the_ring_stays() {
+    let (store, keys) = started().await;
+    let before = signer(&keys);
+    {
+        let mut rows = store.keys.lock().expect("lock");
+        let other = rows[1].public_jwk.clone();
+        rows[0].public_jwk = other;
+    }
+    assert!(matches!(keys.reload().await, Err(KeyError::Damaged { .. })));
+    assert_eq!(signer(&keys), before);
+}
+
+#[tokio::test]
+async fn the_published_set_holds_no_private_member() {
+    let (_, keys) = started().await;
+    let ring = keys.ring();
+    for purpose in KeyPurpose::ALL {
+        let set: Value = serde_json::from_str(ring.jwks(purpose)).expect("JSON");
+        for key in set["keys"].as_array().expect("keys") {
+            let mut names: Vec<_> = key.as_object().expect("a key").keys().collect();
+            names.sort();
+            assert_eq!(names, ["alg", "crv", "kid", "kty", "use", "x", "y"]);
+        }
+    }
+}

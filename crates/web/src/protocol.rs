@@ -1,0 +1,199 @@
+//! **OAuth over HTTP**: the issuer's endpoints as an axum router without global state. It reads
+//! forms strictly, answers JSON, and lets nothing be cached that is not a public document.
+
+pub mod declaration;
+mod form;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use http::HeaderValue;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use issuer::error::Refusal;
+use issuer::metadata::Endpoint;
+use issuer::ports::{IssuerStore, KeyPurpose, Secrets};
+use issuer::{Issuer, OAuthRequest};
+use proof::time::Timestamp;
+
+use crate::admitted::Caller;
+use crate::respond;
+
+use self::form::Form;
+
+/// How long metadata and key sets may be kept. Far below the day that a key is published before
+/// it signs.
+const DOCUMENT_MAX_AGE: &str = "public, max-age=300";
+
+/// What time it is.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// What the endpoints work with.
+struct Context<S, C> {
+    issuer: Arc<Issuer<S, C>>,
+    clock: Clock,
+}
+
+/// The issuer's endpoints, at the paths that its metadata names.
+pub fn router<S, C>(issuer: Arc<Issuer<S, C>>, clock: Clock) -> Router
+where
+    S: IssuerStore + 'static,
+    C: Secrets + 'static,
+{
+    let context = Arc::new(Context { issuer, clock });
+    let endpoints = context.issuer.endpoints().clone();
+    Endpoint::ALL
+        .into_iter()
+        .fold(Router::new(), |router, endpoint| {
+            let handler = match endpoint {
+                Endpoint::ServerMetadata => get(server_metadata::<S, C>),
+                Endpoint::OpenIdConfiguration => get(openid_configuration::<S, C>),
+                Endpoint::Jwks => get(jwks::<S, C>),
+                Endpoint::UpstreamJwks => get(upstream_jwks::<S, C>),
+                Endpoint::Token => post(token::<S, C>),
+                Endpoint::Introspection => post(introspect::<S, C>),
+                Endpoint::Revocation => post(revoke::<S, C>),
+            };
+            router.route(&endpoints.path(endpoint), handler)
+        })
+        .with_state(context)
+}
+
+type Shared<S, C> = State<Arc<Context<S, C>>>;
+
+async fn server_metadata<S: IssuerStore, C: Secrets>(
+    _caller: Caller,
+    State(context): Shared<S, C>,
+) -> Response {
+    document(
+        &context.issuer.documents().server_metadata,
+        "application/json",
+    )
+}
+
+async fn openid_configuration<S: IssuerStore, C: Secrets>(
+    _caller: Caller,
+    State(context): Shared<S, C>,
+) -> Response {
+    document(
+        &context.issuer.documents().openid_configuration,
+        "application/json",
+    )
+}
+
+async fn jwks<S: IssuerStore, C: Secrets>(
+    _caller: Caller,
+    State(context): Shared<S, C>,
+) -> Response {
+    key_set(&context.issuer, KeyPurpose::Access)
+}
+
+async fn upstream_jwks<S: IssuerStore, C: Secrets>(
+    _caller: Caller,
+    State(context): Shared<S, C>,
+) -> Response {
+    key_set(&context.issuer, KeyPurpose::Upstream)
+}
+
+async fn token<S: IssuerStore, C: Secrets>(
+    caller: Caller,
+    State(context): Shared<S, C>,
+    request: Request,
+) -> Response {
+    let answer = async {
+        let form = Form::read(request).await?;
+        let params = form.params()?;
+        context
+            .issuer
+            .token(&asked(&context, &caller, &form, &params))
+            .await
+    };
+    match answer.await {
+        Ok(token) => respond::json_not_stored(&token),
+        Err(refusal) => refused(&refusal, &caller),
+    }
+}
+
+async fn introspect<S: IssuerStore, C: Secrets>(
+    caller: Caller,
+    State(context): Shared<S, C>,
+    request: Request,
+) -> Response {
+    let answer = async {
+        let form = Form::read(request).await?;
+        let params = form.params()?;
+        context
+            .issuer
+            .introspect(&asked(&context, &caller, &form, &params))
+            .await
+    };
+    match answer.await {
+        Ok(introspection) => respond::json_not_stored(&introspection),
+        Err(refusal) => refused(&refusal, &caller),
+    }
+}
+
+async fn revoke<S: IssuerStore, C: Secrets>(
+    caller: Caller,
+    State(context): Shared<S, C>,
+    request: Request,
+) -> Response {
+    let answer = async {
+        let form = Form::read(request).await?;
+        let params = form.params()?;
+        context
+            .issuer
+            .revoke(&asked(&context, &caller, &form, &params))
+            .await
+    };
+    match answer.await {
+        Ok(()) => {
+            // RFC 7009 §2.2: 200; the body is ignored.
+            let mut answer = ().into_response();
+            respond::not_stored(&mut answer);
+            answer
+        }
+        Err(refusal) => refused(&refusal, &caller),
+    }
+}
+
+fn asked<'a, S, C>(
+    context: &Context<S, C>,
+    caller: &'a Caller,
+    form: &'a Form,
+    params: &'a issuer::params::Params<'a>,
+) -> OAuthRequest<'a> {
+    OAuthRequest {
+        authorization: form.authorization(),
+        params,
+        request_id: caller.request_id(),
+        // Not the arrival's time: a slow body must not make an old assertion young.
+        now: (context.clock)(),
+    }
+}
+
+fn refused(refusal: &Refusal, caller: &Caller) -> Response {
+    respond::oauth(refusal, caller.request_id())
+}
+
+fn key_set<S: IssuerStore, C: Secrets>(issuer: &Issuer<S, C>, purpose: KeyPurpose) -> Response {
+    // RFC 7517 §8.5.2
+    document(
+        issuer.keys().ring().jwks(purpose),
+        "application/jwk-set+json",
+    )
+}
+
+fn document(text: &str, content_type: &'static str) -> Response {
+    let mut answer = Response::new(Body::from(text.to_owned()));
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(DOCUMENT_MAX_AGE));
+    answer
+}
+
+#[cfg(test)]
+mod tests;

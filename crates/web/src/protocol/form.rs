@@ -1,0 +1,88 @@
+//! **The form of an OAuth request**: read whole within its bound, only as
+//! `application/x-www-form-urlencoded`, only from the body.
+
+use axum::extract::Request;
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use issuer::error::{Outcome, Reason, Refusal};
+use issuer::params::{MAX_BODY, Params};
+
+/// What a form endpoint needs of a request.
+pub(super) struct Form {
+    authorization: Option<HeaderValue>,
+    body: Bytes,
+}
+
+impl Form {
+    /// Reads the request.
+    pub(super) async fn read(request: Request) -> Outcome<Self> {
+        let (parts, body) = request.into_parts();
+        // RFC 6749 §3.2, §2.3.1: parameters stand in the body, never in the URI, where they would
+        // be logged.
+        if parts.uri.query().is_some() {
+            return Err(Reason::ParametersInUri.into());
+        }
+        let authorization = sole(&parts.headers, &AUTHORIZATION)
+            .map_err(|()| Refusal::because(Reason::MalformedAuthorization, "repeated"))?
+            .cloned();
+        let content_type = sole(&parts.headers, &CONTENT_TYPE)
+            .map_err(|()| Refusal::from(Reason::WrongContentType))?;
+        if !content_type.is_some_and(is_form) {
+            return Err(Reason::WrongContentType.into());
+        }
+        let body = Limited::new(body, MAX_BODY)
+            .collect()
+            .await
+            .map_err(|error| {
+                if error.is::<LengthLimitError>() {
+                    Refusal::from(Reason::BodyTooLarge)
+                } else {
+                    Refusal::because(Reason::MalformedForm, "the body broke off")
+                }
+            })?;
+        Ok(Self {
+            authorization,
+            body: body.to_bytes(),
+        })
+    }
+
+    /// The form's parameters.
+    pub(super) fn params(&self) -> Outcome<Params<'_>> {
+        Params::parse(&self.body)
+    }
+
+    /// The value of `Authorization`.
+    pub(super) fn authorization(&self) -> Option<&[u8]> {
+        self.authorization.as_ref().map(HeaderValue::as_bytes)
+    }
+}
+
+fn sole<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, ()> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next();
+    match values.next() {
+        None => Ok(first),
+        Some(_) => Err(()),
+    }
+}
+
+/// The media type, with no parameter but `charset=UTF-8` (which some clients add, and which is what
+/// the format means anyway).
+fn is_form(value: &HeaderValue) -> bool {
+    let Ok(text) = value.to_str() else {
+        return false;
+    };
+    let (essence, parameter) = match text.split_once(';') {
+        None => (text, None),
+        Some((essence, parameter)) => (essence, Some(parameter.trim())),
+    };
+    essence
+        .trim()
+        .eq_ignore_ascii_case("application/x-www-form-urlencoded")
+        && parameter.is_none_or(|parameter| {
+            parameter.eq_ignore_ascii_case("charset=utf-8")
+                || parameter.eq_ignore_ascii_case("charset=\"utf-8\"")
+        })
+}
