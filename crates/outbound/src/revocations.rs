@@ -205,29 +205,49 @@ impl Revocations {
     /// # Errors
     /// [`Unavailable::CutOff`] after the list overflowed.
     pub fn revoked(&self, token: &VerifiedToken) -> Answer<bool> {
+        self.names(
+            &token.issuer,
+            token.token_id.as_deref(),
+            token.standing.client.as_ref().map(|id| id.as_str()),
+            token.issued_at,
+        )
+    }
+
+    /// Whether a token of an issuer was revoked, by what names it: its `jti`, its client and its
+    /// `iat`. A token without `iat` counts as older than any epoch of its client.
+    ///
+    /// # Errors
+    /// [`Unavailable::CutOff`] after the list overflowed.
+    pub fn names(
+        &self,
+        issuer: &IssuerId,
+        token_id: Option<&str>,
+        client: Option<&str>,
+        issued_at: Option<Timestamp>,
+    ) -> Answer<bool> {
         if self.overflowed.load(Ordering::Acquire) {
             return Err(Unavailable::CutOff);
         }
         if self.is_empty() {
             return Ok(false);
         }
-        let by_id = token.token_id.as_deref().is_some_and(|id| {
+        let by_id = token_id.is_some_and(|id| {
             let slice = self.slices[self.place(id)].load();
             let entries = slice.tokens.get(id);
-            entries.is_some_and(|entries| entries.iter().any(|(of, _)| *of == token.issuer))
+            entries.is_some_and(|entries| entries.iter().any(|(of, _)| of == issuer))
         });
         if by_id {
             return Ok(true);
         }
-        let Some(client) = &token.standing.client else {
+        let Some(client) = client else {
             return Ok(false);
         };
-        let slice = self.slices[self.place(client.as_str())].load();
-        let epochs = slice.clients.get(client.as_str());
+        let slice = self.slices[self.place(client)].load();
+        let epochs = slice.clients.get(client);
         Ok(epochs.is_some_and(|epochs| {
-            epochs.iter().any(|(of, before, _)| {
-                *of == token.issuer && token.issued_at.is_none_or(|at| at < *before)
-            })
+            epochs
+                .iter()
+                .any(|(of, before, _)| of == issuer && issued_at.is_none_or(|at| at < *before))
         }))
     }
 
