@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use proof::jose::jws;
 use proof::random::{Entropy, uuid_v7};
-use proof::time::Timestamp;
+use proof::time::{Leeway, Timestamp};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use verdict::identity::{RoleName, Standing};
@@ -25,10 +25,12 @@ pub struct UpstreamToken<'a> {
     pub standing: &'a Standing,
     /// The upstream that may read it.
     pub audience: &'a str,
-    /// Its life; 60 s by default. Never beyond `not_after`.
+    /// Its life; 60 s by default.
     pub lifetime: Duration,
-    /// When the caller's own credential ends, if it does: the identity does not outlive it.
-    pub not_after: Option<Timestamp>,
+    /// When the caller's own credential expires, if it does: the identity does not outlive it.
+    pub credential_expires: Option<Timestamp>,
+    /// How long past its expiry the credential is still accepted here, and so the identity too.
+    pub leeway: Leeway,
 }
 
 /// There is no active key for identity tokens.
@@ -78,7 +80,10 @@ pub fn mint(
     let key = ring.signer(KeyPurpose::Upstream).ok_or(NoKey)?;
     let standing = token.standing;
     let end = now.plus(token.lifetime);
-    let end = token.not_after.map_or(end, |limit| end.min(limit));
+    let end = match token.credential_expires {
+        Some(expires) => end.min(expires.plus(token.leeway.0)),
+        None => end,
+    };
     let scope = standing.scopes.iter().collect::<Vec<_>>().join(" ");
     let written = Written {
         iss: endpoints.upstream_issuer(),

@@ -109,14 +109,15 @@ impl<S: IssuerStore> KeyManager<S> {
         Ok(kid)
     }
 
-    /// Makes a new key and signs with it at once: for a key that leaked. Whoever caches the old
-    /// key set will refuse new tokens until he asks again. Returns its id.
+    /// Makes a new key and signs with it at once. Whoever caches the old key set refuses new tokens
+    /// until he asks again. Returns its id.
     ///
     /// # Errors
     /// [`KeyError`].
     pub async fn rotate_at_once(
         &self,
         purpose: KeyPurpose,
+        old: OldKey,
         now: Timestamp,
         actor: &Actor,
         request_id: &str,
@@ -125,8 +126,13 @@ impl<S: IssuerStore> KeyManager<S> {
             actor,
             request_id: Some(request_id),
         };
-        let old_until = now.plus(self.settings.retire_after());
+        let old_until = match old {
+            OldKey::StaysPublished => now.plus(self.settings.retire_after()),
+            OldKey::IsDropped => now,
+        };
         let kid = self.make(purpose, Some(old_until), now, &by).await?;
+        self.reload().await?;
+        self.retire_due(now, &by).await?;
         self.reload().await?;
         Ok(kid)
     }
@@ -163,11 +169,7 @@ impl<S: IssuerStore> KeyManager<S> {
                 None => {}
             }
         }
-        if self.something_is_due(now) {
-            let audit = self.draft("signing_key.retire", "due", BTreeMap::new(), now, &by);
-            self.store.retire_due_keys(now, audit).await?;
-            changed = true;
-        }
+        changed |= self.retire_due(now, &by).await?;
         if changed {
             self.reload().await?;
         }
@@ -186,12 +188,18 @@ impl<S: IssuerStore> KeyManager<S> {
             || active.key.alg() != self.settings.algorithm(purpose)
     }
 
-    fn something_is_due(&self, now: Timestamp) -> bool {
-        let ring = self.ring.load();
-        KeyPurpose::ALL
+    /// Retires keys whose time has come; `false` if there are none.
+    async fn retire_due(&self, now: Timestamp, by: &By<'_>) -> Result<bool, KeyError> {
+        let ring = self.ring();
+        let due = KeyPurpose::ALL
             .iter()
             .flat_map(|purpose| &ring.set(*purpose).keys)
-            .any(|key| matches!(key.state, KeyState::Retiring { until } if until <= now))
+            .any(|key| matches!(key.state, KeyState::Retiring { until } if until <= now));
+        if due {
+            let audit = self.draft("signing_key.retire", "due", BTreeMap::new(), now, by);
+            self.store.retire_due_keys(now, audit).await?;
+        }
+        Ok(due)
     }
 
     /// Makes and stores a key. With `activate` it signs at once, and the active one (if any)
@@ -259,6 +267,15 @@ impl<S: IssuerStore> KeyManager<S> {
             id,
         }
     }
+}
+
+/// What becomes of the key that signed until now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OldKey {
+    /// It stays in the key set until the last token it signed has died.
+    StaysPublished,
+    /// It leaves the key set now, and every token it signed dies with it: for a key that leaked.
+    IsDropped,
 }
 
 /// On whose behalf a key changes.

@@ -9,7 +9,7 @@ use proof::time::Timestamp;
 use registry::actor::Actor;
 use serde_json::Value;
 
-use super::{KeyError, KeyManager, KeySettings};
+use super::{KeyError, KeyManager, KeySettings, OldKey};
 use crate::ports::{KeyPurpose, KeyState};
 use crate::tests::world::{MemoryStore, NOW, kek};
 
@@ -155,11 +155,24 @@ async fn a_rotation_at_once_signs_with_the_new_key_and_keeps_the_old_one_publish
     let (_, keys) = started().await;
     let first = signer(&keys);
     let next = keys
-        .rotate_at_once(KeyPurpose::Access, NOW, &ACTOR, "r")
+        .rotate_at_once(KeyPurpose::Access, OldKey::StaysPublished, NOW, &ACTOR, "r")
         .await
         .expect("a rotation");
     assert_eq!(signer(&keys), next);
     assert!(published(&keys).contains(&first));
+}
+
+#[tokio::test]
+async fn a_leaked_key_leaves_the_key_set_at_once() {
+    let (store, keys) = started().await;
+    let next = keys
+        .rotate_at_once(KeyPurpose::Access, OldKey::IsDropped, NOW, &ACTOR, "r")
+        .await
+        .expect("a rotation");
+    assert_eq!(published(&keys), [next]);
+    // The other purposes keep theirs.
+    assert!(keys.ring().signer(KeyPurpose::Upstream).is_some());
+    assert!(store.actions().contains(&"signing_key.retire"));
 }
 
 #[tokio::test]

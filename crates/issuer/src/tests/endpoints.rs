@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use proof::random::SystemEntropy;
-use proof::time::Timestamp;
+use proof::time::{Leeway, Timestamp};
 use registry::actor::Actor;
 use registry::client::ClientAuthMethod;
 use serde_json::{Value, json};
@@ -392,13 +392,14 @@ fn standing() -> Standing {
     }
 }
 
-fn identity_token(world: &World, not_after: Option<Timestamp>) -> String {
+fn identity_token(world: &World, credential_expires: Option<Timestamp>) -> String {
     let standing = standing();
     let token = UpstreamToken {
         standing: &standing,
         audience: "orders-service",
         lifetime: Duration::from_secs(60),
-        not_after,
+        credential_expires,
+        leeway: Leeway::default(),
     };
     upstream_token::mint(
         &world.issuer.keys().ring(),
@@ -440,9 +441,13 @@ async fn an_identity_token_says_who_calls_as_a_peer_reads_it() {
 #[tokio::test]
 async fn an_identity_token_does_not_outlive_the_callers_credential() {
     let world = World::new().await;
-    let token = identity_token(&world, Some(NOW.plus(Duration::from_secs(5))));
-    let claims = world.claims_by_peer(KeyPurpose::Upstream, &token, "orders-service");
-    assert_eq!(claims["exp"], json!(NOW.as_secs() + 5));
+    // Accepted at the door for 60 s past its expiry: so long, and no longer, is its identity.
+    for (ahead, life) in [(-59, 1), (-30, 30), (0, 60), (3600, 60)] {
+        let expires = Timestamp::from_secs(NOW.as_secs() + ahead);
+        let token = identity_token(&world, Some(expires));
+        let claims = world.claims_by_peer(KeyPurpose::Upstream, &token, "orders-service");
+        assert_eq!(claims["exp"], json!(NOW.as_secs() + life), "{ahead}");
+    }
 }
 
 #[tokio::test]
