@@ -127,7 +127,7 @@ pub struct StandardFacts<R, C> {
     by_digest: RecordCache<TokenHash, KeyRecord>,
     by_prefix: RecordCache<Box<str>, KeyRecord>,
     accounts: RecordCache<Box<str>, AccountRecord>,
-    secrets: SecretChecks,
+    secrets: Arc<SecretChecks>,
     passwords: PasswordChecks,
 }
 
@@ -164,12 +164,12 @@ impl<R: Records, C: Counters> StandardFacts<R, C> {
             by_digest: RecordCache::new(size, ttl, absent),
             by_prefix: RecordCache::new(size, ttl, absent),
             accounts: RecordCache::new(size, ttl, absent),
-            secrets: SecretChecks::new(
+            secrets: Arc::new(SecretChecks::new(
                 options.max_secrets,
                 Arc::clone(&parts.pool),
                 parts.peppers,
                 entropy,
-            ),
+            )),
             passwords: PasswordChecks::new(options, parts.pool, entropy),
             records: parts.records,
             counters: parts.counters,

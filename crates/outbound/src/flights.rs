@@ -11,21 +11,19 @@ use tokio::sync::OwnedMutexGuard;
 const MAX_WAITING: usize = 256;
 
 /// Locks by key. A key costs memory only while somebody holds or awaits it.
-pub(crate) struct Flights<K> {
-    under_way: Mutex<HashMap<K, Arc<tokio::sync::Mutex<()>>>>,
-}
+pub(crate) struct Flights<K>(Arc<Table<K>>);
+
+type Table<K> = Mutex<HashMap<K, Arc<tokio::sync::Mutex<()>>>>;
 
 impl<K: Hash + Eq + Clone> Flights<K> {
     pub(crate) fn new() -> Self {
-        Self {
-            under_way: Mutex::new(HashMap::new()),
-        }
+        Self(Arc::default())
     }
 
     /// Waits for `key`'s turn. `None`: too many wait already.
-    pub(crate) async fn enter(&self, key: K) -> Option<Flight<'_, K>> {
+    pub(crate) async fn enter(&self, key: K) -> Option<Flight<K>> {
         let ticket = {
-            let mut under_way = self.under_way.lock();
+            let mut under_way = self.0.lock();
             let ticket = under_way.entry(key.clone()).or_default();
             if Arc::strong_count(ticket) > MAX_WAITING {
                 return None;
@@ -34,7 +32,7 @@ impl<K: Hash + Eq + Clone> Flights<K> {
         };
         // Made before waiting, so that a caller that goes away meanwhile leaves nothing behind.
         let mut flight = Flight {
-            flights: self,
+            under_way: Arc::clone(&self.0),
             key,
             held: None,
             ticket: Some(Arc::clone(&ticket)),
@@ -45,22 +43,22 @@ impl<K: Hash + Eq + Clone> Flights<K> {
 
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        self.under_way.lock().len()
+        self.0.lock().len()
     }
 }
 
-/// A turn; ends when dropped.
-pub(crate) struct Flight<'a, K: Hash + Eq> {
-    flights: &'a Flights<K>,
+/// A turn; ends when dropped, and may move to another task.
+pub(crate) struct Flight<K: Hash + Eq> {
+    under_way: Arc<Table<K>>,
     key: K,
     held: Option<OwnedMutexGuard<()>>,
     ticket: Option<Arc<tokio::sync::Mutex<()>>>,
 }
 
-impl<K: Hash + Eq> Drop for Flight<'_, K> {
+impl<K: Hash + Eq> Drop for Flight<K> {
     fn drop(&mut self) {
         self.held = None;
-        let mut under_way = self.flights.under_way.lock();
+        let mut under_way = self.under_way.lock();
         self.ticket = None;
         // Nobody else can take a ticket while the table is locked.
         if under_way
@@ -88,7 +86,11 @@ mod tests {
         assert!(flights.enter("b").await.is_some());
         assert_eq!(flights.len(), 1);
         drop(first);
-        assert_eq!(flights.len(), 0);
+        assert_eq!(
+            flights.len(),
+            0,
+            "the one that gave up left something behind"
+        );
         assert!(flights.enter("a").await.is_some());
     }
 }

@@ -4,7 +4,8 @@
 //! a slow hash. Per key one hash runs at a time; the same garbage is hashed once; and after a few
 //! different pieces further hashes of that key wait, longer each time. So garbage costs its sender
 //! the key it aims at, for callers whose secret this node has not seen yet, and nobody else
-//! anything.
+//! anything. A hash that began is finished and counted although its caller hangs up: else hanging
+//! up would be the way to hash for free.
 
 use core::time::Duration;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use verdict::facts::{Answer, Unavailable};
 
 use super::Peppers;
 use crate::flights::Flights;
-use crate::hashing::HashingPool;
+use crate::hashing::{Busy, HashingPool};
 use crate::secrets::{Binding, VerifiedSecrets};
 
 /// Wrong secrets of one key that are hashed without delay.
@@ -69,7 +70,7 @@ impl SecretChecks {
 
     /// Whether `presented` is the secret.
     pub(super) async fn check(
-        &self,
+        self: &Arc<Self>,
         binding: &Binding,
         verifier: &Arc<Verifier>,
         presented: &[u8],
@@ -91,7 +92,7 @@ impl SecretChecks {
         if self.refused.holds(&garbage, now) {
             return Ok(false);
         }
-        let _turn = self
+        let turn = self
             .flights
             .enter(*binding)
             .await
@@ -103,28 +104,40 @@ impl SecretChecks {
         if self.refused.holds(&garbage, now) {
             return Ok(false);
         }
-        if self
-            .failures
-            .get(binding)
-            .is_some_and(|failures| now < failures.until)
-        {
+        if self.is_delayed(binding, now) {
             return Err(Unavailable::HashingPool);
         }
-        let (verifier, secret) = (Arc::clone(verifier), Secret::new(presented));
-        let matches = self
-            .pool
-            .run(move || verifier.verify(secret.expose(), None))
-            .await
-            .map_err(|_| Unavailable::HashingPool)?;
-        if matches {
-            self.matched.remember(tag, Timestamp::MAX);
-            self.failures.remove(binding);
-        } else {
-            self.refused.remember(garbage, now.plus(REFUSED_FOR));
-            let before = self.failures.get(binding);
-            self.failures.insert(*binding, Failures::after(before, now));
+        let (checks, binding, verifier) = (Arc::clone(self), *binding, Arc::clone(verifier));
+        let secret = Secret::new(presented);
+        // A task of its own holds the turn and keeps the books, whatever the caller does.
+        let hashed = tokio::spawn(async move {
+            let _turn = turn;
+            let matches = checks
+                .pool
+                .run(move || verifier.verify(secret.expose(), None))
+                .await?;
+            if matches {
+                checks.matched.remember(tag, Timestamp::MAX);
+                checks.failures.remove(&binding);
+            } else {
+                checks.refused.remember(garbage, now.plus(REFUSED_FOR));
+                let before = checks.failures.get(&binding);
+                checks
+                    .failures
+                    .insert(binding, Failures::after(before, now));
+            }
+            Ok::<_, Busy>(matches)
+        });
+        match hashed.await {
+            Ok(Ok(matches)) => Ok(matches),
+            Ok(Err(Busy)) | Err(_) => Err(Unavailable::HashingPool),
         }
-        Ok(matches)
+    }
+
+    fn is_delayed(&self, binding: &Binding, now: Timestamp) -> bool {
+        self.failures
+            .get(binding)
+            .is_some_and(|failures| now < failures.until)
     }
 
     pub(super) fn forget(&self) {

@@ -49,6 +49,9 @@ pub(super) struct PasswordChecks {
     per_account: Rate,
 }
 
+/// A verifier, and what a match binds to; nothing for a dummy, which matches nothing.
+type Candidate = (Arc<Verifier>, Option<Binding>);
+
 /// What is known of a password without hashing.
 pub(super) enum Remembered {
     /// It matched lately.
@@ -154,19 +157,12 @@ impl PasswordChecks {
                 return Ok(PasswordCheck::Throttled);
             }
         }
-        let candidates: Vec<(Arc<Verifier>, Option<Binding>)> = record
-            .into_iter()
-            .flat_map(|record| in_force(record, now))
-            .map(|(verifier, binding)| (Arc::clone(verifier), Some(*binding)))
-            .collect();
-        let fill = HASHES.saturating_sub(candidates.len());
-        let filling = core::iter::repeat_n((Arc::clone(&self.dummy), None), fill);
-        let candidates: Vec<_> = candidates.into_iter().chain(filling).collect();
+        let candidates = self.candidates(record, now);
         let secret = Secret::new(password);
         let matched = self
             .pool
             .run(move || {
-                let matches = |(verifier, binding): &(Arc<Verifier>, Option<Binding>)| {
+                let matches = |(verifier, binding): &Candidate| {
                     verifier
                         .verify(secret.expose(), None)
                         .then_some(*binding)
@@ -186,6 +182,20 @@ impl PasswordChecks {
         Ok(PasswordCheck::Match(Arc::clone(&record.account)))
     }
 
+    /// What a password is compared with: the account's verifiers in force, filled up with dummies
+    /// so that no refusal is cheaper than another.
+    fn candidates(&self, record: Option<&AccountRecord>, now: Timestamp) -> Vec<Candidate> {
+        let mut candidates: Vec<Candidate> = record
+            .into_iter()
+            .flat_map(|record| in_force(record, now))
+            .map(|(verifier, binding)| (Arc::clone(verifier), Some(*binding)))
+            .collect();
+        if candidates.len() < HASHES {
+            candidates.resize_with(HASHES, || (Arc::clone(&self.dummy), None));
+        }
+        candidates
+    }
+
     pub(super) fn forget(&self) {
         self.matched.clear();
     }
@@ -203,4 +213,54 @@ fn in_force(
         .zip(&record.bindings)
         .filter(move |((_, until), _)| until.is_none_or(|until| now < until))
         .map(|((verifier, _), binding)| (verifier, binding))
+}
+
+#[cfg(test)]
+mod tests {
+    use core::num::NonZeroUsize;
+
+    use proof::password::{Argon2Params, hash};
+    use proof::random::SystemEntropy;
+    use verdict::identity::LifeState;
+
+    use super::super::tests::{now, standing};
+    use super::*;
+
+    fn record(passwords: usize, ended: usize) -> AccountRecord {
+        let cost = Argon2Params::dangerous_minimum();
+        let verifier = |n| {
+            let until = (n < ended).then(now);
+            (
+                Arc::new(hash(b"right", cost, &SystemEntropy).unwrap()),
+                until,
+            )
+        };
+        AccountRecord::of(Account {
+            username: "robot".into(),
+            verifiers: (0..passwords).map(verifier).collect(),
+            state: LifeState::Active,
+            expires_at: None,
+            standing: Arc::new(standing("acc_1")),
+        })
+    }
+
+    #[test]
+    fn f08_every_refusal_costs_two_hashes_of_the_same_price() {
+        let options = FactsOptions {
+            password_cost: Argon2Params::dangerous_minimum(),
+            ..FactsOptions::default()
+        };
+        let pool = Arc::new(HashingPool::new(NonZeroUsize::MIN, 4).unwrap());
+        let checks = PasswordChecks::new(&options, pool, &SystemEntropy);
+        let accounts = [(0, 0), (1, 0), (2, 0), (2, 1), (1, 1)];
+        let records = accounts.map(|(passwords, ended)| Some(record(passwords, ended)));
+        for record in records.iter().map(Option::as_ref).chain([None]) {
+            let candidates = checks.candidates(record, now());
+            let costs: Vec<_> = candidates
+                .iter()
+                .map(|(verifier, _)| verifier.to_stored().split('$').nth(3).map(str::to_owned))
+                .collect();
+            assert_eq!(costs, vec![Some("m=8,t=1,p=1".to_owned()); 2]);
+        }
+    }
 }

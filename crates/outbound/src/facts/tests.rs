@@ -418,6 +418,35 @@ async fn garbage_for_one_key_does_not_starve_another() {
 }
 
 #[tokio::test]
+async fn garbage_is_counted_although_its_sender_hangs_up() {
+    let world = Arc::new(World::new());
+    world.store_key(1, b"right");
+    for n in 0..6 {
+        let release = world.hold_pool().await;
+        let call = tokio::spawn({
+            let world = Arc::clone(&world);
+            async move {
+                world
+                    .check(1, format!("garbage {n}").as_bytes(), now())
+                    .await
+            }
+        });
+        while world.pool.waiting() == 0 {
+            tokio::task::yield_now().await;
+        }
+        call.abort();
+        assert!(call.await.is_err(), "the caller hung up");
+        release.send(()).unwrap();
+    }
+    let answer = world.check(1, b"garbage 6", now()).await;
+    assert_eq!(
+        answer,
+        Err(Unavailable::HashingPool),
+        "six were hashed and none counted"
+    );
+}
+
+#[tokio::test]
 async fn the_same_garbage_is_hashed_once() {
     let world = World::new();
     world.store_key(1, b"right");
