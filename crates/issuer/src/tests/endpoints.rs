@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use proof::jose::jws;
 use proof::random::SystemEntropy;
 use proof::time::{Leeway, Timestamp};
 use registry::actor::Actor;
@@ -77,6 +78,60 @@ async fn c11_what_is_no_token_of_ours_is_inactive() {
     let cut = &token[..token.len() - 2];
     for text in ["garbage", "a.b.c", cut, &stranger, &format!("{token}.x")] {
         assert_eq!(world.introspect("basic", text).await, inactive(), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn c04_only_what_our_key_signed_as_our_access_token_is_active() {
+    let world = World::new().await;
+    let good = world.access_token("basic", "").await;
+    let claims = world.claims_by_peer(KeyPurpose::Access, &good, ORDERS);
+    let ring = world.issuer.keys().ring();
+    let key = ring.signer(KeyPurpose::Access).expect("a signer");
+    let signed = |typ: &str, claims: &Value| jws::sign(key, typ, &claims.to_string());
+
+    let again = signed("at+jwt", &claims);
+    assert_eq!(
+        world.introspect("basic", &again).await["active"],
+        json!(true)
+    );
+    for typ in [
+        "JWT",
+        "logout+jwt",
+        "dpop+jwt",
+        "doorward-identity+jwt",
+        "audit-checkpoint",
+        "",
+    ] {
+        assert_eq!(
+            world.introspect("basic", &signed(typ, &claims)).await,
+            inactive(),
+            "{typ}"
+        );
+    }
+    for (name, value) in [
+        ("iss", json!("https://id.example.com/upstream")),
+        ("iss", Value::Null),
+        ("aud", Value::Null),
+        ("exp", Value::Null),
+        ("iat", Value::Null),
+        ("jti", Value::Null),
+        ("sub", Value::Null),
+        ("client_id", Value::Null),
+        ("env", json!("test")),
+        ("env", Value::Null),
+    ] {
+        let mut claims = claims.clone();
+        match &value {
+            Value::Null => drop(claims.as_object_mut().expect("an object").remove(name)),
+            _ => claims[name] = value.clone(),
+        }
+        let token = signed("at+jwt", &claims);
+        assert_eq!(
+            world.introspect("basic", &token).await,
+            inactive(),
+            "{name} = {value}"
+        );
     }
 }
 
