@@ -3,10 +3,16 @@
 //! Calls do not come here (see [`crate::record`]). Events are chained by one leased sequencer and
 //! sealed with signed checkpoints, so that an edit, an insertion, a removal and a cut tail show.
 
+mod chain;
+
 use std::collections::BTreeMap;
 
 use proof::time::Timestamp;
 use serde::{Deserialize, Serialize};
+
+pub use chain::{
+    CHECKPOINT_TYP, ChainFault, ChainReader, Verified, canonical, sign_checkpoint, verify_chain,
+};
 
 /// An event about to be written together with its change.
 #[derive(Debug, Clone, PartialEq, Eq)]

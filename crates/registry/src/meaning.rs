@@ -8,10 +8,11 @@ mod issuer;
 mod owner;
 mod route;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use proof::issued::{Brand, Environment};
+use serde_json::Value;
 use verdict::credential::jwt::IssuerProfile;
 
 use crate::account::AccountMeaning;
@@ -21,6 +22,7 @@ use crate::application::{ApplicationMeaning, ApplicationSpec};
 use crate::client::ClientMeaning;
 use crate::document::{Document, DocumentKind, Spec};
 use crate::flaw::{DocumentRef, Flaw, Place, Report};
+use crate::resource::ResourceKind;
 use crate::trusted_issuer::{IssuerKeys, IssuerMeaning};
 
 pub use issuer::config_id;
@@ -75,6 +77,9 @@ impl Meaning {
 /// What other documents may refer to, by name.
 struct Known<'a> {
     context: &'a Context,
+    /// Kind and name of documents that are there and could not be read: references to them are
+    /// no flaws of their own.
+    broken: &'a BTreeSet<(String, String)>,
     apis: BTreeMap<&'a str, &'a ApiSpec>,
     applications: BTreeMap<&'a str, &'a ApplicationSpec>,
     /// Every declared issuer's name, sound or not, so that one flaw does not make another.
@@ -87,31 +92,89 @@ struct Known<'a> {
 /// # Errors
 /// Every flaw of every document, in the order of the documents.
 pub fn mean_all(documents: &[Document], context: &Context) -> Result<Meaning, Vec<Flaw>> {
+    let set = Set {
+        documents: documents.iter().enumerate().collect(),
+        broken: BTreeSet::new(),
+    };
     let mut flaws = Vec::new();
-    let meaning = mean(documents, context, &mut flaws);
+    let meaning = mean(&set, context, &mut flaws);
     if flaws.is_empty() {
-        return Ok(meaning);
+        Ok(meaning)
+    } else {
+        Err(in_order(flaws))
     }
-    flaws.sort_by(|a, b| {
-        a.document
-            .index
-            .cmp(&b.document.index)
-            .then_with(|| a.path.cmp(&b.path))
-    });
-    Err(flaws)
 }
 
-fn mean(documents: &[Document], context: &Context, flaws: &mut Vec<Flaw>) -> Meaning {
-    names_are_unique(documents, flaws);
+/// Reads documents and works out what they mean together. A document whose shape is broken does
+/// not hide the flaws of the others, nor make new ones where they refer to it.
+///
+/// # Errors
+/// Every flaw of shape and of meaning, in the order of the documents.
+pub fn read_and_mean(
+    values: impl IntoIterator<Item = Value>,
+    context: &Context,
+) -> Result<(Vec<Document>, Meaning), Vec<Flaw>> {
+    let mut flaws = Vec::new();
+    let mut documents = Vec::new();
+    let mut broken = BTreeSet::new();
+    for (index, value) in values.into_iter().enumerate() {
+        match Document::from_value(value, index) {
+            Ok(document) => documents.push((index, document)),
+            Err(mut found) => {
+                broken.extend(
+                    found
+                        .first()
+                        .map(|flaw| (flaw.document.kind.clone(), flaw.document.name.clone())),
+                );
+                flaws.append(&mut found);
+            }
+        }
+    }
+    let set = Set {
+        documents: documents.iter().map(|(index, one)| (*index, one)).collect(),
+        broken,
+    };
+    let meaning = mean(&set, context, &mut flaws);
+    if flaws.is_empty() {
+        Ok((
+            documents
+                .into_iter()
+                .map(|(_, document)| document)
+                .collect(),
+            meaning,
+        ))
+    } else {
+        Err(in_order(flaws))
+    }
+}
+
+/// The documents that are read together, each with its position among all that were given.
+struct Set<'a> {
+    documents: Vec<(usize, &'a Document)>,
+    /// Kind and name of those whose shape is broken.
+    broken: BTreeSet<(String, String)>,
+}
+
+fn in_order(mut flaws: Vec<Flaw>) -> Vec<Flaw> {
+    flaws.sort_by(|a, b| {
+        let place = a.path.cmp(&b.path);
+        a.document.index.cmp(&b.document.index).then(place)
+    });
+    flaws
+}
+
+fn mean(set: &Set<'_>, context: &Context, flaws: &mut Vec<Flaw>) -> Meaning {
+    names_are_unique(set, flaws);
 
     let mut known = Known {
         context,
+        broken: &set.broken,
         apis: BTreeMap::new(),
         applications: BTreeMap::new(),
         issuer_names: Vec::new(),
         profiles: BTreeMap::new(),
     };
-    for document in documents {
+    for (_, document) in &set.documents {
         let name = document.name.as_str();
         match &document.spec {
             Spec::Api(spec) => drop(known.apis.insert(name, spec)),
@@ -130,7 +193,7 @@ fn mean(documents: &[Document], context: &Context, flaws: &mut Vec<Flaw>) -> Mea
             keys: IssuerKeys::Own,
         });
     }
-    for (document, report) in each(documents) {
+    for (document, report) in each(set) {
         if let Spec::TrustedIssuer(spec) = &document.spec
             && let Some(issuer) =
                 issuer::mean(document.name.as_str(), spec, context, &mut report.on(flaws))
@@ -141,10 +204,10 @@ fn mean(documents: &[Document], context: &Context, flaws: &mut Vec<Flaw>) -> Mea
             meaning.issuers.push(issuer);
         }
     }
-    issuer::identifiers_are_unique(documents, context, flaws);
+    issuer::identifiers_are_unique(set, context, flaws);
 
     let mut sound_apis = Vec::new();
-    for (document, at) in each(documents) {
+    for (document, at) in each(set) {
         let report = &mut at.on(flaws);
         let name = document.name.as_str();
         match &document.spec {
@@ -168,7 +231,7 @@ fn mean(documents: &[Document], context: &Context, flaws: &mut Vec<Flaw>) -> Mea
     }
     api::audiences_are_unique(&sound_apis, flaws);
     route::apis_do_not_collide(&sound_apis, flaws);
-    owner::usernames_are_unique(documents, flaws);
+    owner::usernames_are_unique(set, flaws);
 
     meaning.apis = sound_apis.into_iter().map(|(_, api)| api).collect();
     meaning
@@ -180,6 +243,13 @@ fn mean(documents: &[Document], context: &Context, flaws: &mut Vec<Flaw>) -> Mea
         .sort_by(|a, b| a.client_id.cmp(&b.client_id));
     meaning.accounts.sort_by(|a, b| a.name.cmp(&b.name));
     meaning
+}
+
+impl Known<'_> {
+    fn is_broken(&self, kind: ResourceKind, name: &str) -> bool {
+        self.broken
+            .contains(&(kind.name().to_owned(), name.to_owned()))
+    }
 }
 
 /// Which document a check is about.
@@ -199,16 +269,15 @@ impl At {
     }
 }
 
-fn each(documents: &[Document]) -> impl Iterator<Item = (&Document, At)> {
-    documents
+fn each<'a>(set: &Set<'a>) -> impl Iterator<Item = (&'a Document, At)> {
+    set.documents
         .iter()
-        .enumerate()
-        .map(|(index, document)| (document, At::new(index, document)))
+        .map(|(index, document)| (*document, At::new(*index, document)))
 }
 
-fn names_are_unique(documents: &[Document], flaws: &mut Vec<Flaw>) {
+fn names_are_unique(set: &Set<'_>, flaws: &mut Vec<Flaw>) {
     let mut seen: BTreeMap<(DocumentKind, &str), usize> = BTreeMap::new();
-    for (document, at) in each(documents) {
+    for (document, at) in each(set) {
         let report = &mut at.on(flaws);
         let place = Place::root().key("metadata").key("name");
         let name = document.name.as_str();

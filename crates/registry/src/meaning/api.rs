@@ -19,6 +19,7 @@ use crate::api::{
     UpstreamProtocol,
 };
 use crate::flaw::{Flaw, Place, Report};
+use crate::resource::ResourceKind;
 use crate::units::Period;
 
 /// Headers that mean something else already and can't carry an API key.
@@ -515,7 +516,8 @@ fn issuers(spec: &ApiSpec, known: &Known<'_>, report: &mut Report<'_>) -> Vec<Ar
                 );
             }
             // Declared and flawed: its own flaws say so.
-            None if known.issuer_names.contains(&name.as_str()) => {}
+            None if known.issuer_names.contains(&name.as_str())
+                || known.is_broken(ResourceKind::TrustedIssuer, name) => {}
             None => unknown(
                 report,
                 place.index(index),

@@ -10,8 +10,8 @@ use proof::jose::alg::Algorithm;
 use proof::jose::jwk::{JwkDefect, JwkSet};
 use verdict::credential::jwt::{ConfigId, IssuerId, IssuerProfile};
 
-use super::{Context, each};
-use crate::document::{Document, Spec};
+use super::{Context, Set, each};
+use crate::document::Spec;
 use crate::flaw::{Flaw, Place, Report};
 use crate::trusted_issuer::{IssuerKeys, IssuerMeaning, TrustedIssuerSpec};
 
@@ -323,16 +323,12 @@ fn texts(
 }
 
 /// Two profiles for one `iss` would make the answer depend on their order.
-pub(super) fn identifiers_are_unique(
-    documents: &[Document],
-    context: &Context,
-    flaws: &mut Vec<Flaw>,
-) {
+pub(super) fn identifiers_are_unique(set: &Set<'_>, context: &Context, flaws: &mut Vec<Flaw>) {
     let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
     if let Some(own) = &context.own_issuer {
         seen.insert(own.issuer.as_str(), "this installation's own issuer");
     }
-    for (document, at) in each(documents) {
+    for (document, at) in each(set) {
         let Spec::TrustedIssuer(spec) = &document.spec else {
             continue;
         };

@@ -8,13 +8,14 @@ use proof::password::{Verifier, VerifierKind};
 use verdict::identity::{ApplicationId, ClientId, RoleName, Scopes};
 use verdict::route::ApiName;
 
-use super::{Known, each, issuer, same_wall};
+use super::{Known, Set, each, issuer, same_wall};
 use crate::account::{AccountMeaning, AccountSpec, normal_username};
 use crate::application::{ApplicationMeaning, ApplicationSpec};
 use crate::client::{ClientAuthMethod, ClientMeaning, ClientSpec};
-use crate::document::{Document, Spec};
+use crate::document::Spec;
 use crate::flaw::{Flaw, Place, Report};
 use crate::key::{ApiKeySpec, KeyType};
+use crate::resource::ResourceKind;
 
 /// RFC 6454 §6.2: scheme, host and port, as browsers send it.
 pub(crate) fn is_origin(text: &str) -> bool {
@@ -209,6 +210,9 @@ pub(super) fn token_lifetime(lifetime: Duration, place: Place, report: &mut Repo
 
 fn in_application(name: &str, mine: Environment, known: &Known<'_>, report: &mut Report<'_>) {
     let place = Place::spec().key("application");
+    if known.is_broken(ResourceKind::Application, name) {
+        return;
+    }
     match known.applications.get(name) {
         Some(application) => {
             let other = format!("application `{name}`");
@@ -236,7 +240,9 @@ fn holdings(
     let mut all_known = true;
     for (index, api) in apis.iter().enumerate() {
         if may_call(api, environment, at.key("apis").index(index), known, report) {
-            callable.push(api.as_str());
+            if !callable.contains(&api.as_str()) {
+                callable.push(api.as_str());
+            }
         } else {
             all_known = false;
         }
@@ -264,6 +270,9 @@ fn may_call(
     known: &Known<'_>,
     report: &mut Report<'_>,
 ) -> bool {
+    if known.is_broken(ResourceKind::Api, api) {
+        return false;
+    }
     let Some(spec) = known.apis.get(api) else {
         unknown(report, place, "API", api, known.apis.keys().copied());
         return false;
@@ -349,9 +358,9 @@ pub(super) fn unknown<'n>(
     report.hinted(place, format!("there is no {what} `{name}`"), hint);
 }
 
-pub(super) fn usernames_are_unique(documents: &[Document], flaws: &mut Vec<Flaw>) {
+pub(super) fn usernames_are_unique(set: &Set<'_>, flaws: &mut Vec<Flaw>) {
     let mut seen: BTreeMap<String, &str> = BTreeMap::new();
-    for (document, at) in each(documents) {
+    for (document, at) in each(set) {
         let Spec::Account(spec) = &document.spec else {
             continue;
         };

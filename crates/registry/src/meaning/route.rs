@@ -15,6 +15,9 @@ use crate::document::Name;
 use crate::flaw::{Flaw, Place, Report};
 use crate::units::Size;
 
+/// Most segments of a template: matching looks no deeper.
+const MOST_SEGMENTS: usize = 64;
+
 /// Largest body unless written otherwise.
 const BODY_LIMIT: Size = Size(1 << 20);
 
@@ -38,10 +41,13 @@ pub(super) fn mean_all(
         );
     }
     let mut means = Vec::new();
+    let mut sound = Vec::new();
     let mut names: BTreeMap<String, usize> = BTreeMap::new();
     for (index, route) in spec.routes.iter().enumerate() {
         let at = place.index(index);
+        let before = report.count();
         let meaning = mean(route, spec, api, loopback_dev, &at, report);
+        sound.push(report.count() == before);
         let name = meaning.judged.name.as_str().to_owned();
         // Derived names repeat only where method and path do, which is said of the path.
         if let Some(first) = names.get(&name)
@@ -56,10 +62,9 @@ pub(super) fn mean_all(
         means.push(meaning);
     }
     for (index, route) in means.iter().enumerate() {
-        if let Some(first) = means[..index]
-            .iter()
-            .position(|other| collide(other, route))
-        {
+        // A route that could not be read answers nothing yet.
+        let other = (0..index).find(|other| sound[*other] && collide(&means[*other], route));
+        if let Some(first) = other.filter(|_| sound[index]) {
             report.hinted(
                 place.index(index).key("path"),
                 format!("routes[{first}] answers the same calls"),
@@ -303,7 +308,8 @@ pub(super) fn is_clean_literal(text: &str) -> bool {
     !text.is_empty() && text != "." && text != ".." && text.bytes().all(clean)
 }
 
-/// Reads a path template.
+/// Reads a path template: literals, `{name}` for one segment, a last `{name*}` for the rest. A final
+/// slash is an empty last literal, `/` no segment at all.
 ///
 /// # Errors
 /// A sentence that says what is wrong with it.
@@ -318,9 +324,19 @@ pub fn template(written: &str) -> Result<PathTemplate, String> {
     } else {
         rest.split('/').collect()
     };
+    if parts.len() > MOST_SEGMENTS {
+        return Err(format!(
+            "a path template has at most {MOST_SEGMENTS} segments"
+        ));
+    }
     for (index, part) in parts.iter().enumerate() {
         let last = index + 1 == parts.len();
         if part.is_empty() {
+            // A final slash makes another path (threat J2), so it is a segment of its own.
+            if last && index > 0 {
+                segments.push(Segment::Literal(String::new()));
+                continue;
+            }
             return Err(format!("`{written}` has an empty segment"));
         }
         let Some(inner) = part

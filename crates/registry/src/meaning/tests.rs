@@ -1,1 +1,534 @@
+use serde_json::{Value, json};
 
+use super::*;
+use crate::document::read_all;
+use crate::trusted_issuer::IssuerKeys;
+use verdict::credential::CredentialKind;
+use verdict::credential::jwt::{ConfigId, IssuerId};
+use verdict::route::Demand;
+
+fn own_issuer() -> Arc<IssuerProfile> {
+    let mut profile = IssuerProfile {
+        config: ConfigId(0),
+        issuer: IssuerId::new("https://id.example.com"),
+        own: true,
+        algorithms: vec![proof::jose::alg::Algorithm::ES256],
+        types: vec!["at+jwt".into()],
+        access_token_guards: Vec::new(),
+        required_claims: Vec::new(),
+        max_lifetime: None,
+        leeway: core::time::Duration::from_secs(60),
+        scope_claims: vec!["scope".into()],
+        role_claims: vec!["roles".into()],
+        tenant_claim: None,
+        forward_claims: Vec::new(),
+    };
+    profile.config = config_id(&profile, "own");
+    Arc::new(profile)
+}
+
+pub(crate) fn context() -> Context {
+    Context {
+        brand: Brand::default(),
+        own_issuer: Some(own_issuer()),
+        loopback_dev: false,
+    }
+}
+
+pub(crate) fn document(kind: &str, name: &str, spec: Value) -> Value {
+    json!({ "apiVersion": "doorward/v1", "kind": kind, "metadata": { "name": name }, "spec": spec })
+}
+
+pub(crate) fn orders() -> Value {
+    json!({
+        "upstream": { "urls": ["http://127.0.0.1:9000"] },
+        "base_path": "/orders",
+        "scopes": { "orders:read": "See orders", "orders:write": "Change orders" },
+        "credentials": ["api_key", "jwt"],
+        "routes": [
+            { "methods": ["GET"], "path": "/{id}", "scopes": ["orders:read"] },
+            { "methods": ["PUT"], "path": "/{id}", "scopes": ["orders:write"] },
+            { "path": "/health", "public": true }
+        ]
+    })
+}
+
+fn mean_values(values: Vec<Value>, context: &Context) -> Result<Meaning, Vec<Flaw>> {
+    mean_all(&read_all(values).expect("the shape is sound"), context)
+}
+
+/// The flaws of one API whose `orders` document was changed by `change`.
+fn flaws_of_api(change: impl FnOnce(&mut Value)) -> String {
+    let mut spec = orders();
+    change(&mut spec);
+    lines(vec![document("Api", "orders", spec)])
+}
+
+fn lines(values: Vec<Value>) -> String {
+    match mean_values(values, &context()) {
+        Ok(_) => "no flaw\n".to_owned(),
+        Err(flaws) => flaws.iter().map(|flaw| format!("{flaw}\n")).collect(),
+    }
+}
+
+#[test]
+fn an_api_means_what_it_says_with_every_default_filled_in() {
+    let meaning =
+        mean_values(vec![document("Api", "orders", orders())], &context()).expect("is sound");
+    let api = meaning.api("orders").expect("is there");
+    assert_eq!(
+        api.judged
+            .audiences
+            .iter()
+            .map(|a| &**a)
+            .collect::<Vec<_>>(),
+        ["urn:doorward:api:orders"]
+    );
+    assert_eq!(api.judged.key_headers, ["x-api-key"]);
+    assert_eq!(api.judged.issuers.len(), 1);
+    assert_eq!(api.token_lifetime.as_secs(), 600);
+    assert_eq!(api.identity, crate::api::IdentityForward::None);
+    let names: Vec<_> = api
+        .routes
+        .iter()
+        .map(|route| route.judged.name.as_str())
+        .collect();
+    assert_eq!(names, ["GET /{id}", "PUT /{id}", "* /health"]);
+    assert_eq!(
+        api.routes[0].judged.demand,
+        Demand::OneOf(vec![
+            vec![CredentialKind::ApiKey],
+            vec![CredentialKind::Jwt]
+        ])
+    );
+    assert_eq!(
+        api.routes[2].judged.demand,
+        Demand::Public {
+            pass_authorization: false
+        }
+    );
+    assert_eq!(api.routes[0].body_limit, 1 << 20);
+    let crate::api::UpstreamMeaning::Pool(pool) = &api.upstream else {
+        panic!("is a pool")
+    };
+    assert_eq!(
+        (pool.servers[0].host.as_str(), pool.servers[0].port),
+        ("127.0.0.1", 9000)
+    );
+    assert_eq!(pool.tls, None);
+    assert!(matches!(meaning.issuers[0].keys, IssuerKeys::Own));
+}
+
+#[test]
+fn h01_a_route_without_a_decision_about_its_callers_is_refused() {
+    insta::assert_snapshot!(flaws_of_api(|spec| {
+        spec.as_object_mut()
+            .expect("is a map")
+            .remove("credentials");
+        spec["routes"][1]["credentials"] = json!(["jwt"]);
+        spec["routes"][0]["pass_authorization"] = json!(true);
+        spec["routes"][2]["credentials"] = json!(["jwt"]);
+        spec["routes"][2]["roles"] = json!(["clerk"]);
+    }));
+}
+
+#[test]
+fn h01_lists_that_are_written_and_empty_are_refused() {
+    insta::assert_snapshot!(flaws_of_api(|spec| {
+        for key in [
+            "audiences",
+            "hosts",
+            "credentials",
+            "issuers",
+            "key_headers",
+            "foreign_keys",
+        ] {
+            spec[key] = json!([]);
+        }
+        spec["upstream"]["urls"] = json!([]);
+        spec["cors"] = json!({ "origins": [], "headers": [], "expose": [] });
+        spec["routes"][0]["methods"] = json!([]);
+        spec["routes"][0]["scopes"] = json!([]);
+        spec["routes"][0]["roles"] = json!([]);
+        spec["routes"][1]["credentials"] = json!([[]]);
+    }));
+}
+
+#[test]
+fn an_apis_flaws_are_all_found_with_their_places() {
+    insta::assert_snapshot!(flaws_of_api(|spec| {
+        spec["audiences"] = json!(["a b", "x", "x"]);
+        spec["hosts"] = json!([
+            "API.example.com",
+            "a.example.com:80",
+            "*",
+            "*.com",
+            "ok.example.com",
+            "*.example.com",
+            "[::1]"
+        ]);
+        spec["base_path"] = json!("/orders/");
+        spec["upstream"]["urls"] = json!([
+            "http://a",
+            "https://b",
+            "ftp://c",
+            "nonsense",
+            "http://u:p@d",
+            "http://e/path?q"
+        ]);
+        spec["upstream"]["connect_timeout"] = json!("0s");
+        spec["scopes"]["a b"] = json!("bad");
+        spec["credentials"] = json!(["api_key", "api_key", ["basic", "jwt"], ["jwt", "jwt"]]);
+        spec["issuers"] = json!(["own", "okta"]);
+        spec["key_headers"] = json!(["Authorization", "x key", "doorward-key", "X-Api-Key"]);
+        spec["foreign_keys"] = json!([
+            { "prefix": "dw_", "id_length": 4, "min_length": 40, "max_length": 60 },
+            { "prefix": "old_", "id_length": 4, "min_length": 8, "max_length": 4 },
+            { "prefix": "old_x", "min_length": 40, "max_length": 4000 }
+        ]);
+        spec["identity"] = json!({ "mode": "headers", "audience": "x" });
+        spec["cors"] = json!({ "origins": ["*", "https://a.example.com/"], "credentials": true, "headers": ["a b"], "max_age": "2d" });
+        spec["token"] = json!({ "lifetime": "30s" });
+        spec["realm"] = json!("a\"b");
+        spec["resource_metadata"] = json!("x");
+    }));
+}
+
+#[test]
+fn bad_routes_are_all_found_with_their_places() {
+    insta::assert_snapshot!(flaws_of_api(|spec| {
+        spec["routes"] = json!([
+            { "path": "orders" },
+            { "path": "/a//b" },
+            { "path": "/a/../b" },
+            { "path": "/a%2fb" },
+            { "path": "/a;b" },
+            { "path": "/{a}{b}" },
+            { "path": "/x{a}" },
+            { "path": "/{1}" },
+            { "path": "/{a}/{a}" },
+            { "path": "/{rest*}/x" },
+            { "path": "/fine", "methods": ["get", "CONNECT", "G T", "GET", "GET"], "name": "Bad Name" },
+            { "path": "/scoped", "scopes": ["orders:delete"], "roles": ["a b"], "name": "same" },
+            { "path": "/named", "name": "same", "response_timeout": "0s", "allow_encoded_slash": true }
+        ]);
+    }));
+}
+
+#[test]
+fn routes_that_answer_the_same_calls_are_refused() {
+    insta::assert_snapshot!(flaws_of_api(|spec| {
+        spec["routes"] = json!([
+            { "methods": ["GET"], "path": "/orders/{id}" },
+            { "methods": ["GET", "PUT"], "path": "/orders/{other}" },
+            { "methods": ["PUT"], "path": "/orders/fixed" },
+            { "path": "/orders/{any}" },
+            { "path": "/files/{rest*}" },
+            { "methods": ["GET"], "path": "/files/{more*}" },
+            { "methods": ["GET"], "path": "/files/{one}" },
+            { "methods": ["GET"], "path": "/orders/{id}/" }
+        ]);
+    }));
+}
+
+#[test]
+fn templates_read_into_segments() {
+    use crate::api::Segment::{Literal, Parameter, Rest};
+    let segments = |text: &str| template(text).expect("is sound").segments;
+    assert_eq!(segments("/"), []);
+    assert_eq!(
+        segments("/a/{id}"),
+        [Literal("a".into()), Parameter("id".into())]
+    );
+    assert_eq!(
+        segments("/a/"),
+        [Literal("a".into()), Literal(String::new())]
+    );
+    assert_eq!(segments("/{rest*}"), [Rest("rest".into())]);
+    assert!(template("//").is_err());
+    assert!(template(&"/a".repeat(65)).is_err());
+}
+
+#[test]
+fn two_apis_on_one_host_must_not_answer_the_same_call() {
+    let mut billing = orders();
+    billing["base_path"] = json!("/");
+    billing["routes"] = json!([
+        { "methods": ["GET"], "path": "/orders/{id}" },
+        { "methods": ["DELETE"], "path": "/orders/{id}" },
+        { "path": "/bills" }
+    ]);
+    let both = |billing: &Value| {
+        lines(vec![
+            document("Api", "orders", orders()),
+            document("Api", "billing", billing.clone()),
+        ])
+    };
+    insta::assert_snapshot!(both(&billing));
+    // Another host, or a named host beside one that takes any, keeps them apart.
+    billing["hosts"] = json!(["billing.example.com"]);
+    assert_eq!(both(&billing), "no flaw\n");
+}
+
+#[test]
+fn c04_one_audience_never_means_two_apis() {
+    let mut one = orders();
+    one["audiences"] = json!(["https://api.example.com"]);
+    let mut other = one.clone();
+    other["base_path"] = json!("/other");
+    insta::assert_snapshot!(lines(vec![
+        document("Api", "one", one),
+        document("Api", "other", other),
+    ]));
+}
+
+#[test]
+fn trusted_issuers_flaws_are_all_found() {
+    let jwks = json!({ "keys": [{ "kty": "oct", "k": "c2VjcmV0" }] });
+    insta::assert_snapshot!(lines(vec![
+        document(
+            "TrustedIssuer",
+            "hmac",
+            json!({
+                "issuer": "https://a.example.com", "jwks_url": "https://a.example.com/jwks", "algorithms": ["HS256", "none", "ES256", "ES256"]
+            })
+        ),
+        document(
+            "TrustedIssuer",
+            "id-tokens",
+            json!({
+                "issuer": "https://b.example.com", "jwks_url": "https://b.example.com/jwks", "types": ["at+jwt", "JWT"]
+            })
+        ),
+        document(
+            "TrustedIssuer",
+            "weak-guards",
+            json!({
+                "issuer": "https://c.example.com", "jwks_url": "https://c.example.com/jwks", "types": ["JWT"], "access_token_guards": ["sub", "scp"]
+            })
+        ),
+        document(
+            "TrustedIssuer",
+            "plain",
+            json!({ "issuer": "http://d.example.com", "jwks_url": "http://127.0.0.1/jwks" })
+        ),
+        document(
+            "TrustedIssuer",
+            "no-keys",
+            json!({ "issuer": "https://e.example.com?x", "leeway": "10m", "max_lifetime": "0s" })
+        ),
+        document(
+            "TrustedIssuer",
+            "many-keys",
+            json!({ "issuer": "https://f.example.com", "jwks_url": "https://f.example.com/", "jwks_file": "keys.json" })
+        ),
+        document(
+            "TrustedIssuer",
+            "shared-key",
+            json!({ "issuer": "https://g.example.com", "jwks": jwks })
+        ),
+        document(
+            "TrustedIssuer",
+            "no-set",
+            json!({ "issuer": "https://h.example.com", "jwks": { "keys": [] } })
+        ),
+        document(
+            "TrustedIssuer",
+            "empty",
+            json!({
+                "issuer": "https://i.example.com", "jwks_file": "", "algorithms": [], "types": [], "access_token_guards": [],
+                "required_claims": [], "scope_claims": [], "role_claims": [""], "forward_claims": []
+            })
+        ),
+        document(
+            "TrustedIssuer",
+            "twice",
+            json!({ "issuer": "https://a.example.com", "jwks_url": "https://a.example.com/jwks" })
+        ),
+        document(
+            "TrustedIssuer",
+            "ourselves",
+            json!({ "issuer": "https://id.example.com", "jwks_url": "https://id.example.com/jwks" })
+        ),
+        document(
+            "TrustedIssuer",
+            "own",
+            json!({ "issuer": "https://j.example.com", "jwks_url": "https://j.example.com/jwks" })
+        ),
+    ]));
+}
+
+#[test]
+fn an_issuers_configuration_has_one_name_until_it_changes() {
+    let config = |spec: Value| {
+        let meaning = mean_values(vec![document("TrustedIssuer", "okta", spec)], &context())
+            .expect("is sound");
+        meaning.issuers[1].profile.config
+    };
+    let base =
+        json!({ "issuer": "https://a.example.com", "jwks_url": "https://a.example.com/jwks" });
+    assert_eq!(config(base.clone()), config(base.clone()));
+    for (key, value) in [
+        ("issuer", json!("https://b.example.com")),
+        ("jwks_url", json!("https://a.example.com/other")),
+        ("algorithms", json!(["ES256"])),
+        ("types", json!(["application/at+jwt"])),
+        ("access_token_guards", json!(["scp"])),
+        ("required_claims", json!(["client_id"])),
+        ("max_lifetime", json!("1h")),
+        ("leeway", json!("30s")),
+        ("scope_claims", json!(["scp"])),
+        ("role_claims", json!(["groups"])),
+        ("tenant_claim", json!("tid")),
+        ("forward_claims", json!(["email"])),
+    ] {
+        let mut changed = base.clone();
+        changed[key] = value;
+        assert_ne!(
+            config(changed),
+            config(base.clone()),
+            "{key} is not covered"
+        );
+    }
+}
+
+#[test]
+fn owners_flaws_are_all_found() {
+    let mut sandbox = orders();
+    sandbox["environment"] = json!("test");
+    sandbox["base_path"] = json!("/sandbox");
+    let app = |environment: &str| json!({ "environment": environment });
+    insta::assert_snapshot!(lines(vec![
+        document("Api", "orders", orders()),
+        document("Api", "sandbox", sandbox),
+        document("Application", "shop", app("live")),
+        document("Application", "trial", app("test")),
+        document(
+            "Client",
+            "nobody",
+            json!({ "application": "shopp", "auth_method": "client_secret_basic", "grants": { "order": [] } })
+        ),
+        document(
+            "Client",
+            "wall",
+            json!({ "application": "trial", "auth_method": "client_secret_post", "grants": { "sandbox": ["orders:read"] } })
+        ),
+        document(
+            "Client",
+            "keys",
+            json!({ "application": "shop", "auth_method": "private_key_jwt" })
+        ),
+        document(
+            "Client",
+            "more-keys",
+            json!({ "application": "shop", "auth_method": "client_secret_basic", "jwks": { "keys": [] } })
+        ),
+        document(
+            "Client",
+            "scopes",
+            json!({
+                "application": "shop", "auth_method": "client_secret_basic", "token_lifetime": "2h",
+                "grants": { "orders": ["orders:read", "orders:delete", "orders:read"] }, "roles": [], "introspects": ["orders", "x"]
+            })
+        ),
+        document(
+            "Account",
+            "legacy",
+            json!({ "application": "shop", "username": "a:b", "networks": [], "apis": ["orders", "orders"], "scopes": ["x"] })
+        ),
+        document(
+            "Account",
+            "one",
+            json!({ "application": "shop", "username": "Same" })
+        ),
+        document(
+            "Account",
+            "two",
+            json!({ "application": "shop", "username": "same", "scopes": ["orders:read"] })
+        ),
+        document(
+            "Account",
+            "two",
+            json!({ "application": "shop", "username": "third" })
+        ),
+        document(
+            "ApiKey",
+            "public",
+            json!({ "application": "shop", "label": "web", "type": "publishable" })
+        ),
+        document(
+            "ApiKey",
+            "origins",
+            json!({ "application": "shop", "label": "web", "type": "publishable", "origins": ["https://a.example.com/x"] })
+        ),
+        document(
+            "ApiKey",
+            "salted",
+            json!({ "application": "shop", "label": "old", "imported": { "verifier": "$2b$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy" } })
+        ),
+        document(
+            "ApiKey",
+            "clear",
+            json!({ "application": "shop", "label": "old", "imported": { "verifier": "hunter2", "prefix": "" } })
+        ),
+        document(
+            "ApiKey",
+            "wall",
+            json!({ "application": "trial", "label": "x", "environment": "test", "apis": ["orders"] })
+        ),
+    ]));
+}
+
+#[test]
+fn without_an_issuer_of_our_own_a_jwt_needs_a_trusted_one() {
+    let gateway_only = Context {
+        own_issuer: None,
+        ..context()
+    };
+    let found =
+        |spec: Value| match mean_values(vec![document("Api", "orders", spec)], &gateway_only) {
+            Ok(_) => "no flaw\n".to_owned(),
+            Err(flaws) => flaws.iter().map(|flaw| format!("{flaw}\n")).collect(),
+        };
+    insta::assert_snapshot!(found(orders()));
+    let mut keys_only = orders();
+    keys_only["credentials"] = json!(["api_key"]);
+    assert_eq!(found(keys_only), "no flaw\n");
+}
+
+#[test]
+fn plain_http_issuers_are_for_loopback_in_dev_only() {
+    let dev = Context {
+        loopback_dev: true,
+        ..context()
+    };
+    let issuer = |host: &str| {
+        let spec = json!({ "issuer": format!("http://{host}:9"), "jwks_url": format!("http://{host}:9/jwks") });
+        vec![document("TrustedIssuer", "local", spec)]
+    };
+    assert!(mean_values(issuer("127.0.0.1"), &dev).is_ok());
+    assert!(mean_values(issuer("[::1]"), &dev).is_ok());
+    assert!(mean_values(issuer("10.0.0.1"), &dev).is_err());
+    assert!(mean_values(issuer("127.0.0.1"), &context()).is_err());
+}
+
+#[test]
+fn a_document_of_broken_shape_hides_no_flaw_of_the_others() {
+    let mut api = orders();
+    api["upsteam"] = json!({});
+    let flaws = read_and_mean(
+        [
+            document("Api", "orders", api),
+            document("Application", "shop", json!({})),
+            document(
+                "Client",
+                "app",
+                json!({ "application": "shopp", "auth_method": "client_secret_basic", "grants": { "orders": ["orders:read"] } }),
+            ),
+        ],
+        &context(),
+    )
+    .expect_err("is flawed");
+    let lines: String = flaws.iter().map(|flaw| format!("{flaw}\n")).collect();
+    insta::assert_snapshot!(lines);
+}
