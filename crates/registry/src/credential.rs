@@ -1,10 +1,12 @@
 //! **Credentials' life**: what is stored of a secret that was issued or imported.
 
 use ipnet::IpNet;
-use proof::issued::{Environment, KeyId};
+use proof::issued::{Environment, KeyId, SecretKind};
 use proof::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use verdict::identity::LifeState;
+
+use crate::resource::ResourceKind;
 
 /// What a stored secret opens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -52,6 +54,28 @@ impl CredentialType {
     }
 }
 
+impl CredentialType {
+    /// The kind of resource that owns it; administrators' keys have no owner.
+    pub fn owner_kind(self) -> Option<ResourceKind> {
+        match self {
+            Self::ApiKey | Self::PublishableKey => Some(ResourceKind::Application),
+            Self::ClientSecret => Some(ResourceKind::Client),
+            Self::Password => Some(ResourceKind::Account),
+            Self::AdminKey => None,
+        }
+    }
+    /// The grammar's kind of its secret; passwords have none.
+    pub fn secret_kind(self) -> Option<SecretKind> {
+        match self {
+            Self::ApiKey => Some(SecretKind::SecretKey),
+            Self::PublishableKey => Some(SecretKind::PublishableKey),
+            Self::ClientSecret => Some(SecretKind::ClientSecret),
+            Self::AdminKey => Some(SecretKind::AdminKey),
+            Self::Password => None,
+        }
+    }
+}
+
 /// How a verifier is found from what a call presents.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Lookup {
@@ -61,7 +85,7 @@ pub enum Lookup {
     Digest(String),
     /// By the identifying prefix of the foreign key.
     Prefix(String),
-    /// By its owner only (client secrets, passwords).
+    /// By its owner only (passwords).
     Owner,
 }
 
@@ -117,6 +141,17 @@ pub struct Credential {
     pub successor: Option<String>,
     /// Raised at every change; a concurrent edit is a conflict.
     pub version: i64,
+}
+
+impl Credential {
+    /// Whether it would be accepted at a time.
+    pub fn is_valid_at(&self, now: Timestamp) -> bool {
+        self.state == LifeState::Active && !self.is_expired_at(now)
+    }
+    /// Whether its time is over.
+    pub fn is_expired_at(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|end| now >= end)
+    }
 }
 
 /// What is asked of a credential's life.

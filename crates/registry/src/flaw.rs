@@ -15,6 +15,22 @@ pub enum PathStep {
     Index(usize),
 }
 
+/// A path as people write it: `spec.routes[2].path`.
+pub fn written_path(path: &[PathStep]) -> String {
+    let mut text = String::new();
+    for step in path {
+        match step {
+            PathStep::Key(key) if text.is_empty() => text.push_str(key),
+            PathStep::Key(key) => {
+                text.push('.');
+                text.push_str(key);
+            }
+            PathStep::Index(index) => text.push_str(&format!("[{index}]")),
+        }
+    }
+    text
+}
+
 /// Which document: as far as its kind and name could be read.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct DocumentRef {
@@ -42,18 +58,7 @@ pub struct Flaw {
 impl Flaw {
     /// The place as people write it: `spec.routes[2].path`.
     pub fn place(&self) -> String {
-        let mut text = String::new();
-        for step in &self.path {
-            match step {
-                PathStep::Key(key) if text.is_empty() => text.push_str(key),
-                PathStep::Key(key) => {
-                    text.push('.');
-                    text.push_str(key);
-                }
-                PathStep::Index(index) => text.push_str(&format!("[{index}]")),
-            }
-        }
-        text
+        written_path(&self.path)
     }
 }
 

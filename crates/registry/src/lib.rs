@@ -8,13 +8,16 @@
 //! secret exists in clear for one moment only, in the answer to its creation.
 #![forbid(unsafe_code)]
 
+pub mod access;
 pub mod account;
 pub mod actor;
 pub mod api;
 pub mod application;
+pub mod apply;
 pub mod audit;
 pub mod client;
 pub mod credential;
+pub mod diff;
 pub mod document;
 pub mod flaw;
 pub mod key;
@@ -23,5 +26,7 @@ pub mod ports;
 pub mod record;
 pub mod resource;
 pub mod shape;
+pub mod standing;
 pub mod trusted_issuer;
 pub mod units;
+pub mod usecase;

@@ -316,4 +316,4 @@ fn same_wall(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,0 +1,195 @@
+//! **Who may do what**: every act of the control plane, and the one table of roles against them.
+//!
+//! An act's name is also its name in the audit trail. Nothing here asks for a resource: within an
+//! installation an administrator's role counts for all of it.
+
+use crate::actor::{Actor, Role};
+
+/// The least role that may do something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// Every administrator: it reads, and no secret is in what it reads.
+    Everyone,
+    /// Operators and owners.
+    Operators,
+    /// Owners alone: who could make more owners, or tokens without a record.
+    Owners,
+    /// The process itself, whatever an administrator's role.
+    System,
+}
+
+macro_rules! actions {
+    ($($(#[$doc:meta])* $name:ident = ($text:literal, $reach:ident),)*) => {
+        /// Something that can be done to what is declared, issued or recorded.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Action { $($(#[$doc])* $name,)* }
+        impl Action {
+            /// Every act, for docs and tests to walk.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+            /// Its name in the audit trail: `<what>.<act>`, stable.
+            pub fn name(self) -> &'static str { match self { $(Self::$name => $text,)* } }
+            fn reach(self) -> Reach { match self { $(Self::$name => Reach::$reach,)* } }
+        }
+    };
+}
+
+actions! {
+    /// Read APIs, applications, clients, accounts, trusted issuers.
+    ResourceRead = ("resource.read", Everyone),
+    /// Write one of them.
+    ResourceWrite = ("resource.write", Operators),
+    /// Remove one of them.
+    ResourceDelete = ("resource.delete", Operators),
+    /// Apply a plan of documents.
+    Apply = ("apply.execute", Operators),
+    /// List API keys (never their secrets).
+    ApiKeyRead = ("api_key.read", Everyone),
+    /// Issue an API key.
+    ApiKeyCreate = ("api_key.create", Operators),
+    /// Bring in a foreign key by its hash.
+    ApiKeyImport = ("api_key.import", Operators),
+    /// Change label, grant or expiry.
+    ApiKeyAmend = ("api_key.amend", Operators),
+    /// Put to sleep.
+    ApiKeySuspend = ("api_key.suspend", Operators),
+    /// Wake up.
+    ApiKeyResume = ("api_key.resume", Operators),
+    /// Replace, with an overlap.
+    ApiKeyRotate = ("api_key.rotate", Operators),
+    /// End for good.
+    ApiKeyRevoke = ("api_key.revoke", Operators),
+    /// List clients' secrets (never in clear).
+    ClientSecretRead = ("client_secret.read", Everyone),
+    /// Issue a client's secret.
+    ClientSecretCreate = ("client_secret.create", Operators),
+    /// Change label or expiry.
+    ClientSecretAmend = ("client_secret.amend", Operators),
+    /// Put to sleep.
+    ClientSecretSuspend = ("client_secret.suspend", Operators),
+    /// Wake up.
+    ClientSecretResume = ("client_secret.resume", Operators),
+    /// Replace, with an overlap.
+    ClientSecretRotate = ("client_secret.rotate", Operators),
+    /// End for good.
+    ClientSecretRevoke = ("client_secret.revoke", Operators),
+    /// List accounts' passwords (their lives, never what they are).
+    PasswordRead = ("password.read", Everyone),
+    /// Give an account a password.
+    PasswordCreate = ("password.create", Operators),
+    /// Change label or expiry.
+    PasswordAmend = ("password.amend", Operators),
+    /// Put to sleep.
+    PasswordSuspend = ("password.suspend", Operators),
+    /// Wake up.
+    PasswordResume = ("password.resume", Operators),
+    /// Replace, with an overlap.
+    PasswordRotate = ("password.rotate", Operators),
+    /// End for good.
+    PasswordRevoke = ("password.revoke", Operators),
+    /// List administrators' keys.
+    AdminKeyRead = ("admin_key.read", Everyone),
+    /// Make an administrator.
+    AdminKeyCreate = ("admin_key.create", Owners),
+    /// Change an administrator's label, role or expiry.
+    AdminKeyAmend = ("admin_key.amend", Owners),
+    /// Put an administrator to sleep.
+    AdminKeySuspend = ("admin_key.suspend", Owners),
+    /// Wake an administrator up.
+    AdminKeyResume = ("admin_key.resume", Owners),
+    /// Replace an administrator's key.
+    AdminKeyRotate = ("admin_key.rotate", Owners),
+    /// End an administrator's key.
+    AdminKeyRevoke = ("admin_key.revoke", Owners),
+    /// Make the very first administrator's key, on first start.
+    AdminKeyBootstrap = ("admin_key.bootstrap", System),
+    /// List signing keys (their public halves).
+    SigningKeyRead = ("signing_key.read", Everyone),
+    /// Publish, activate, rotate signing keys.
+    SigningKeyRotate = ("signing_key.rotate", Owners),
+    /// Take a signing key out of the key set.
+    SigningKeyRetire = ("signing_key.retire", Owners),
+    /// Revoke a token, or all of a client.
+    TokenRevoke = ("token.revoke", Operators),
+    /// Mint a token by hand, for debugging.
+    TokenMint = ("token.mint", Owners),
+    /// Read and verify the audit trail.
+    AuditRead = ("audit.read", Everyone),
+    /// Read the decision log.
+    DecisionRead = ("decision.read", Everyone),
+    /// Read usage figures.
+    UsageRead = ("usage.read", Everyone),
+    /// Read the effective settings, secrets masked.
+    SettingsRead = ("settings.read", Everyone),
+    /// Have the settings read again.
+    SettingsReload = ("settings.reload", Operators),
+    /// The process started or ended.
+    ProcessNote = ("process.note", System),
+    /// An administrator was refused something.
+    Refused = ("access.refused", System),
+}
+
+impl Action {
+    /// Whether the role may do it.
+    pub fn allows(self, role: Role) -> bool {
+        match self.reach() {
+            Reach::Everyone => true,
+            Reach::Operators => matches!(role, Role::Owner | Role::Operator),
+            Reach::Owners => matches!(role, Role::Owner),
+            Reach::System => false,
+        }
+    }
+
+    /// Whether the actor may do it. The process may do everything.
+    pub fn allows_actor(self, actor: &Actor) -> bool {
+        match actor {
+            Actor::System { .. } => true,
+            Actor::Administrator { role, .. } => self.allows(*role),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_do_what_is_this_table() {
+        let mut table = format!("{:<26}", "action");
+        for role in Role::ALL {
+            table.push_str(&format!("{:<10}", role.name()));
+        }
+        for action in Action::ALL {
+            table.push_str(&format!("\n{:<26}", action.name()));
+            for role in Role::ALL {
+                table.push_str(&format!(
+                    "{:<10}",
+                    if action.allows(role) { "yes" } else { "-" }
+                ));
+            }
+        }
+        let table: String = table
+            .lines()
+            .map(|line| format!("{}\n", line.trim_end()))
+            .collect();
+        insta::assert_snapshot!(table);
+    }
+
+    #[test]
+    fn an_auditor_changes_nothing() {
+        let reads = |action: &&Action| action.name().ends_with(".read");
+        let allowed: Vec<_> = Action::ALL
+            .iter()
+            .filter(|a| a.allows(Role::Auditor))
+            .collect();
+        let reading: Vec<_> = Action::ALL.iter().filter(reads).collect();
+        assert_eq!(allowed, reading);
+    }
+
+    #[test]
+    fn names_are_not_shared() {
+        let mut names: Vec<_> = Action::ALL.iter().map(|action| action.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Action::ALL.len());
+    }
+}

@@ -1,0 +1,313 @@
+//! Resources: list, show, write, remove. What is written must mean something together with all that
+//! stands already, and nothing that others refer to can be taken away under them.
+
+use proof::random::uuid_v7;
+use serde_json::Value;
+use verdict::identity::LifeState;
+
+use super::{Ctx, Details, Refusal, authorize, draft};
+use crate::access::Action;
+use crate::actor::Actor;
+use crate::diff::diff;
+use crate::document::{Document, DocumentKind};
+use crate::flaw::Flaw;
+use crate::meaning::{Context, mean_all};
+use crate::ports::{CredentialFilter, Registry, StoreError};
+use crate::resource::{ManagedBy, Put, Removed, ResourceKind, Stored, Written};
+
+/// The most changed fields that an event names.
+const MOST_NAMED_CHANGES: usize = 40;
+
+/// The most credentials asked for at once.
+const PAGE: u32 = 1000;
+
+/// A write of one resource.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PutResource {
+    /// What is written.
+    pub document: Document,
+    /// `Some(0)`: must be new; `Some(n)`: must have this version; `None`: whatever is there.
+    pub expected: Option<i64>,
+}
+
+/// All resources of a kind, or all.
+///
+/// # Errors
+/// [`Refusal`].
+pub async fn list(
+    ports: &impl Registry,
+    actor: &Actor,
+    kind: Option<ResourceKind>,
+) -> Result<Vec<Stored>, Refusal> {
+    authorize(actor, Action::ResourceRead)?;
+    Ok(ports.resources(kind).await?)
+}
+
+/// One resource.
+///
+/// # Errors
+/// [`Refusal::NotFound`] and others.
+pub async fn show(
+    ports: &impl Registry,
+    actor: &Actor,
+    kind: ResourceKind,
+    name: &str,
+) -> Result<Stored, Refusal> {
+    authorize(actor, Action::ResourceRead)?;
+    ports
+        .resource(kind, name)
+        .await?
+        .ok_or_else(|| not_found(kind, name))
+}
+
+/// Writes one resource. A system actor writes for a file: others may only read it then.
+///
+/// # Errors
+/// [`Refusal::Flawed`] if the documents would not mean anything with it; others.
+pub async fn put(
+    ports: &impl Registry,
+    actor: &Actor,
+    ctx: &Ctx<'_>,
+    input: PutResource,
+) -> Result<Written, Refusal> {
+    authorize(actor, Action::ResourceWrite)?;
+    let Some(kind) = input.document.kind().resource() else {
+        return Err(Refusal::Invalid {
+            field: "kind",
+            message: "an API key is a credential",
+        });
+    };
+    let name = input.document.name.as_str().to_owned();
+    let stored = ports.resources(None).await?;
+    let before = documents(&stored)?;
+    let mut after: Vec<Document> = before
+        .iter()
+        .filter(|other| !same(other, kind, &name))
+        .cloned()
+        .collect();
+    after.push(input.document.clone());
+    no_new_flaws(&before, &after, Some(after.len() - 1), ctx.context)?;
+    let managed_by = ManagedBy::Api;
+    write(ports, actor, ctx, &stored, input, managed_by).await
+}
+
+/// Writes without asking what the whole means: the caller has.
+pub(crate) async fn write(
+    ports: &impl Registry,
+    actor: &Actor,
+    ctx: &Ctx<'_>,
+    stored: &[Stored],
+    input: PutResource,
+    managed_by: ManagedBy,
+) -> Result<Written, Refusal> {
+    let Some(kind) = input.document.kind().resource() else {
+        return Err(Refusal::Invalid {
+            field: "kind",
+            message: "an API key is a credential",
+        });
+    };
+    let name = input.document.name.as_str().to_owned();
+    let spec = input.document.spec_value();
+    let old = stored
+        .iter()
+        .find(|one| one.kind == kind && one.name == name);
+    if let Some(old) = old {
+        keeps_its_wall(ports, old, &spec).await?;
+    }
+    let empty = Value::Object(serde_json::Map::new());
+    let changes = diff(old.map_or(&empty, |old| &old.spec), &spec);
+    let mut details = Details::new();
+    let named: Vec<_> = changes
+        .iter()
+        .take(MOST_NAMED_CHANGES)
+        .map(|one| one.place())
+        .collect();
+    details.insert("fields".to_owned(), named.join(" "));
+    details.insert(
+        "change".to_owned(),
+        if old.is_some() { "update" } else { "create" }.to_owned(),
+    );
+    let put = Put {
+        kind,
+        new_id: uuid_v7(ctx.now, ctx.entropy),
+        spec,
+        managed_by,
+        expected: input.expected,
+        at: ctx.now,
+        name: name.clone(),
+    };
+    let audit = draft(
+        ctx,
+        actor,
+        Action::ResourceWrite,
+        subject(kind, &name),
+        details,
+    );
+    match ports.put_resource(put, audit).await? {
+        Written::Conflict { current } => Err(Refusal::Conflict { current }),
+        Written::ManagedByFile => Err(Refusal::ManagedByFile),
+        done @ (Written::Created(_) | Written::Updated(_) | Written::Unchanged(_)) => Ok(done),
+    }
+}
+
+/// Removes one resource.
+///
+/// # Errors
+/// [`Refusal::Flawed`] if others refer to it, [`Refusal::InUse`] if credentials hang on it; others.
+pub async fn remove(
+    ports: &impl Registry,
+    actor: &Actor,
+    ctx: &Ctx<'_>,
+    kind: ResourceKind,
+    name: &str,
+    expected: Option<i64>,
+) -> Result<(), Refusal> {
+    authorize(actor, Action::ResourceDelete)?;
+    let stored = ports.resources(None).await?;
+    let before = documents(&stored)?;
+    let after: Vec<Document> = before
+        .iter()
+        .filter(|other| !same(other, kind, name))
+        .cloned()
+        .collect();
+    if after.len() == before.len() {
+        return Err(not_found(kind, name));
+    }
+    no_new_flaws(&before, &after, None, ctx.context)?;
+    erase(ports, actor, ctx, kind, name, expected, false).await
+}
+
+/// Removes without asking what the rest means: the caller has.
+pub(crate) async fn erase(
+    ports: &impl Registry,
+    actor: &Actor,
+    ctx: &Ctx<'_>,
+    kind: ResourceKind,
+    name: &str,
+    expected: Option<i64>,
+    by_file: bool,
+) -> Result<(), Refusal> {
+    let audit = draft(
+        ctx,
+        actor,
+        Action::ResourceDelete,
+        subject(kind, name),
+        Details::new(),
+    );
+    match ports
+        .remove_resource(kind, name, expected, by_file, audit)
+        .await?
+    {
+        Removed::Done => Ok(()),
+        Removed::Unknown => Err(not_found(kind, name)),
+        Removed::Conflict { current } => Err(Refusal::Conflict { current }),
+        Removed::ManagedByFile => Err(Refusal::ManagedByFile),
+        Removed::InUse { credentials } => Err(Refusal::InUse { credentials }),
+    }
+}
+
+/// What the stored rows say as documents.
+///
+/// # Errors
+/// [`StoreError::Broken`] for a row that is no document of its kind.
+pub fn documents(stored: &[Stored]) -> Result<Vec<Document>, StoreError> {
+    stored.iter().map(document).collect()
+}
+
+/// What a stored row says as a document.
+///
+/// # Errors
+/// [`StoreError::Broken`] for a row that is no document of its kind.
+pub fn document(stored: &Stored) -> Result<Document, StoreError> {
+    let kind = DocumentKind::Resource(stored.kind);
+    Document::from_parts(kind, &stored.name, stored.spec.clone()).map_err(|flaws| {
+        let first = flaws.first().map_or_else(String::new, Flaw::to_string);
+        StoreError::Broken(format!("a stored document has the wrong shape: {first}"))
+    })
+}
+
+/// Refuses flaws in the document at `written`, and any that were not there before: a change must
+/// not be held up by what was wrong already elsewhere, or nobody could mend it.
+pub(crate) fn no_new_flaws(
+    before: &[Document],
+    after: &[Document],
+    written: Option<usize>,
+    context: &Context,
+) -> Result<(), Refusal> {
+    let Err(flaws) = mean_all(after, context) else {
+        return Ok(());
+    };
+    let known = mean_all(before, context).err().unwrap_or_default();
+    let was_there = |flaw: &Flaw| {
+        known.iter().any(|old| {
+            (
+                &old.document.kind,
+                &old.document.name,
+                &old.path,
+                &old.message,
+            ) == (
+                &flaw.document.kind,
+                &flaw.document.name,
+                &flaw.path,
+                &flaw.message,
+            )
+        })
+    };
+    let new: Vec<Flaw> = flaws
+        .into_iter()
+        .filter(|flaw| Some(flaw.document.index) == written || !was_there(flaw))
+        .collect();
+    if new.is_empty() {
+        Ok(())
+    } else {
+        Err(Refusal::Flawed(new))
+    }
+}
+
+/// An owner does not change sides while its credentials live: they would stand on the wrong one.
+async fn keeps_its_wall(ports: &impl Registry, old: &Stored, spec: &Value) -> Result<(), Refusal> {
+    let wall = |value: &Value| value.get("environment").cloned();
+    let owns = matches!(
+        old.kind,
+        ResourceKind::Application | ResourceKind::Client | ResourceKind::Account
+    );
+    if !owns || wall(&old.spec) == wall(spec) {
+        return Ok(());
+    }
+    let filter = CredentialFilter {
+        owner: Some(old.name.clone()),
+        limit: PAGE,
+        ..CredentialFilter::default()
+    };
+    let credentials = ports
+        .credentials(&filter)
+        .await?
+        .iter()
+        .filter(|one| one.r#type.owner_kind() == Some(old.kind) && one.state != LifeState::Revoked)
+        .count();
+    if credentials > 0 {
+        return Err(Refusal::InUse {
+            credentials: i64::try_from(credentials).unwrap_or(i64::MAX),
+        });
+    }
+    Ok(())
+}
+
+fn same(document: &Document, kind: ResourceKind, name: &str) -> bool {
+    document.kind() == DocumentKind::Resource(kind) && document.name.as_str() == name
+}
+
+fn not_found(kind: ResourceKind, name: &str) -> Refusal {
+    Refusal::NotFound {
+        what: kind.name(),
+        name: name.to_owned(),
+    }
+}
+
+/// A resource as events name it: `Api/orders`.
+fn subject(kind: ResourceKind, name: &str) -> String {
+    format!("{}/{name}", kind.name())
+}
+
+#[cfg(test)]
+mod tests;
