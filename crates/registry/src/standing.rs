@@ -13,6 +13,8 @@ use verdict::identity::{
 use verdict::route::ApiName;
 
 use crate::account::{AccountSpec, normal_username};
+use crate::application::ApplicationSpec;
+use crate::client::ClientSpec;
 use crate::credential::{Credential, CredentialType, Grant, Lookup};
 use crate::resource::{ResourceKind, Stored};
 
@@ -69,13 +71,16 @@ pub fn issued_key(credential: &Credential, owner: Option<&Stored>) -> Result<Iss
     match credential.r#type {
         CredentialType::ApiKey | CredentialType::PublishableKey => {
             let application = owned_by(ResourceKind::Application)?;
+            let spec: ApplicationSpec =
+                serde_json::from_value(application.spec.clone()).map_err(|_| unfit())?;
+            standing.environment = agreed(credential, spec.environment)?;
             standing.principal = Principal::Service(subject("app_", application));
             standing.application = Some(ApplicationId::new(application.name.as_str()));
             (standing.scopes, standing.apis) = allowed(&credential.grant);
         }
         CredentialType::ClientSecret => {
             let client = owned_by(ResourceKind::Client)?;
-            let spec: crate::client::ClientSpec =
+            let spec: ClientSpec =
                 serde_json::from_value(client.spec.clone()).map_err(|_| unfit())?;
             let id = ClientId::new(client.name.as_str());
             standing.principal = Principal::Client(id.clone());

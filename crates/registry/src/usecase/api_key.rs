@@ -194,4 +194,4 @@ async fn is_sound(ports: &impl Registry, ctx: &Ctx<'_>, spec: &ApiKeySpec) -> Re
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

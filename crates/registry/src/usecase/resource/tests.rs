@@ -1,1 +1,217 @@
+use serde_json::json;
 
+use super::*;
+use crate::actor::Role;
+use crate::usecase::tests::{House, administrator, document, owner, why};
+
+#[tokio::test]
+async fn a_written_resource_is_listed_shown_and_recorded() {
+    let house = House::furnished().await;
+    let written = house
+        .put(
+            ResourceKind::Application,
+            "shop",
+            json!({ "owner": "team" }),
+        )
+        .await;
+    assert!(matches!(written, Ok(Written::Updated(stored)) if stored.version == 2));
+    let auditor = administrator(Role::Auditor);
+    let shown = show(&house.store, &auditor, ResourceKind::Application, "shop")
+        .await
+        .expect("is there");
+    assert_eq!(
+        shown.spec,
+        json!({ "environment": "live", "owner": "team" })
+    );
+    assert_eq!(
+        list(&house.store, &auditor, None)
+            .await
+            .expect("may read")
+            .len(),
+        4
+    );
+    let audit = house.store.audit.lock().expect("is sound");
+    assert_eq!(
+        (audit[0].action, audit[0].subject.as_str()),
+        ("resource.write", "Application/shop")
+    );
+    assert_eq!(
+        (
+            audit[0].details["fields"].as_str(),
+            audit[0].details["change"].as_str()
+        ),
+        ("owner", "update")
+    );
+}
+
+#[tokio::test]
+async fn writing_what_stands_already_changes_and_records_nothing() {
+    let house = House::furnished().await;
+    let again = house
+        .put(ResourceKind::Application, "shop", json!({}))
+        .await;
+    assert!(matches!(again, Ok(Written::Unchanged(_))));
+    assert_eq!(house.store.events(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_would_mean_nothing_is_refused_and_nothing_is_written() {
+    let house = House::furnished().await;
+    let spec = json!({ "application": "nobody", "auth_method": "client_secret_post", "grants": { "orders": ["x"] } });
+    let refusal = house
+        .put(ResourceKind::Client, "other", spec)
+        .await
+        .expect_err("is flawed");
+    let Refusal::Flawed(flaws) = refusal else {
+        panic!("{refusal}")
+    };
+    let places: Vec<_> = flaws.iter().map(Flaw::place).collect();
+    assert_eq!(places, ["spec.application", "spec.grants.orders[0]"]);
+    // Nor may a scope go that a client still holds.
+    let mut api = crate::meaning::tests::orders();
+    api["scopes"] = json!({ "orders:write": "Change orders" });
+    api["routes"] = json!([{ "path": "/" }]);
+    let refusal = house
+        .put(ResourceKind::Api, "orders", api)
+        .await
+        .expect_err("is flawed");
+    let Refusal::Flawed(flaws) = refusal else {
+        panic!("{refusal}")
+    };
+    assert_eq!(flaws[0].document.name, "app");
+    assert_eq!(house.store.events(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_flaw_that_was_there_before_holds_nobody_up() {
+    let mut house = House::furnished().await;
+    // The installation lost its own issuer: every route with a jwt is flawed now.
+    house.context.own_issuer = None;
+    assert!(
+        house
+            .put(ResourceKind::Application, "shop", json!({ "owner": "x" }))
+            .await
+            .is_ok()
+    );
+    let again = house
+        .put(ResourceKind::Api, "orders", crate::meaning::tests::orders())
+        .await;
+    assert!(
+        matches!(again, Err(Refusal::Flawed(_))),
+        "but a flawed document is not written"
+    );
+}
+
+#[tokio::test]
+async fn what_others_refer_to_can_not_be_removed() {
+    let house = House::furnished().await;
+    let gone = remove(
+        &house.store,
+        &owner(),
+        &house.ctx(),
+        ResourceKind::Api,
+        "orders",
+        None,
+    )
+    .await;
+    assert!(matches!(gone, Err(Refusal::Flawed(_))));
+    for (kind, name) in [
+        (ResourceKind::Client, "app"),
+        (ResourceKind::Account, "legacy"),
+        (ResourceKind::Api, "orders"),
+    ] {
+        remove(&house.store, &owner(), &house.ctx(), kind, name, None)
+            .await
+            .expect("is free");
+    }
+    let again = remove(
+        &house.store,
+        &owner(),
+        &house.ctx(),
+        ResourceKind::Api,
+        "orders",
+        None,
+    )
+    .await;
+    assert_eq!(why(again), "there is no Api `orders`");
+}
+
+#[tokio::test]
+async fn a_stale_version_is_a_conflict() {
+    let house = House::furnished().await;
+    for (expected, current) in [(Some(0), 1), (Some(7), 1)] {
+        let document = document(ResourceKind::Application, "shop", json!({ "owner": "x" }));
+        let input = PutResource { document, expected };
+        let put = put(&house.store, &owner(), &house.ctx(), input).await;
+        assert!(matches!(put, Err(Refusal::Conflict { current: found }) if found == current));
+    }
+}
+
+#[tokio::test]
+async fn j04_an_owner_with_living_credentials_does_not_change_sides() {
+    let house = House::furnished().await;
+    let spec = crate::key::ApiKeySpec {
+        application: "shop".to_owned(),
+        label: "k".to_owned(),
+        r#type: crate::key::KeyType::Secret,
+        environment: proof::issued::Environment::Live,
+        scopes: Vec::new(),
+        apis: Vec::new(),
+        roles: None,
+        networks: None,
+        origins: None,
+        expires_at: None,
+        imported: None,
+    };
+    for (kind, name) in [
+        (ResourceKind::Client, "app"),
+        (ResourceKind::Account, "legacy"),
+    ] {
+        remove(&house.store, &owner(), &house.ctx(), kind, name, None)
+            .await
+            .expect("is free");
+    }
+    crate::usecase::api_key::create(
+        &house.store,
+        &crate::usecase::tests::Quick,
+        &owner(),
+        &house.ctx(),
+        &spec,
+    )
+    .await
+    .expect("is made");
+    let moved = house
+        .put(
+            ResourceKind::Application,
+            "shop",
+            json!({ "environment": "test" }),
+        )
+        .await;
+    assert!(matches!(moved, Err(Refusal::InUse { credentials: 1 })));
+}
+
+#[tokio::test]
+async fn roles_are_asked_before_anything_else() {
+    let house = House::furnished().await;
+    let auditor = administrator(Role::Auditor);
+    let ctx = house.ctx();
+    let document = document(ResourceKind::Application, "shop", json!({ "owner": "x" }));
+    let input = PutResource {
+        document,
+        expected: None,
+    };
+    assert_eq!(
+        why(put(&house.store, &auditor, &ctx, input).await),
+        "resource.write is not allowed"
+    );
+    let gone = remove(
+        &house.store,
+        &auditor,
+        &ctx,
+        ResourceKind::Api,
+        "nothing",
+        None,
+    )
+    .await;
+    assert_eq!(why(gone), "resource.delete is not allowed");
+}
