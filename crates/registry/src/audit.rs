@@ -23,7 +23,7 @@ pub struct AuditDraft {
     pub at: Timestamp,
     /// Who ([`crate::actor::Actor::label`]).
     pub actor: String,
-    /// What was done, e.g. `api_key.create` (see `AuditAction::ALL` in the use cases).
+    /// What was done, e.g. `api_key.create` ([`crate::access::Action::ALL`]).
     pub action: &'static str,
     /// What it was done to: kind and name or id, e.g. `api/orders`.
     pub subject: String,
@@ -67,22 +67,4 @@ pub struct Checkpoint {
     pub at: Timestamp,
     /// A compact JWS over the three, by the audit signing key.
     pub signature: String,
-}
-
-/// The bytes of an event that the chain covers: a JSON array of a format name, the sequence and
-/// every field but the hash, in this order for ever. Stored chains are verified with it, so a new
-/// field means a new format name beside this one.
-pub fn canonical(event: &AuditEvent) -> Vec<u8> {
-    serde_json::to_vec(&(
-        "doorward-audit-event-1",
-        event.sequence,
-        &event.id,
-        event.at,
-        &event.actor,
-        &event.action,
-        &event.subject,
-        &event.request_id,
-        &event.details,
-    ))
-    .expect("texts, numbers and a map of texts have a JSON form")
 }

@@ -26,10 +26,10 @@ pub const CHECKPOINT_TYP: &str = "doorward-audit-checkpoint+jws";
 /// a new version here, never another text for an old event.
 pub fn canonical(event: &AuditEvent) -> Vec<u8> {
     let fields = (
-        1,
+        "doorward-audit-event-1",
         event.sequence,
         &event.id,
-        event.at.as_millis(),
+        event.at,
         &event.actor,
         &event.action,
         &event.subject,

@@ -203,6 +203,6 @@ fn an_events_canonical_form_never_changes() {
     let text = String::from_utf8(canonical(&chained(1)[0])).expect("is text");
     assert_eq!(
         text,
-        r#"[1,1,"event-1",1000,"admin (adm_1)","api_key.create","api_key/key_1","request",{"label":"x"}]"#
+        r#"["doorward-audit-event-1",1,"event-1",1000,"admin (adm_1)","api_key.create","api_key/key_1","request",{"label":"x"}]"#
     );
 }
