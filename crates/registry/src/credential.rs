@@ -176,6 +176,10 @@ pub enum Transition {
 
 /// What came of a transition.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "taken apart where it is returned, never kept"
+)]
 pub enum Moved {
     /// Done; the credential as it is now.
     Done(Credential),
@@ -192,6 +196,10 @@ pub enum Moved {
 
 /// What came of a rotation.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "taken apart where it is returned, never kept"
+)]
 pub enum Rotated {
     /// The new one is active, the old one ends at the given time.
     Done {

@@ -71,7 +71,7 @@ pub(super) fn mean(
     hosts(spec, report);
     let base_path = spec.base_path.clone().unwrap_or_else(|| "/".to_owned());
     base_path_is_clean(&base_path, report);
-    for (scope, _) in &spec.scopes {
+    for scope in spec.scopes.keys() {
         if !is_scope(scope) {
             report.flaw(
                 at.key("scopes").key(scope),

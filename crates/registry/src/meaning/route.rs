@@ -187,7 +187,7 @@ fn methods(spec: &RouteSpec, at: &Place, report: &mut Report<'_>) -> Vec<Method>
                 format!("`{text}` is not a method in upper case"),
                 format!("`{}`", text.to_ascii_uppercase()),
             ),
-            Ok(method) if matches!(method, Method::CONNECT | Method::TRACE) => {
+            Ok(Method::CONNECT | Method::TRACE) => {
                 report.flaw(place.index(index), format!("{text} is never forwarded"));
             }
             Ok(method) => methods.push(method),
@@ -414,8 +414,10 @@ fn collide(a: &RouteMeaning, b: &RouteMeaning) -> bool {
 /// Two APIs on one host (or both on any) must not answer the same call. A named host goes before
 /// any host, so those don't collide.
 pub(super) fn apis_do_not_collide(apis: &[(At, Arc<ApiMeaning>)], flaws: &mut Vec<Flaw>) {
+    /// A host (or any) and a path's shape.
+    type Site<'a> = (Option<&'a str>, Vec<Option<String>>);
     type Taken<'a> = (&'a ApiMeaning, &'a RouteMeaning);
-    let mut seen: BTreeMap<(Option<&str>, Vec<Option<String>>), Vec<Taken<'_>>> = BTreeMap::new();
+    let mut seen: BTreeMap<Site<'_>, Vec<Taken<'_>>> = BTreeMap::new();
     for (at, api) in apis {
         let report = &mut at.on(flaws);
         let hosts: Vec<Option<&str>> = if api.hosts.is_empty() {

@@ -35,6 +35,7 @@ pub(crate) fn context() -> Context {
     }
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "reads better at the calls")]
 pub(crate) fn document(kind: &str, name: &str, spec: Value) -> Value {
     json!({ "apiVersion": "doorward/v1", "kind": kind, "metadata": { "name": name }, "spec": spec })
 }
