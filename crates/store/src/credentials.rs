@@ -70,7 +70,7 @@ fn algorithm_name(kind: VerifierKind) -> &'static str {
 }
 
 /// The two columns of a lookup.
-fn lookup_columns(lookup: &Lookup) -> (&'static str, Option<&str>) {
+pub(crate) fn lookup_columns(lookup: &Lookup) -> (&'static str, Option<&str>) {
     match lookup {
         Lookup::KeyId(id) => ("key_id", Some(id.as_str())),
         Lookup::Digest(digest) => ("digest", Some(digest)),

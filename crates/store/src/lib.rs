@@ -19,6 +19,7 @@ mod open;
 mod outbox;
 mod ports;
 mod record;
+mod records;
 mod resources;
 mod row;
 

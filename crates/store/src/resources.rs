@@ -32,16 +32,18 @@ fn managed_of(name: &str) -> Option<ManagedBy> {
         .find(|by| managed_name(*by) == name)
 }
 
-fn read(row: &AnyRow) -> Stores<Stored> {
+/// A row with the columns of a resource, each name with a prefix before it.
+pub(crate) fn read(row: &AnyRow, prefix: &str) -> Stores<Stored> {
+    let column = |name: &str| format!("{prefix}{name}");
     Ok(Stored {
-        kind: row.word("kind", kind_of)?,
-        name: row.text("name")?,
-        id: row.text("id")?,
-        spec: row.json("spec")?,
-        version: row.number("version")?,
-        managed_by: row.word("managed_by", managed_of)?,
-        created_at: row.time("created_at")?,
-        updated_at: row.time("updated_at")?,
+        kind: row.word(&column("kind"), kind_of)?,
+        name: row.text(&column("name"))?,
+        id: row.text(&column("id"))?,
+        spec: row.json(&column("spec"))?,
+        version: row.number(&column("version"))?,
+        managed_by: row.word(&column("managed_by"), managed_of)?,
+        created_at: row.time(&column("created_at"))?,
+        updated_at: row.time(&column("updated_at"))?,
     })
 }
 
@@ -66,7 +68,10 @@ pub(crate) async fn list(store: &Store, kind: Option<ResourceKind>) -> Stores<Ve
     .fetch_all(&store.reading)
     .await
     .map_err(failed)?;
-    let mut list = rows.iter().map(read).collect::<Stores<Vec<_>>>()?;
+    let mut list = rows
+        .iter()
+        .map(|row| read(row, ""))
+        .collect::<Stores<Vec<_>>>()?;
     // Here and not in SQL: the databases differ in how they compare texts.
     list.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
     Ok(list)
@@ -95,7 +100,7 @@ async fn select(
     .await
     .map_err(failed)?
     .as_ref()
-    .map(read)
+    .map(|row| read(row, ""))
     .transpose()
 }
 

@@ -4,6 +4,7 @@
 //! of a node that hangs can hold the lock of numbers for long; and it turns a server's
 //! `synchronous_commit = off` on again: an acknowledged commit is on the disk.
 
+use core::time::Duration;
 use std::str::FromStr as _;
 
 use proof::secret::Secret;
@@ -14,6 +15,9 @@ use super::Pools;
 use crate::Settings;
 use crate::error::Cause;
 use crate::open::OpenError;
+
+/// A connection that was used so lately is believed to live.
+const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 
 /// Connects.
 pub(crate) async fn open(url: &Secret, settings: &Settings) -> Result<Pools, OpenError> {
@@ -30,9 +34,7 @@ pub(crate) async fn open(url: &Secret, settings: &Settings) -> Result<Pools, Ope
     );
     // One connection first, by hand: a pool waits and then reports a timeout instead of the cause.
     let first = tokio::time::timeout(
-        settings
-            .acquire_timeout
-            .max(core::time::Duration::from_secs(5)),
+        settings.acquire_timeout.max(Duration::from_secs(5)),
         sqlx::AnyConnection::connect_with(&options),
     )
     .await
@@ -48,6 +50,14 @@ pub(crate) async fn open(url: &Secret, settings: &Settings) -> Result<Pools, Ope
         AnyPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(settings.acquire_timeout)
+            // A connection that lay idle is asked whether it still lives: a server that restarted
+            // meanwhile costs no call. One that was just in use is not: that would double reads.
+            .test_before_acquire(false)
+            .before_acquire(|connection, metadata| {
+                Box::pin(async move {
+                    Ok(metadata.idle_for < TRUSTED_IDLE || connection.ping().await.is_ok())
+                })
+            })
             .after_connect(move |connection, _| {
                 let session = session.clone();
                 Box::pin(async move {

@@ -7,6 +7,7 @@ mod keys;
 mod opening;
 mod outbox;
 mod record;
+mod records;
 
 mod resources;
 

@@ -1,0 +1,133 @@
+//! **Records for judging**: what [`verdict::facts`] asks of the store, one point read each. A key
+//! comes with the document of its owner in the same statement, so that a call never sees the two
+//! at different times.
+//!
+//! A record that can't be judged is never taken for one that isn't there: the answer is
+//! *unavailable*, and the log says which record is damaged.
+
+use proof::digest::TokenHash;
+use proof::issued::KeyId;
+use registry::credential::{Credential, Lookup};
+use registry::ports::Stores;
+use registry::resource::{ResourceKind, Stored};
+use registry::standing;
+use verdict::facts::{Answer, Records, Unavailable};
+use verdict::identity::{Account, IssuedKey};
+
+use crate::Store;
+use crate::credentials::{self, credential_columns, lookup_columns};
+use crate::error::{broken, failed};
+use crate::resources;
+use crate::row::Columns as _;
+
+/// At most so many passwords of one account are compared with what a call presents: two are usual
+/// while one is being rotated, and each costs a hash.
+const MOST_PASSWORDS: i64 = 4;
+
+/// A credential with the document of its owner.
+async fn find_key(store: &Store, lookup: &Lookup) -> Stores<Option<(Credential, Option<Stored>)>> {
+    let (kind, Some(value)) = lookup_columns(lookup) else {
+        return Ok(None);
+    };
+    let Some(row) = sqlx::query(concat!(
+        "SELECT ",
+        credential_columns!(),
+        ", o.kind AS o_kind, o.name AS o_name, o.id AS o_id, o.spec AS o_spec, \
+         o.version AS o_version, o.managed_by AS o_managed_by, o.created_at AS o_created_at, \
+         o.updated_at AS o_updated_at \
+         FROM credentials c LEFT JOIN resources o \
+         ON o.realm_id = c.realm_id AND o.kind = c.owner_kind AND o.name = c.owner \
+         WHERE c.realm_id = $1 AND c.lookup_kind = $2 AND c.lookup_value = $3"
+    ))
+    .bind(store.realm)
+    .bind(kind)
+    .bind(value)
+    .fetch_optional(&store.reading)
+    .await
+    .map_err(failed)?
+    else {
+        return Ok(None);
+    };
+    let owner = match row.text_or_null("o_kind")? {
+        Some(_) => Some(resources::read(&row, "o_")?),
+        None => None,
+    };
+    Ok(Some((credentials::read(&row)?, owner)))
+}
+
+/// An account by its user name in normal form, and its active passwords, the newest first.
+async fn find_account(store: &Store, username: &str) -> Stores<Option<(Stored, Vec<Credential>)>> {
+    let Some(row) = sqlx::query(
+        "SELECT kind, name, id, spec, version, managed_by, created_at, updated_at FROM resources \
+         WHERE realm_id = $1 AND username = $2",
+    )
+    .bind(store.realm)
+    .bind(username)
+    .fetch_optional(&store.reading)
+    .await
+    .map_err(failed)?
+    else {
+        return Ok(None);
+    };
+    let account = resources::read(&row, "")?;
+    let passwords = sqlx::query(concat!(
+        "SELECT ",
+        credential_columns!(),
+        " FROM credentials c WHERE c.realm_id = $1 AND c.owner = $2 AND c.owner_kind = $3 \
+         AND c.type = 'password' AND c.state = 'active' ORDER BY c.created_at DESC, c.id DESC LIMIT $4"
+    ))
+    .bind(store.realm)
+    .bind(&account.name)
+    .bind(ResourceKind::Account.name())
+    .bind(MOST_PASSWORDS)
+    .fetch_all(&store.reading)
+    .await
+    .map_err(failed)?
+    .iter()
+    .map(credentials::read)
+    .collect::<Stores<Vec<_>>>()?;
+    Ok(Some((account, passwords)))
+}
+
+async fn issued_key(store: &Store, lookup: Lookup) -> Answer<Option<IssuedKey>> {
+    answer(async {
+        match find_key(store, &lookup).await? {
+            Some((credential, owner)) => standing::issued_key(&credential, owner.as_ref())
+                .map(Some)
+                .map_err(|unfit| broken(unfit.to_string())),
+            None => Ok(None),
+        }
+    })
+    .await
+}
+
+/// Says why in the log, since the verdict only needs to know that there is no answer.
+async fn answer<T>(asked: impl Future<Output = Stores<T>>) -> Answer<T> {
+    asked.await.map_err(|error| {
+        tracing::error!(%error, "a record for judging a call can't be had");
+        Unavailable::Store
+    })
+}
+
+impl Records for Store {
+    async fn key_by_id(&self, id: KeyId) -> Answer<Option<IssuedKey>> {
+        issued_key(self, Lookup::KeyId(id)).await
+    }
+    async fn key_by_digest(&self, digest: &TokenHash) -> Answer<Option<IssuedKey>> {
+        issued_key(self, Lookup::Digest(proof::digest::hex(digest.as_bytes()))).await
+    }
+    async fn key_by_prefix(&self, prefix: &str) -> Answer<Option<IssuedKey>> {
+        issued_key(self, Lookup::Prefix(prefix.to_owned())).await
+    }
+    async fn account(&self, username: &str) -> Answer<Option<Account>> {
+        answer(async {
+            match find_account(self, username).await? {
+                Some((account, passwords)) => standing::account(&account, &passwords)
+                    .map(Some)
+                    .map_err(|unfit| broken(unfit.to_string())),
+                None => Ok(None),
+            }
+        })
+        .await
+    }
+}
