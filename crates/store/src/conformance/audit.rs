@@ -138,7 +138,10 @@ async fn checkpoints_say_what_the_trail_says(bench: Bench) {
         signature: "a.b.c".into(),
     };
     store.add_checkpoint(checkpoint.clone()).await.unwrap();
-    assert_eq!(store.checkpoints().await.unwrap(), std::slice::from_ref(&checkpoint));
+    assert_eq!(
+        store.checkpoints().await.unwrap(),
+        std::slice::from_ref(&checkpoint)
+    );
     for wrong in [
         Checkpoint {
             sequence: 1,
