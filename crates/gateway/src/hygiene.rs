@@ -164,7 +164,7 @@ pub(crate) fn clean_request(headers: &mut HeaderMap, trace: bool) {
         }
     }
     if headers.contains_key(CONNECTION) {
-        name_by_connection(headers, &mut gone);
+        name_by_connection(headers, may_be_named, &mut gone);
     }
     for name in &gone {
         headers.remove(name);
@@ -180,14 +180,20 @@ pub(crate) fn clean_answer(headers: &mut HeaderMap) {
         }
     }
     if headers.contains_key(CONNECTION) {
-        name_by_connection(headers, &mut gone);
+        // An upstream may name what it likes, but for what frames and describes its body.
+        let plain = |name: &HeaderName| !name.as_str().starts_with("content-");
+        name_by_connection(headers, plain, &mut gone);
     }
     for name in &gone {
         headers.remove(name);
     }
 }
 
-fn name_by_connection(headers: &HeaderMap, gone: &mut SmallVec<[HeaderName; 8]>) {
+fn name_by_connection(
+    headers: &HeaderMap,
+    may_be_named: impl Fn(&HeaderName) -> bool,
+    gone: &mut SmallVec<[HeaderName; 8]>,
+) {
     for value in headers.get_all(CONNECTION) {
         for item in value.as_bytes().split(|b| *b == b',') {
             if let Ok(name) = HeaderName::from_bytes(item.trim_ascii())
@@ -300,6 +306,7 @@ mod tests {
             ("connection", "keep-alive, x-hop"),
             ("keep-alive", "timeout=5"),
             ("transfer-encoding", "chunked"),
+            ("x-hop", "1"),
             ("set-cookie", "a=b"),
         ]);
         clean_answer(&mut headers);

@@ -168,6 +168,8 @@ impl Pool {
                 }
             };
             let again = call.copy();
+            // Another server is the better choice, where there is one.
+            let others = if self.servers.len() > 1 { bit(index) } else { 0 };
             let fresh = !matches!(connection, Connection::Resting(_));
             let upgrade = call.upgrade;
             let (request, rest) = self.request(call, server, &connection);
@@ -190,7 +192,7 @@ impl Pool {
                 Err(Failed::Unsent(request)) => {
                     if fresh {
                         server.failed();
-                        tried |= bit(index);
+                        tried |= others;
                     }
                     last = Failure::Broken("the connection closed before the call was sent".into());
                     call = rest.back(*request);
@@ -198,7 +200,7 @@ impl Pool {
                 Err(Failed::Broken(cause)) => {
                     if fresh {
                         server.failed();
-                        tried |= bit(index);
+                        tried |= others;
                     }
                     last = Failure::Broken(cause);
                     match again {
