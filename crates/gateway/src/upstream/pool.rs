@@ -169,7 +169,11 @@ impl Pool {
             };
             let again = call.copy();
             // Another server is the better choice, where there is one.
-            let others = if self.servers.len() > 1 { bit(index) } else { 0 };
+            let others = if self.servers.len() > 1 {
+                bit(index)
+            } else {
+                0
+            };
             let fresh = !matches!(connection, Connection::Resting(_));
             let upgrade = call.upgrade;
             let (request, rest) = self.request(call, server, &connection);

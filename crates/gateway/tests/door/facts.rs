@@ -31,8 +31,12 @@ pub(crate) fn brand() -> Brand {
 impl Doubles {
     /// Issues a key for `subject`; returns its text.
     pub(crate) fn key(&self, subject: &str, apis: &[&str], scopes: &[&str]) -> String {
-        let issued =
-            Issued::generate(&brand(), SecretKind::SecretKey, Environment::Live, &SystemEntropy);
+        let issued = Issued::generate(
+            &brand(),
+            SecretKind::SecretKey,
+            Environment::Live,
+            &SystemEntropy,
+        );
         let text = issued.text().to_owned();
         let standing = Standing {
             principal: Principal::Service(SubjectId::new(subject)),
@@ -86,7 +90,9 @@ impl Facts for Doubles {
         presented: &[u8],
         _: Timestamp,
     ) -> Answer<KeyCheck> {
-        let KeyLookup::Issued(id) = lookup else { return Ok(KeyCheck::Unknown) };
+        let KeyLookup::Issued(id) = lookup else {
+            return Ok(KeyCheck::Unknown);
+        };
         let keys = self.keys.lock().expect("no test panics in here");
         Ok(match keys.get(&id) {
             None => KeyCheck::Unknown,

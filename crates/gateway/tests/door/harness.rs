@@ -21,7 +21,9 @@ use verdict::route::{Api, ApiName, Demand, Route, RouteName, Rule};
 
 use crate::facts::{Doubles, brand};
 
-pub(crate) const PUBLIC: Demand = Demand::Public { pass_authorization: false };
+pub(crate) const PUBLIC: Demand = Demand::Public {
+    pass_authorization: false,
+};
 
 pub(crate) fn by_key() -> Demand {
     Demand::OneOf(vec![vec![CredentialKind::ApiKey]])
@@ -60,13 +62,15 @@ pub(crate) fn route(api: &ApiMeaning, path: &str, demand: Demand) -> RouteMeanin
     let segments = path
         .split('/')
         .filter(|segment| !segment.is_empty())
-        .map(|text| match text.strip_prefix('{').and_then(|t| t.strip_suffix('}')) {
-            Some(name) => match name.strip_suffix('*') {
-                Some(name) => Segment::Rest(name.to_owned()),
-                None => Segment::Parameter(name.to_owned()),
+        .map(
+            |text| match text.strip_prefix('{').and_then(|t| t.strip_suffix('}')) {
+                Some(name) => match name.strip_suffix('*') {
+                    Some(name) => Segment::Rest(name.to_owned()),
+                    None => Segment::Parameter(name.to_owned()),
+                },
+                None => Segment::Literal(text.to_owned()),
             },
-            None => Segment::Literal(text.to_owned()),
-        })
+        )
         .collect();
     RouteMeaning {
         judged: Arc::new(Route {
@@ -77,7 +81,10 @@ pub(crate) fn route(api: &ApiMeaning, path: &str, demand: Demand) -> RouteMeanin
             plain_basic: false,
         }),
         methods: vec![],
-        path: PathTemplate { written: path.to_owned(), segments },
+        path: PathTemplate {
+            written: path.to_owned(),
+            segments,
+        },
         body_limit: 1024 * 1024,
         response_timeout: None,
         allow_encoded_slash: false,
@@ -94,7 +101,10 @@ pub(crate) fn pool(servers: &[SocketAddr]) -> PoolMeaning {
     PoolMeaning {
         servers: servers
             .iter()
-            .map(|at| Server { host: at.ip().to_string(), port: at.port() })
+            .map(|at| Server {
+                host: at.ip().to_string(),
+                port: at.port(),
+            })
             .collect(),
         tls: None,
         protocol: UpstreamProtocol::Auto,
@@ -151,24 +161,37 @@ impl Door {
             let (gateway, shutdown) = (gateway.clone(), shutdown.clone());
             async move { gateway.run(vec![bound], shutdown).await }
         });
-        Self { at, gateway, facts, registry: Arc::new(registry), shutdown, running }
+        Self {
+            at,
+            gateway,
+            facts,
+            registry: Arc::new(registry),
+            shutdown,
+            running,
+        }
     }
 
     pub(crate) fn swap(&self, apis: Vec<ApiMeaning>) {
         let apis: Vec<_> = apis.into_iter().map(Arc::new).collect();
-        self.gateway.swap(self.gateway.prepare(&apis).expect("a good configuration"));
+        self.gateway
+            .swap(self.gateway.prepare(&apis).expect("a good configuration"));
     }
 
     /// Sends bytes and reads until the connection ends or is silent for a while.
     pub(crate) async fn raw(&self, bytes: impl AsRef<[u8]>) -> String {
-        let mut stream = TcpStream::connect(self.at).await.expect("the gateway listens");
+        let mut stream = TcpStream::connect(self.at)
+            .await
+            .expect("the gateway listens");
         stream.write_all(bytes.as_ref()).await.expect("written");
         read_some(&mut stream).await
     }
 
     /// `GET path` with further header lines.
     pub(crate) async fn get(&self, path: &str, lines: &str) -> Answer {
-        self.send(&format!("GET {path} HTTP/1.1\r\nhost: a.example\r\n{lines}\r\n")).await
+        self.send(&format!(
+            "GET {path} HTTP/1.1\r\nhost: a.example\r\n{lines}\r\n"
+        ))
+        .await
     }
 
     /// Sends a request and reads one answer.
@@ -209,7 +232,9 @@ pub(crate) async fn is_closed(stream: &mut TcpStream) -> bool {
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(1), closed).await.is_ok()
+    tokio::time::timeout(Duration::from_secs(1), closed)
+        .await
+        .is_ok()
 }
 
 /// An answer as text.
@@ -218,7 +243,11 @@ pub(crate) struct Answer(pub(crate) String);
 
 impl Answer {
     pub(crate) fn status(&self) -> u16 {
-        let status = self.0.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let status = self
+            .0
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok());
         status.unwrap_or_else(|| panic!("no answer: {:?}", self.0))
     }
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
@@ -229,7 +258,10 @@ impl Answer {
         })
     }
     pub(crate) fn body(&self) -> &str {
-        self.0.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default()
+        self.0
+            .split_once("\r\n\r\n")
+            .map(|(_, body)| body)
+            .unwrap_or_default()
     }
     /// The problem's code.
     pub(crate) fn code(&self) -> String {
@@ -284,7 +316,10 @@ impl Upstream {
 
     /// The next answer, instead of [`OK`].
     pub(crate) fn will_answer(&self, answer: &str) {
-        self.answers.lock().expect("lock").push_back(answer.to_owned());
+        self.answers
+            .lock()
+            .expect("lock")
+            .push_back(answer.to_owned());
     }
 
     /// Stops listening and breaks every connection.
@@ -313,7 +348,10 @@ impl Upstream {
                     Ok(0) | Err(_) => {
                         if !held.is_empty() {
                             let partial = String::from_utf8_lossy(&held).into_owned();
-                            self.seen.lock().expect("lock").push(format!("PARTIAL {partial}"));
+                            self.seen
+                                .lock()
+                                .expect("lock")
+                                .push(format!("PARTIAL {partial}"));
                         }
                         return;
                     }

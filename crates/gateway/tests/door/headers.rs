@@ -16,7 +16,10 @@ use crate::harness::{
 fn protected(upstream: &Upstream, identity: IdentityForward) -> registry::api::ApiMeaning {
     let mut orders = api("orders", UpstreamMeaning::Pool(pool(&[upstream.at])));
     orders.identity = identity;
-    orders.routes = vec![route(&orders, "/open", PUBLIC), route(&orders, "/{rest*}", by_key())];
+    orders.routes = vec![
+        route(&orders, "/open", PUBLIC),
+        route(&orders, "/{rest*}", by_key()),
+    ];
     orders
 }
 
@@ -31,10 +34,18 @@ async fn b01_b08_no_identity_header_of_a_caller_reaches_the_upstream() {
     // On a public route nobody is told.
     assert_eq!(door.get("/open", forged).await.status(), 200);
     let seen = upstream.seen().pop().expect("seen").to_lowercase();
-    assert!(!seen.contains("root") && !seen.contains("doorward-identity"), "{seen}");
-    assert!(!seen.contains("doorward-tenant") && !seen.contains("future"), "{seen}");
+    assert!(
+        !seen.contains("root") && !seen.contains("doorward-identity"),
+        "{seen}"
+    );
+    assert!(
+        !seen.contains("doorward-tenant") && !seen.contains("future"),
+        "{seen}"
+    );
     // On a protected one the gateway's own word stands alone.
-    let answer = door.get("/x", &format!("{forged}authorization: Bearer {key}\r\n")).await;
+    let answer = door
+        .get("/x", &format!("{forged}authorization: Bearer {key}\r\n"))
+        .await;
     assert_eq!(answer.status(), 200);
     let seen = upstream.seen().pop().expect("seen");
     assert!(!seen.contains("root"), "{seen}");
@@ -58,16 +69,30 @@ async fn b02_what_an_unlisted_peer_says_of_its_place_is_replaced() {
     let answer = door.get("/x", lies).await;
     assert_eq!(answer.status(), 200);
     let seen = upstream.only();
-    assert!(!seen.contains("1.2.3.4") && !seen.contains("evil"), "{seen}");
+    assert!(
+        !seen.contains("1.2.3.4") && !seen.contains("evil"),
+        "{seen}"
+    );
     assert_eq!(field(&seen, "x-forwarded-for"), Some("127.0.0.1"));
     assert_eq!(field(&seen, "x-forwarded-proto"), Some("http"));
     assert_eq!(field(&seen, "x-forwarded-host"), Some("a.example"));
-    assert_eq!(field(&seen, "forwarded"), Some("for=127.0.0.1;host=\"a.example\";proto=http"));
-    for name in ["x-forwarded-port", "client-cert", "x-forwarded-client-cert", "traceparent"] {
+    assert_eq!(
+        field(&seen, "forwarded"),
+        Some("for=127.0.0.1;host=\"a.example\";proto=http")
+    );
+    for name in [
+        "x-forwarded-port",
+        "client-cert",
+        "x-forwarded-client-cert",
+        "traceparent",
+    ] {
         assert_eq!(field(&seen, name), None, "{name}");
     }
     assert_ne!(answer.field("doorward-request-id"), Some("chosen-by-me"));
-    assert_eq!(answer.field("doorward-request-id"), field(&seen, "doorward-request-id"));
+    assert_eq!(
+        answer.field("doorward-request-id"),
+        field(&seen, "doorward-request-id")
+    );
 }
 
 #[tokio::test]
@@ -96,7 +121,10 @@ async fn b02_a_listed_proxy_is_believed_and_must_make_sense() {
     assert_eq!(field(&seen, "doorward-request-id"), Some("from-the-proxy"));
     assert!(field(&seen, "traceparent").is_some());
     assert_eq!(answer.field("doorward-request-id"), Some("from-the-proxy"));
-    for bad in ["x-forwarded-for: 1.1.1.1, who\r\n", "forwarded: for=unknown\r\n"] {
+    for bad in [
+        "x-forwarded-for: 1.1.1.1, who\r\n",
+        "forwarded: for=unknown\r\n",
+    ] {
         assert_eq!(door.get("/x", bad).await.status(), 400, "{bad}");
     }
 }
@@ -117,15 +145,26 @@ async fn b05_connection_removes_no_security_header_and_hop_by_hop_fields_stay_he
             ),
         )
         .await;
-    assert_eq!(answer.status(), 200, "the credential is still there: {answer:?}");
+    assert_eq!(
+        answer.status(),
+        200,
+        "the credential is still there: {answer:?}"
+    );
     let seen = upstream.only();
     assert_eq!(field(&seen, "doorward-subject"), Some("ada"));
     assert_eq!(field(&seen, "x-forwarded-for"), Some("127.0.0.1"));
     assert_eq!(field(&seen, "cookie"), Some("a=b"));
     assert_eq!(field(&seen, "x-plain"), Some("1"));
-    for name in
-        ["hop", "connection", "keep-alive", "proxy-authorization", "proxy-connection", "te", "trailer", "proxy"]
-    {
+    for name in [
+        "hop",
+        "connection",
+        "keep-alive",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "proxy",
+    ] {
         assert_eq!(field(&seen, name), None, "{name}: {seen}");
     }
 }
@@ -170,7 +209,11 @@ async fn b07_what_may_stand_once_is_refused_when_it_stands_twice() {
     ] {
         assert_eq!(door.get("/x", &lines).await.status(), 400, "{lines}");
     }
-    assert_eq!(door.send("GET /x HTTP/1.1\r\n\r\n").await.status(), 400, "no Host at all");
+    assert_eq!(
+        door.send("GET /x HTTP/1.1\r\n\r\n").await.status(),
+        400,
+        "no Host at all"
+    );
     assert!(upstream.seen().is_empty());
 }
 
@@ -191,7 +234,12 @@ async fn the_credential_reaches_the_upstream_only_where_the_api_says_so() {
             assert_eq!(field(&seen, name).is_some(), passes, "{identity:?} {name}");
         }
         // What nobody checked never passes, whatever the mode.
-        assert_eq!(door.get("/open", "authorization: Bearer junk\r\n").await.status(), 200);
+        assert_eq!(
+            door.get("/open", "authorization: Bearer junk\r\n")
+                .await
+                .status(),
+            200
+        );
         let seen = upstream.seen().pop().expect("seen");
         assert_eq!(field(&seen, "authorization"), None, "{identity:?}");
     }
@@ -208,21 +256,39 @@ impl UpstreamIdentity for Signer {
         _: Timestamp,
     ) -> Option<HeaderValue> {
         let subject = identity.standing().principal.id();
-        HeaderValue::from_str(&format!("signed.{subject}.{audience}.{}", lifetime.as_secs())).ok()
+        HeaderValue::from_str(&format!(
+            "signed.{subject}.{audience}.{}",
+            lifetime.as_secs()
+        ))
+        .ok()
     }
 }
 
 #[tokio::test]
 async fn the_upstream_gets_a_signed_statement_or_the_call_does_not_go() {
     let upstream = Upstream::start().await;
-    let jwt = IdentityForward::Jwt { audience: "backend".into(), lifetime: Duration::from_secs(60) };
-    let options = Options { identity: Arc::new(Signer), ..Options::default() };
-    let door = Door::with(vec![protected(&upstream, jwt.clone())], options, plain_listener());
-    let (ada, bob) =
-        (door.facts.key("ada", &["orders"], &[]), door.facts.key("bob", &["orders"], &[]));
-    for (key, expected) in
-        [(&ada, "signed.ada.backend.60"), (&bob, "signed.bob.backend.60"), (&ada, "signed.ada.backend.60")]
-    {
+    let jwt = IdentityForward::Jwt {
+        audience: "backend".into(),
+        lifetime: Duration::from_secs(60),
+    };
+    let options = Options {
+        identity: Arc::new(Signer),
+        ..Options::default()
+    };
+    let door = Door::with(
+        vec![protected(&upstream, jwt.clone())],
+        options,
+        plain_listener(),
+    );
+    let (ada, bob) = (
+        door.facts.key("ada", &["orders"], &[]),
+        door.facts.key("bob", &["orders"], &[]),
+    );
+    for (key, expected) in [
+        (&ada, "signed.ada.backend.60"),
+        (&bob, "signed.bob.backend.60"),
+        (&ada, "signed.ada.backend.60"),
+    ] {
         let lines = format!("authorization: Bearer {key}\r\ndoorward-identity: forged\r\n");
         assert_eq!(door.get("/x", &lines).await.status(), 200);
         let seen = upstream.seen().pop().expect("seen");
@@ -231,7 +297,9 @@ async fn the_upstream_gets_a_signed_statement_or_the_call_does_not_go() {
     let before = upstream.seen().len();
     let mute = Door::open(vec![protected(&upstream, jwt)]);
     let key = mute.facts.key("ada", &["orders"], &[]);
-    let answer = mute.get("/x", &format!("authorization: Bearer {key}\r\n")).await;
+    let answer = mute
+        .get("/x", &format!("authorization: Bearer {key}\r\n"))
+        .await;
     assert_eq!(answer.status(), 503);
     assert_eq!(upstream.seen().len(), before);
 }

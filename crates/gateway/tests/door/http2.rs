@@ -28,7 +28,9 @@ async fn client(door: &Door) -> Client {
 }
 
 fn get(path: &str) -> Request<Full<Bytes>> {
-    Request::get(format!("http://a.example{path}")).body(Full::default()).expect("a request")
+    Request::get(format!("http://a.example{path}"))
+        .body(Full::default())
+        .expect("a request")
 }
 
 #[tokio::test]
@@ -37,15 +39,36 @@ async fn a_call_over_http2_goes_the_same_way_to_an_http1_upstream() {
     let door = Door::open(vec![open_api(upstream.at)]);
     let mut client = client(&door).await;
     let mut request = get("/x?y");
-    request.headers_mut().append("cookie", "a=b".parse().expect("value"));
-    request.headers_mut().append("cookie", "c=d".parse().expect("value"));
-    request.headers_mut().insert("doorward-subject", "root".parse().expect("value"));
+    request
+        .headers_mut()
+        .append("cookie", "a=b".parse().expect("value"));
+    request
+        .headers_mut()
+        .append("cookie", "c=d".parse().expect("value"));
+    request
+        .headers_mut()
+        .insert("doorward-subject", "root".parse().expect("value"));
     let answer = client.send_request(request).await.expect("answered");
-    assert_eq!((answer.status().as_u16(), answer.version()), (200, Version::HTTP_2));
-    assert_eq!(answer.into_body().collect().await.expect("whole").to_bytes(), "ok");
+    assert_eq!(
+        (answer.status().as_u16(), answer.version()),
+        (200, Version::HTTP_2)
+    );
+    assert_eq!(
+        answer
+            .into_body()
+            .collect()
+            .await
+            .expect("whole")
+            .to_bytes(),
+        "ok"
+    );
     let seen = upstream.only();
     assert!(seen.starts_with("GET /x?y HTTP/1.1\r\n"), "{seen}");
-    assert_eq!(field(&seen, "cookie"), Some("a=b; c=d"), "one field (RFC 9113 §8.2.3)");
+    assert_eq!(
+        field(&seen, "cookie"),
+        Some("a=b; c=d"),
+        "one field (RFC 9113 §8.2.3)"
+    );
     assert_eq!(field(&seen, "x-forwarded-host"), Some("a.example"));
     assert_eq!(field(&seen, "via"), Some("2 doorward"));
     assert!(!seen.contains("root"));
@@ -60,7 +83,12 @@ async fn many_streams_of_one_connection_are_served_at_once() {
     for n in 0..60 {
         let mut client = client.clone();
         calls.spawn(async move {
-            client.send_request(get(&format!("/{n}"))).await.expect("answered").status().as_u16()
+            client
+                .send_request(get(&format!("/{n}")))
+                .await
+                .expect("answered")
+                .status()
+                .as_u16()
         });
     }
     assert!(calls.join_all().await.iter().all(|status| *status == 200));
@@ -136,7 +164,10 @@ async fn trailers_pass_both_ways_between_http2_and_http2() {
     let trailers = body.trailers().expect("trailers").clone();
     let said = String::from_utf8(body.to_bytes().to_vec()).expect("text");
     assert!(said.starts_with("true http://127.0.0.1:"), "{said}");
-    assert!(said.contains("/svc/Method te=Some(\"trailers\") subject=None"), "{said}");
+    assert!(
+        said.contains("/svc/Method te=Some(\"trailers\") subject=None"),
+        "{said}"
+    );
     assert_eq!(trailers["grpc-status"], "0");
     assert_eq!(trailers["your-checksum"], "abc");
 }
@@ -147,12 +178,24 @@ async fn a05_b06_what_http1_would_refuse_is_refused_over_http2() {
     let door = Door::open(vec![open_api(upstream.at)]);
     let mut client = client(&door).await;
     for path in ["/a/../b", "/a//b", "/%2e%2e/b", "/a%00"] {
-        let status = client.send_request(get(path)).await.expect("answered").status().as_u16();
+        let status = client
+            .send_request(get(path))
+            .await
+            .expect("answered")
+            .status()
+            .as_u16();
         assert_eq!(status, 400, "{path}");
     }
     let mut two_names = get("/x");
-    two_names.headers_mut().insert("host", "b.example".parse().expect("value"));
-    let status = client.send_request(two_names).await.expect("answered").status().as_u16();
+    two_names
+        .headers_mut()
+        .insert("host", "b.example".parse().expect("value"));
+    let status = client
+        .send_request(two_names)
+        .await
+        .expect("answered")
+        .status()
+        .as_u16();
     assert_eq!(status, 400);
     assert!(upstream.seen().is_empty());
 }
@@ -171,7 +214,10 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 async fn raw_http2(door: &Door) -> TcpStream {
     let mut stream = TcpStream::connect(door.at).await.expect("listens");
     stream.write_all(PREFACE).await.expect("written");
-    stream.write_all(&frame(4, 0, 0, &[])).await.expect("written");
+    stream
+        .write_all(&frame(4, 0, 0, &[]))
+        .await
+        .expect("written");
     stream
 }
 
@@ -206,7 +252,10 @@ async fn e03_a_flood_of_continuations_ends_the_connection() {
     // A literal field with a long value, again and again, and never END_HEADERS.
     let mut field = vec![0x00, 0x01, b'x', 0x7f, 0x81, 0x07];
     field.extend([b'a'; 1024]);
-    stream.write_all(&frame(1, 0x1, 1, HEADERS)).await.expect("written");
+    stream
+        .write_all(&frame(1, 0x1, 1, HEADERS))
+        .await
+        .expect("written");
     let flood = async {
         for _ in 0..100_000 {
             if stream.write_all(&frame(9, 0, 1, &field)).await.is_err() {
@@ -214,7 +263,9 @@ async fn e03_a_flood_of_continuations_ends_the_connection() {
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), flood).await.expect("the flood was cut off");
+    tokio::time::timeout(Duration::from_secs(10), flood)
+        .await
+        .expect("the flood was cut off");
     assert_eq!(door.get("/x", "").await.status(), 200);
     assert!(upstream.seen().len() == 1);
 }
@@ -228,6 +279,12 @@ async fn http2_without_tls_is_for_those_who_know() {
     stream.write_all(&PREFACE[..2]).await.expect("written");
     tokio::time::sleep(Duration::from_millis(50)).await;
     stream.write_all(&PREFACE[2..]).await.expect("written");
-    stream.write_all(&frame(4, 0, 0, &[])).await.expect("written");
-    assert!(!read_some(&mut stream).await.is_empty(), "no settings came back");
+    stream
+        .write_all(&frame(4, 0, 0, &[]))
+        .await
+        .expect("written");
+    assert!(
+        !read_some(&mut stream).await.is_empty(),
+        "no settings came back"
+    );
 }

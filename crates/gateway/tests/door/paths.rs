@@ -9,8 +9,10 @@ use crate::harness::{Door, PUBLIC, Upstream, api, by_key, field, pool, route, wi
 async fn door() -> (Door, Upstream) {
     let upstream = Upstream::start().await;
     let mut orders = api("orders", UpstreamMeaning::Pool(pool(&[upstream.at])));
-    orders.routes =
-        vec![route(&orders, "/public/{rest*}", PUBLIC), route(&orders, "/admin/{rest*}", by_key())];
+    orders.routes = vec![
+        route(&orders, "/public/{rest*}", PUBLIC),
+        route(&orders, "/admin/{rest*}", by_key()),
+    ];
     (Door::open(vec![orders]), upstream)
 }
 
@@ -37,16 +39,27 @@ async fn a01_a02_unclean_targets_are_refused_before_routing() {
         assert_eq!(answer.status(), 400, "{target}: {answer:?}");
         assert!(matches!(answer.field("connection"), Some("close") | None));
     }
-    assert!(upstream.seen().is_empty(), "something got through: {:?}", upstream.seen());
+    assert!(
+        upstream.seen().is_empty(),
+        "something got through: {:?}",
+        upstream.seen()
+    );
 }
 
 #[tokio::test]
 async fn a01_a_clean_target_is_sent_as_it_came() {
     let (door, upstream) = door().await;
-    for target in ["/public/a%20b?x=%2e%2e/y&z", "/public/%C3%A9/~b-c_d?", "/public/a?b=c?d"] {
+    for target in [
+        "/public/a%20b?x=%2e%2e/y&z",
+        "/public/%C3%A9/~b-c_d?",
+        "/public/a?b=c?d",
+    ] {
         assert_eq!(door.get(target, "").await.status(), 200, "{target}");
         let seen = upstream.seen().pop().expect("seen");
-        assert!(seen.starts_with(&format!("GET {target} HTTP/1.1\r\n")), "{seen}");
+        assert!(
+            seen.starts_with(&format!("GET {target} HTTP/1.1\r\n")),
+            "{seen}"
+        );
     }
 }
 
@@ -69,7 +82,10 @@ async fn a03_a_stripped_base_path_is_the_only_change_and_leads_to_no_other_route
     let mut orders = api("orders", UpstreamMeaning::Pool(pool(&[upstream.at])));
     orders.base_path = "/orders".to_owned();
     orders.strip_base_path = true;
-    orders.routes = vec![route(&orders, "/{rest*}", PUBLIC), route(&orders, "/", PUBLIC)];
+    orders.routes = vec![
+        route(&orders, "/{rest*}", PUBLIC),
+        route(&orders, "/", PUBLIC),
+    ];
     let mut admin = api("admin", UpstreamMeaning::Pool(pool(&[upstream.at])));
     admin.base_path = "/admin".to_owned();
     admin.routes = vec![route(&admin, "/{rest*}", by_key())];
@@ -84,7 +100,10 @@ async fn a03_a_stripped_base_path_is_the_only_change_and_leads_to_no_other_route
     ] {
         assert_eq!(door.get(target, "").await.status(), 200, "{target}");
         let seen = upstream.seen().pop().expect("seen");
-        assert!(seen.starts_with(&format!("GET {sent} HTTP/1.1\r\n")), "{target}: {seen}");
+        assert!(
+            seen.starts_with(&format!("GET {sent} HTTP/1.1\r\n")),
+            "{target}: {seen}"
+        );
     }
     assert_eq!(door.get("/admin/x", "").await.status(), 401);
     assert_eq!(door.get("/%61dmin/x", "").await.status(), 400);
@@ -98,7 +117,12 @@ async fn a04_rules_see_the_path_never_the_query() {
     assert_eq!(door.get("/admin/x#/public/y", "").await.status(), 401);
     assert_eq!(door.get("/admin/x?#/public/y", "").await.status(), 401);
     assert_eq!(door.get("/public/a%23b", "").await.status(), 200);
-    assert!(upstream.only().starts_with("GET /public/a%23b HTTP/1.1\r\n"), "inert, as it came");
+    assert!(
+        upstream
+            .only()
+            .starts_with("GET /public/a%23b HTTP/1.1\r\n"),
+        "inert, as it came"
+    );
     assert_eq!(door.get("/nowhere?/public/y", "").await.status(), 404);
 }
 
@@ -107,13 +131,28 @@ async fn a05_odd_forms_of_targets_are_refused_or_mean_what_they_say() {
     let (door, upstream) = door().await;
     let cases = [
         // Absolute-form whose authority is the Host: the path counts.
-        ("GET http://a.example/admin/x HTTP/1.1\r\nhost: a.example\r\n\r\n", 401),
-        ("GET http://b.example/public/x HTTP/1.1\r\nhost: a.example\r\n\r\n", 400),
+        (
+            "GET http://a.example/admin/x HTTP/1.1\r\nhost: a.example\r\n\r\n",
+            401,
+        ),
+        (
+            "GET http://b.example/public/x HTTP/1.1\r\nhost: a.example\r\n\r\n",
+            400,
+        ),
         ("GET a.example:80 HTTP/1.1\r\nhost: a.example\r\n\r\n", 400),
-        ("CONNECT a.example:80 HTTP/1.1\r\nhost: a.example:80\r\n\r\n", 400),
-        ("GET //a.example/public/x HTTP/1.1\r\nhost: a.example\r\n\r\n", 400),
+        (
+            "CONNECT a.example:80 HTTP/1.1\r\nhost: a.example:80\r\n\r\n",
+            400,
+        ),
+        (
+            "GET //a.example/public/x HTTP/1.1\r\nhost: a.example\r\n\r\n",
+            400,
+        ),
         ("OPTIONS * HTTP/1.1\r\nhost: a.example\r\n\r\n", 400),
-        ("GET ftp://a.example/public/x HTTP/1.1\r\nhost: a.example\r\n\r\n", 400),
+        (
+            "GET ftp://a.example/public/x HTTP/1.1\r\nhost: a.example\r\n\r\n",
+            400,
+        ),
     ];
     for (request, status) in cases {
         assert_eq!(door.send(request).await.status(), status, "{request}");
@@ -141,7 +180,11 @@ async fn a06_method_overrides_change_nothing_and_never_reach_the_upstream() {
     assert_eq!(door.send(request).await.status(), 200);
     let seen = upstream.only();
     assert!(seen.starts_with("POST /x"));
-    for name in ["x-http-method-override", "x_http_method_override", "x-original-url"] {
+    for name in [
+        "x-http-method-override",
+        "x_http_method_override",
+        "x-original-url",
+    ] {
         assert_eq!(field(&seen, name), None, "{name}");
     }
 }
@@ -150,7 +193,9 @@ async fn a06_method_overrides_change_nothing_and_never_reach_the_upstream() {
 async fn a06_an_answer_to_head_has_no_body() {
     let (door, upstream) = door().await;
     upstream.will_answer("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n");
-    let answer = door.send("HEAD /public/x HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    let answer = door
+        .send("HEAD /public/x HTTP/1.1\r\nhost: a\r\n\r\n")
+        .await;
     assert_eq!((answer.status(), answer.body()), (200, ""));
     assert_eq!(answer.field("content-length"), Some("5"));
     let refused = door.send("HEAD /admin/x HTTP/1.1\r\nhost: a\r\n\r\n").await;
@@ -175,7 +220,9 @@ async fn the_host_decides_which_api_judges() {
         ("one.example@two.example", 400),
         ("one.example, two.example", 400),
     ] {
-        let answer = door.send(&format!("GET /x HTTP/1.1\r\nhost: {host}\r\n\r\n")).await;
+        let answer = door
+            .send(&format!("GET /x HTTP/1.1\r\nhost: {host}\r\n\r\n"))
+            .await;
         assert_eq!(answer.status(), status, "{host}");
     }
 }

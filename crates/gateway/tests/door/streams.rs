@@ -62,7 +62,13 @@ async fn sink(gate: Arc<tokio::sync::Semaphore>) -> (std::net::SocketAddr, Arc<A
                 }
                 let head = String::from_utf8_lossy(&held).to_lowercase();
                 let length = head.split("content-length: ").nth(1).expect("a length");
-                let length: u64 = length.lines().next().expect("a line").trim().parse().expect("a number");
+                let length: u64 = length
+                    .lines()
+                    .next()
+                    .expect("a line")
+                    .trim()
+                    .parse()
+                    .expect("a number");
                 let _go = gate.acquire().await.expect("open");
                 let mut got = 0;
                 let mut buffer = vec![0; 64 * 1024];
@@ -74,8 +80,10 @@ async fn sink(gate: Arc<tokio::sync::Semaphore>) -> (std::net::SocketAddr, Arc<A
                     counter.store(got, Ordering::SeqCst);
                 }
                 let text = got.to_string();
-                let answer =
-                    format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{text}", text.len());
+                let answer = format!(
+                    "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{text}",
+                    text.len()
+                );
                 stream.write_all(answer.as_bytes()).await.expect("written");
             });
         }
@@ -106,7 +114,10 @@ async fn e03_a_caller_that_does_not_read_holds_the_upstream_back() {
     let (at, written) = source(200 * MIB).await;
     let door = Door::open(vec![open_api(at)]);
     let mut stream = TcpStream::connect(door.at).await.expect("listens");
-    stream.write_all(b"GET /x HTTP/1.1\r\nhost: a\r\n\r\n").await.expect("written");
+    stream
+        .write_all(b"GET /x HTTP/1.1\r\nhost: a\r\n\r\n")
+        .await
+        .expect("written");
     tokio::time::sleep(Duration::from_millis(800)).await;
     let held = written.load(Ordering::SeqCst);
     assert!(held < SOCKETS, "{} MiB lie between", held / MIB);
@@ -135,13 +146,20 @@ async fn e03_an_upload_of_100_mb_flows_and_a_slow_upstream_holds_the_caller_back
     let head = format!("PUT /big HTTP/1.1\r\nhost: a\r\ncontent-length: {size}\r\n\r\n");
     stream.write_all(head.as_bytes()).await.expect("written");
     let taken = fill(&mut stream, size).await;
-    assert!(taken < SOCKETS, "{} MiB were taken while the upstream reads nothing", taken / MIB);
+    assert!(
+        taken < SOCKETS,
+        "{} MiB were taken while the upstream reads nothing",
+        taken / MIB
+    );
     assert_eq!(read.load(Ordering::SeqCst), 0);
     gate.add_permits(10);
     let more = fill(&mut stream, size - taken).await;
     assert_eq!(taken + more, size);
     let answer = Answer(read_some(&mut stream).await);
-    assert_eq!((answer.status(), answer.body()), (200, size.to_string().as_str()));
+    assert_eq!(
+        (answer.status(), answer.body()),
+        (200, size.to_string().as_str())
+    );
 }
 
 #[tokio::test]
@@ -162,7 +180,10 @@ async fn events_reach_the_caller_as_they_happen() {
     });
     let door = Door::open(vec![open_api(at)]);
     let mut stream = TcpStream::connect(door.at).await.expect("listens");
-    stream.write_all(b"GET /events HTTP/1.1\r\nhost: a\r\n\r\n").await.expect("written");
+    stream
+        .write_all(b"GET /events HTTP/1.1\r\nhost: a\r\n\r\n")
+        .await
+        .expect("written");
     assert!(read_some(&mut stream).await.starts_with("HTTP/1.1 200"));
     for event in ["data: one\n\n", "data: two\n\n"] {
         say.send(event).await.expect("taken");

@@ -29,7 +29,9 @@ impl Ca {
         let mut params = CertificateParams::new(vec![]).expect("parameters");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
-        Self { issuer: CertifiedIssuer::self_signed(params, key).expect("a CA") }
+        Self {
+            issuer: CertifiedIssuer::self_signed(params, key).expect("a CA"),
+        }
     }
 
     fn leaf(&self, names: &[&str]) -> Leaf {
@@ -42,7 +44,10 @@ impl Ca {
         change(&mut params);
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("signed");
-        Leaf { chain: certificate.pem(), key: key.serialize_pem() }
+        Leaf {
+            chain: certificate.pem(),
+            key: key.serialize_pem(),
+        }
     }
 
     fn roots(&self) -> rustls::RootCertStore {
@@ -77,7 +82,9 @@ fn client(ca: &Ca, alpn: &[&[u8]], own: Option<&Leaf>) -> TlsConnector {
             let chain = CertificateDer::pem_slice_iter(leaf.chain.as_bytes());
             let chain = chain.collect::<Result<Vec<_>, _>>().expect("a chain");
             let key = PrivateKeyDer::from_pem_slice(leaf.key.as_bytes()).expect("a key");
-            builder.with_client_auth_cert(chain, key).expect("a client certificate")
+            builder
+                .with_client_auth_cert(chain, key)
+                .expect("a client certificate")
         }
     };
     config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
@@ -90,7 +97,9 @@ async fn connect(
     name: &str,
 ) -> std::io::Result<TlsStream<TcpStream>> {
     let tcp = TcpStream::connect(door.at).await?;
-    connector.connect(ServerName::try_from(name.to_owned()).expect("a name"), tcp).await
+    connector
+        .connect(ServerName::try_from(name.to_owned()).expect("a name"), tcp)
+        .await
 }
 
 async fn ask(stream: &mut TlsStream<TcpStream>, host: &str) -> Answer {
@@ -103,7 +112,10 @@ fn tls_door(apis: Vec<registry::api::ApiMeaning>, certificates: Arc<CertStore>) 
     let listener = Listener {
         name: "tls".to_owned(),
         address: ([127, 0, 0, 1], 0).into(),
-        tls: Some(Tls { certificates, client_certificates: true }),
+        tls: Some(Tls {
+            certificates,
+            client_certificates: true,
+        }),
         limits: Limits::default(),
         reuse_port: false,
     };
@@ -111,7 +123,13 @@ fn tls_door(apis: Vec<registry::api::ApiMeaning>, certificates: Arc<CertStore>) 
 }
 
 fn leaf_of(stream: &TlsStream<TcpStream>) -> CertificateDer<'static> {
-    stream.get_ref().1.peer_certificates().expect("certificates")[0].clone().into_owned()
+    stream
+        .get_ref()
+        .1
+        .peer_certificates()
+        .expect("certificates")[0]
+        .clone()
+        .into_owned()
 }
 
 #[tokio::test]
@@ -126,20 +144,33 @@ async fn the_server_name_chooses_the_certificate_and_new_files_count_at_once() {
     let door = tls_door(vec![open_api(upstream.at)], store.clone());
     let connector = client(&ca, &[b"http/1.1"], None);
     for name in ["one.example", "a.two.example"] {
-        let mut stream = connect(&door, &connector, name).await.expect("a certificate for it");
+        let mut stream = connect(&door, &connector, name)
+            .await
+            .expect("a certificate for it");
         assert_eq!(ask(&mut stream, name).await.status(), 200, "{name}");
     }
     for name in ["two.example", "a.b.two.example", "three.example"] {
-        assert!(connect(&door, &connector, name).await.is_err(), "{name} has no certificate");
+        assert!(
+            connect(&door, &connector, name).await.is_err(),
+            "{name} has no certificate"
+        );
     }
-    let mut old = connect(&door, &connector, "one.example").await.expect("connected");
+    let mut old = connect(&door, &connector, "one.example")
+        .await
+        .expect("connected");
     let before = leaf_of(&old);
     write(folder.path(), "one", &ca.leaf(&["one.example"]));
     store.load(&files).expect("good files");
     let fresh = client(&ca, &[b"http/1.1"], None);
-    let new = connect(&door, &fresh, "one.example").await.expect("connected");
+    let new = connect(&door, &fresh, "one.example")
+        .await
+        .expect("connected");
     assert_ne!(before, leaf_of(&new));
-    assert_eq!(ask(&mut old, "one.example").await.status(), 200, "the old connection lives on");
+    assert_eq!(
+        ask(&mut old, "one.example").await.status(),
+        200,
+        "the old connection lives on"
+    );
     // A bad file leaves what is in service.
     std::fs::write(&files[0].chain, "nonsense").expect("written");
     assert!(store.load(&files).is_err());
@@ -149,7 +180,10 @@ async fn the_server_name_chooses_the_certificate_and_new_files_count_at_once() {
 #[tokio::test]
 async fn a_key_that_does_not_fit_its_certificate_is_refused() {
     let (ca, folder) = (Ca::new(), tempfile::tempdir().expect("a folder"));
-    let mixed = Leaf { chain: ca.leaf(&["a.example"]).chain, key: ca.leaf(&["b.example"]).key };
+    let mixed = Leaf {
+        chain: ca.leaf(&["a.example"]).chain,
+        key: ca.leaf(&["b.example"]).key,
+    };
     let files = write(folder.path(), "mixed", &mixed);
     assert!(CertStore::from_files(&[files]).is_err());
     assert!(CertStore::from_files(&[]).is_err());
@@ -158,17 +192,29 @@ async fn a_key_that_does_not_fit_its_certificate_is_refused() {
 #[tokio::test]
 async fn a_host_that_the_session_is_not_for_is_421_and_the_upstream_learns_of_tls() {
     let (ca, folder) = (Ca::new(), tempfile::tempdir().expect("a folder"));
-    let files = [write(folder.path(), "both", &ca.leaf(&["one.example", "two.example"]))];
+    let files = [write(
+        folder.path(),
+        "both",
+        &ca.leaf(&["one.example", "two.example"]),
+    )];
     let store = Arc::new(CertStore::from_files(&files).expect("good files"));
     let upstream = Upstream::start().await;
     let door = tls_door(vec![open_api(upstream.at)], store);
     let own = ca.leaf(&["client.example"]);
     let connector = client(&ca, &[b"http/1.1"], Some(&own));
-    let mut stream = connect(&door, &connector, "one.example").await.expect("connected");
+    let mut stream = connect(&door, &connector, "one.example")
+        .await
+        .expect("connected");
     assert_eq!(ask(&mut stream, "one.example").await.status(), 200);
-    assert_eq!(crate::harness::field(&upstream.only(), "x-forwarded-proto"), Some("https"));
+    assert_eq!(
+        crate::harness::field(&upstream.only(), "x-forwarded-proto"),
+        Some("https")
+    );
     let misdirected = ask(&mut stream, "two.example").await;
-    assert_eq!((misdirected.status(), misdirected.code().as_str()), (421, "misdirected-request"));
+    assert_eq!(
+        (misdirected.status(), misdirected.code().as_str()),
+        (421, "misdirected-request")
+    );
     assert_eq!(upstream.seen().len(), 1);
 }
 
@@ -182,9 +228,13 @@ async fn alpn_chooses_http2() {
     let store = Arc::new(CertStore::from_files(&files).expect("good files"));
     let upstream = Upstream::start().await;
     let door = tls_door(vec![open_api(upstream.at)], store);
-    let stream = connect(&door, &client(&ca, &[b"h2", b"http/1.1"], None), "one.example")
-        .await
-        .expect("connected");
+    let stream = connect(
+        &door,
+        &client(&ca, &[b"h2", b"http/1.1"], None),
+        "one.example",
+    )
+    .await
+    .expect("connected");
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
     let (mut sender, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
@@ -218,7 +268,9 @@ async fn tls_upstream(leaf: &Leaf) -> std::net::SocketAddr {
         while let Ok((tcp, _)) = listener.accept().await {
             let acceptor = acceptor.clone();
             tokio::spawn(async move {
-                let Ok(mut stream) = acceptor.accept(tcp).await else { return };
+                let Ok(mut stream) = acceptor.accept(tcp).await else {
+                    return;
+                };
                 let _ = read_some(&mut stream).await;
                 let _ = stream.write_all(OK.as_bytes()).await;
             });
@@ -239,7 +291,10 @@ async fn h05_an_upstream_must_prove_its_name_with_a_certificate_that_is_trusted_
     let self_signed = {
         let key = KeyPair::generate().expect("a key");
         let params = CertificateParams::new(vec!["up.example".to_owned()]).expect("names");
-        Leaf { chain: params.self_signed(&key).expect("signed").pem(), key: key.serialize_pem() }
+        Leaf {
+            chain: params.self_signed(&key).expect("signed").pem(),
+            key: key.serialize_pem(),
+        }
     };
     let cases = [
         ("good", ca.leaf(&["up.example"]), 200),
@@ -267,14 +322,29 @@ async fn h05_public_roots_do_not_trust_a_private_ca_and_bad_files_are_mistakes()
     let ca = Ca::new();
     let at = tls_upstream(&ca.leaf(&["localhost"])).await;
     let mut servers = pool(&[at]);
-    servers.servers = vec![Server { host: "localhost".to_owned(), port: at.port() }];
-    servers.tls = Some(PoolTls { ca_file: None, server_name: None });
+    servers.servers = vec![Server {
+        host: "localhost".to_owned(),
+        port: at.port(),
+    }];
+    servers.tls = Some(PoolTls {
+        ca_file: None,
+        server_name: None,
+    });
     let mut orders = open_api(at);
     orders.upstream = UpstreamMeaning::Pool(servers.clone());
     let door = Door::open(vec![orders.clone()]);
     assert_eq!(door.get("/x", "").await.status(), 502);
-    servers.tls = Some(PoolTls { ca_file: Some("/nowhere/ca.pem".into()), server_name: None });
+    servers.tls = Some(PoolTls {
+        ca_file: Some("/nowhere/ca.pem".into()),
+        server_name: None,
+    });
     orders.upstream = UpstreamMeaning::Pool(servers);
-    let errors = door.gateway.prepare(&[Arc::new(orders)]).expect_err("no such file");
-    assert!(errors[0].to_string().contains("/nowhere/ca.pem"), "{errors:?}");
+    let errors = door
+        .gateway
+        .prepare(&[Arc::new(orders)])
+        .expect_err("no such file");
+    assert!(
+        errors[0].to_string().contains("/nowhere/ca.pem"),
+        "{errors:?}"
+    );
 }

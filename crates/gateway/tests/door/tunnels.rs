@@ -6,7 +6,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::harness::{
-    Answer, Door, PUBLIC, Upstream, api, is_closed, open_api, plain_listener, pool, read_some, route,
+    Answer, Door, PUBLIC, Upstream, api, is_closed, open_api, plain_listener, pool, read_some,
+    route,
 };
 
 const ASK: &str = "GET /ws HTTP/1.1\r\nhost: a\r\nconnection: keep-alive, Upgrade\r\nupgrade: websocket\r\n\
@@ -63,7 +64,10 @@ async fn a_tunnel_opens_after_101_and_ends_when_the_node_drains() {
     stream.write_all(ASK.as_bytes()).await.expect("written");
     let head = read_head(&mut stream).await;
     assert!(head.starts_with("HTTP/1.1 101"), "{head}");
-    assert!(head.to_lowercase().contains("upgrade: websocket") && head.contains("sec-websocket-accept: y"));
+    assert!(
+        head.to_lowercase().contains("upgrade: websocket")
+            && head.contains("sec-websocket-accept: y")
+    );
     assert_eq!(read_some(&mut stream).await, "hello ");
     stream.write_all(b"ab").await.expect("written");
     assert_eq!(read_some(&mut stream).await, "abab");
@@ -74,9 +78,16 @@ async fn a_tunnel_opens_after_101_and_ends_when_the_node_drains() {
 #[tokio::test]
 async fn e02_an_upgrade_is_refused_where_the_route_does_not_allow_it() {
     let upstream = Upstream::start().await;
-    let door = Door::with(vec![upgradable(upstream.at)], Options::default(), plain_listener());
+    let door = Door::with(
+        vec![upgradable(upstream.at)],
+        Options::default(),
+        plain_listener(),
+    );
     let refused = door.send(&ASK.replace("/ws", "/other")).await;
-    assert_eq!((refused.status(), refused.code().as_str()), (400, "upgrade-refused"));
+    assert_eq!(
+        (refused.status(), refused.code().as_str()),
+        (400, "upgrade-refused")
+    );
     assert!(upstream.seen().is_empty());
 }
 
@@ -91,15 +102,24 @@ async fn e02_without_a_101_nothing_is_tunnelled() {
     let text = read_some(&mut stream).await;
     assert_eq!(Answer(text.clone()).status(), 200);
     assert!(text.contains("HTTP/1.1 404"), "{text}");
-    assert!(!upstream.seen().iter().any(|message| message.contains("/secret")));
+    assert!(
+        !upstream
+            .seen()
+            .iter()
+            .any(|message| message.contains("/secret"))
+    );
 }
 
 #[tokio::test]
 async fn e02_a_101_that_nobody_asked_for_is_502() {
     let upstream = Upstream::start().await;
     let door = Door::open(vec![open_api(upstream.at)]);
-    upstream.will_answer("HTTP/1.1 101 Switching Protocols\r\nupgrade: evil\r\nconnection: upgrade\r\n\r\n");
-    let answer = door.send("POST /x HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n").await;
+    upstream.will_answer(
+        "HTTP/1.1 101 Switching Protocols\r\nupgrade: evil\r\nconnection: upgrade\r\n\r\n",
+    );
+    let answer = door
+        .send("POST /x HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n")
+        .await;
     assert_eq!(answer.status(), 502);
 }
 
@@ -108,7 +128,10 @@ async fn an_offer_of_http2_is_ignored() {
     let upstream = Upstream::start().await;
     let door = Door::open(vec![open_api(upstream.at)]);
     let answer = door
-        .get("/x", "connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n")
+        .get(
+            "/x",
+            "connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n",
+        )
         .await;
     assert_eq!(answer.status(), 200);
     assert!(!upstream.only().to_lowercase().contains("h2c"));
