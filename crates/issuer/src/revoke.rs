@@ -85,4 +85,34 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
         self.revocations().learn(&revocation);
         Ok(())
     }
+
+    /// Ends one token by its `jti`, whoever holds it. The caller has checked that the actor may do
+    /// this. Whether there is such a token is not known: none is kept.
+    ///
+    /// # Errors
+    /// `temporarily_unavailable` or `server_error`; nothing was written then.
+    pub async fn revoke_token_id(
+        &self,
+        token_id: &str,
+        actor: &Actor,
+        request_id: &str,
+        now: Timestamp,
+    ) -> Outcome<()> {
+        let revocation = Revocation::Token {
+            token_id: token_id.to_owned(),
+            until: now.plus(LONGEST_TOKEN).plus(self.leeway().0),
+        };
+        let audit = AuditDraft {
+            id: uuid_v7(now, self.entropy()),
+            at: now,
+            actor: actor.label(),
+            action: "token.revoke",
+            subject: format!("token/{token_id}"),
+            request_id: request_id.to_owned(),
+            details: BTreeMap::new(),
+        };
+        self.store().revoke(revocation.clone(), audit).await?;
+        self.revocations().learn(&revocation);
+        Ok(())
+    }
 }

@@ -430,6 +430,20 @@ pub struct Applied {
     pub stopped: Option<(Subject, Refusal)>,
 }
 
+/// Whether a plan's end would mean something: what [`execute`] asks before its first step.
+///
+/// # Errors
+/// [`Refusal::Flawed`] if not; others.
+pub async fn rehearse(
+    ports: &impl Registry,
+    actor: &Actor,
+    ctx: &Ctx<'_>,
+    plan: &Plan,
+) -> Result<(), Refusal> {
+    authorize(actor, Action::ResourceRead)?;
+    the_end_means_something(&ports.resources(None).await?, plan, ctx)
+}
+
 /// Carries out a plan.
 ///
 /// # Errors

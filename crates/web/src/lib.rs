@@ -6,6 +6,7 @@
 //! requests into questions to `issuer` and `registry`, and their answers into HTTP.
 #![forbid(unsafe_code)]
 
+pub mod admin;
 pub mod admitted;
 pub mod protocol;
 pub mod respond;

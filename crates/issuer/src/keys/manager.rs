@@ -62,9 +62,9 @@ impl<S: IssuerStore> KeyManager<S> {
         };
         // Should two nodes start at once, both make a key: the other's stays published as long as
         // any key that signed.
-        let other_until = now.plus(self.settings.retire_after());
         for purpose in KeyPurpose::ALL {
             if self.ring.load().set(purpose).active().is_none() {
+                let other_until = self.stays_until(purpose, now);
                 self.make(purpose, Some(other_until), now, &by).await?;
             }
         }
@@ -127,7 +127,7 @@ impl<S: IssuerStore> KeyManager<S> {
             request_id: Some(request_id),
         };
         let old_until = match old {
-            OldKey::StaysPublished => now.plus(self.settings.retire_after()),
+            OldKey::StaysPublished => self.stays_until(purpose, now),
             OldKey::IsDropped => now,
         };
         let kid = self.make(purpose, Some(old_until), now, &by).await?;
@@ -154,7 +154,7 @@ impl<S: IssuerStore> KeyManager<S> {
                 Some(next) if next.created_at.plus(self.settings.publish_before) <= now => {
                     let details = details(purpose, &[("algorithm", next.key.alg().name())]);
                     let audit = self.draft("signing_key.activate", &next.kid, details, now, &by);
-                    let old_until = now.plus(self.settings.retire_after());
+                    let old_until = self.stays_until(purpose, now);
                     // `false`: another node was faster; reading anew is all there is to do.
                     self.store
                         .activate_key(&next.kid, now, old_until, audit)
@@ -265,6 +265,17 @@ impl<S: IssuerStore> KeyManager<S> {
             request_id: by.request_id.unwrap_or(&id).to_owned(),
             details,
             id,
+        }
+    }
+}
+
+impl<S> KeyManager<S> {
+    /// Until when a key that signs no more is in the key set. What it signed outlives it by the
+    /// longest token; checkpoints of the audit trail are verified for ever.
+    fn stays_until(&self, purpose: KeyPurpose, now: Timestamp) -> Timestamp {
+        match purpose {
+            KeyPurpose::Access | KeyPurpose::Upstream => now.plus(self.settings.retire_after()),
+            KeyPurpose::Audit => Timestamp::MAX,
         }
     }
 }

@@ -1,0 +1,201 @@
+//! **The command line**: what people do with a Doorward that runs, over its admin API, and with
+//! tokens on their own machine. It decides nothing: the server judges, this room asks and prints.
+//!
+//! A command prints its result on standard output and remarks on standard error; it ends with 0, or
+//! with 1 when it was refused or failed, or with 2 when it was called wrongly, after one sentence
+//! and the next step. Secrets are never arguments.
+
+mod apply;
+mod audit;
+mod client;
+mod credential;
+mod failure;
+mod input;
+mod resource;
+mod screen;
+mod signing_key;
+mod status;
+mod token;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+use client::AdminClient;
+use failure::Outcome;
+use resource::{Collection, ResourceAct};
+use screen::{Format, Screen};
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// How to print
+    #[arg(long, global = true, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
+    pub(crate) output: Format,
+    /// The admin API's address
+    #[arg(
+        long,
+        global = true,
+        env = "DOORWARD_ADMIN_URL",
+        default_value = "http://127.0.0.1:8082",
+        value_name = "URL",
+        help_heading = "Admin API"
+    )]
+    pub(crate) admin_url: String,
+    /// File with an admin key; default: the variable DOORWARD_ADMIN_KEY, the file named by
+    /// DOORWARD_ADMIN_KEY_FILE, or what `doorward dev` left
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Admin API")]
+    pub(crate) admin_key_file: Option<PathBuf>,
+    /// PEM file with the CAs to trust instead of the public ones
+    #[arg(long, global = true, env = "DOORWARD_CA_FILE", value_name = "FILE", help_heading = "Admin API")]
+    pub(crate) ca_file: Option<PathBuf>,
+}
+
+/// Commands that talk to a running Doorward, or look at tokens.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Declared APIs
+    #[command(subcommand)]
+    Api(ResourceAct),
+    /// Applications: owners of keys, limits and usage
+    #[command(subcommand)]
+    Application(ResourceAct),
+    /// OAuth clients and their secrets
+    #[command(subcommand)]
+    Client(ClientAct),
+    /// Service accounts and their passwords
+    #[command(subcommand)]
+    Account(AccountAct),
+    /// Issuers whose tokens are accepted
+    #[command(subcommand)]
+    Issuer(ResourceAct),
+    /// API keys
+    #[command(subcommand)]
+    Key(credential::KeyAct),
+    /// Administrators' keys
+    #[command(subcommand)]
+    AdminKey(credential::AdminKeyAct),
+    /// Keys that sign tokens and checkpoints
+    #[command(subcommand)]
+    SigningKey(signing_key::SigningKeyAct),
+    /// Declares what files say, after showing the plan
+    Apply(apply::ApplyArgs),
+    /// Shows what applying files would change
+    Diff(apply::DiffArgs),
+    /// Writes what is declared as files
+    Export(apply::ExportArgs),
+    /// The audit trail
+    #[command(subcommand)]
+    Audit(audit::AuditAct),
+    /// The log of judged calls
+    #[command(subcommand)]
+    Decisions(audit::DecisionsAct),
+    /// Tokens: look at, check, get, revoke
+    #[command(subcommand)]
+    Token(token::TokenAct),
+    /// How the running Doorward is
+    Status,
+}
+
+/// What can be done with clients.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClientAct {
+    #[command(flatten)]
+    Resource(ResourceAct),
+    /// Its secrets
+    #[command(subcommand)]
+    Secret(credential::SecretAct),
+}
+
+/// What can be done with accounts.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AccountAct {
+    #[command(flatten)]
+    Resource(ResourceAct),
+    /// Its passwords
+    #[command(subcommand)]
+    Password(credential::PasswordAct),
+}
+
+/// Runs a command to its end and says how it went.
+pub(crate) async fn run(command: Command, global: &Global) -> ExitCode {
+    let screen = Screen::new(global.output);
+    match dispatch(command, global, screen).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            screen.note(&failure.to_string());
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+async fn dispatch(command: Command, global: &Global, screen: Screen) -> Outcome<()> {
+    // Commands that need no server come first: they work where there is no admin key.
+    if let Command::Token(act) = command {
+        return token::run(act, global, screen).await;
+    }
+    let client = &AdminClient::new(global)?;
+    match command {
+        Command::Api(act) => resource::run(Collection::Apis, act, client, screen).await,
+        Command::Application(act) => resource::run(Collection::Applications, act, client, screen).await,
+        Command::Client(ClientAct::Resource(act)) => resource::run(Collection::Clients, act, client, screen).await,
+        Command::Client(ClientAct::Secret(act)) => credential::client_secret(act, client, screen).await,
+        Command::Account(AccountAct::Resource(act)) => resource::run(Collection::Accounts, act, client, screen).await,
+        Command::Account(AccountAct::Password(act)) => credential::account_password(act, client, screen).await,
+        Command::Issuer(act) => resource::run(Collection::Issuers, act, client, screen).await,
+        Command::Key(act) => credential::key(act, client, screen).await,
+        Command::AdminKey(act) => credential::admin_key(act, client, screen).await,
+        Command::SigningKey(act) => signing_key::run(act, client, screen).await,
+        Command::Apply(args) => apply::apply(args, client, screen).await,
+        Command::Diff(args) => apply::diff(args, client, screen).await,
+        Command::Export(args) => apply::export(args, client, screen).await,
+        Command::Audit(act) => audit::run(act, client, screen).await,
+        Command::Decisions(act) => audit::decisions(act, client, screen).await,
+        Command::Status => status::run(client, screen).await,
+        Command::Token(act) => token::run(act, global, screen).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory as _, Parser};
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Program {
+        #[command(flatten)]
+        global: Global,
+        #[command(subcommand)]
+        command: Command,
+    }
+
+    #[test]
+    fn the_commands_fit_together() {
+        Program::command().debug_assert();
+    }
+
+    #[test]
+    fn i03_no_flag_takes_a_secret() {
+        fn walk(command: &clap::Command, found: &mut Vec<String>) {
+            for arg in command.get_arguments() {
+                if let Some(long) = arg.get_long() {
+                    found.push(format!("{} --{long}", command.get_name()));
+                }
+            }
+            for command in command.get_subcommands() {
+                walk(command, found);
+            }
+        }
+        let mut found = Vec::new();
+        walk(&Program::command(), &mut found);
+        assert!(found.len() > 40, "{found:?}");
+        let secret = |flag: &String| {
+            let name = flag.rsplit("--").next().unwrap_or_default();
+            ["secret", "password", "key", "admin-key", "verifier"].contains(&name)
+        };
+        let bad: Vec<_> = found.iter().filter(|flag| secret(flag)).collect();
+        assert!(bad.is_empty(), "{bad:?}");
+    }
+}

@@ -1,0 +1,190 @@
+//! `api|application|client|account|issuer list|show|delete`.
+
+use clap::Subcommand;
+use serde_json::Value;
+use web::admin::view::{Page, Resource};
+
+use super::client::AdminClient;
+use super::failure::{Failure, Outcome};
+use super::screen::{Screen, seen_from, when};
+
+/// A kind of resource as commands name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Collection {
+    /// Declared APIs.
+    Apis,
+    /// Applications.
+    Applications,
+    /// OAuth clients.
+    Clients,
+    /// Service accounts.
+    Accounts,
+    /// Trusted issuers.
+    Issuers,
+}
+
+impl Collection {
+    /// Its path.
+    pub(crate) fn path(self) -> &'static str {
+        match self {
+            Self::Apis => "/v1/apis",
+            Self::Applications => "/v1/applications",
+            Self::Clients => "/v1/clients",
+            Self::Accounts => "/v1/accounts",
+            Self::Issuers => "/v1/issuers",
+        }
+    }
+    /// One of them, in words.
+    fn one(self) -> &'static str {
+        match self {
+            Self::Apis => "API",
+            Self::Applications => "application",
+            Self::Clients => "client",
+            Self::Accounts => "account",
+            Self::Issuers => "issuer",
+        }
+    }
+    /// What is most worth knowing of a `spec`, for the list.
+    fn gist(self, spec: &Value) -> String {
+        let text = |key: &str| spec.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let count = |key: &str| spec.get(key).and_then(Value::as_array).map_or(0, Vec::len);
+        let keys = |key: &str| {
+            spec.get(key).and_then(Value::as_object).map(|map| map.keys().cloned().collect::<Vec<_>>().join(", "))
+        };
+        match self {
+            Self::Apis => format!("{} routes", count("routes")),
+            Self::Applications => [text("owner"), text("purpose")]
+                .into_iter()
+                .filter(|text| !text.is_empty())
+                .collect::<Vec<_>>()
+                .join(", "),
+            Self::Clients => {
+                format!("of {}, {}, for {}", text("application"), text("auth_method"), keys("grants").unwrap_or_default())
+            }
+            Self::Accounts => {
+                let apis = spec.get("apis").and_then(Value::as_array);
+                let apis = apis.into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>().join(", ");
+                format!("of {}, for {apis}", text("application"))
+            }
+            Self::Issuers => text("issuer"),
+        }
+    }
+}
+
+/// What can be done with resources. They are made and changed with `doorward apply`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ResourceAct {
+    /// Lists them
+    List,
+    /// Shows one with all that it declares
+    Show {
+        /// Its name
+        name: String,
+    },
+    /// Removes one
+    Delete {
+        /// Its name
+        name: String,
+        /// Only if it still has this version
+        #[arg(long)]
+        version: Option<i64>,
+    },
+}
+
+/// Does it.
+pub(crate) async fn run(of: Collection, act: ResourceAct, client: &AdminClient, screen: Screen) -> Outcome<()> {
+    match act {
+        ResourceAct::List => list(of, client, screen).await,
+        ResourceAct::Show { name } => show(of, &name, client, screen).await,
+        ResourceAct::Delete { name, version } => {
+            let query = version.map(|version| format!("?version={version}")).unwrap_or_default();
+            client.delete(&format!("{}/{}{query}", of.path(), segment(&name)?)).await?;
+            screen.note(&format!("The {} {name} is removed.", of.one()));
+            Ok(())
+        }
+    }
+}
+
+async fn list(of: Collection, client: &AdminClient, screen: Screen) -> Outcome<()> {
+    let page: Page<Resource> = client.get(of.path()).await?;
+    if screen.is_json() {
+        return screen.json(&page);
+    }
+    let rows = page
+        .items
+        .into_iter()
+        .map(|resource| {
+            let environment = resource.spec.get("environment").and_then(Value::as_str).unwrap_or("live").to_owned();
+            vec![
+                resource.name,
+                environment,
+                of.gist(&resource.spec),
+                managed(resource.managed_by).to_owned(),
+                resource.version.to_string(),
+                seen_from(resource.updated_at.0, screen.now),
+            ]
+        })
+        .collect();
+    let none = format!("There is no {}; declare one with `doorward apply -f FILE`.", of.one());
+    screen.table(&["name", "environment", "about", "managed by", "version", "changed"], rows, &none)
+}
+
+async fn show(of: Collection, name: &str, client: &AdminClient, screen: Screen) -> Outcome<()> {
+    let resource: Resource = client.get(&format!("{}/{}", of.path(), segment(name)?)).await?;
+    if screen.is_json() {
+        return screen.json(&resource);
+    }
+    screen.fields(&[
+        ("name", resource.name),
+        ("kind", resource.kind),
+        ("id", resource.id),
+        ("version", resource.version.to_string()),
+        ("managed by", managed(resource.managed_by).to_owned()),
+        ("created", when(Some(resource.created_at), screen.now)),
+        ("changed", when(Some(resource.updated_at), screen.now)),
+        ("spec", super::apply::yaml(&resource.spec)?),
+    ])
+}
+
+fn managed(by: registry::resource::ManagedBy) -> &'static str {
+    match by {
+        registry::resource::ManagedBy::Api => "admin API",
+        registry::resource::ManagedBy::File => "settings file",
+    }
+}
+
+/// A name or id as a segment of a path.
+pub(crate) fn segment(name: &str) -> Outcome<&str> {
+    let clean = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    if clean && (1..=128).contains(&name.len()) {
+        Ok(name)
+    } else {
+        Err(Failure::usage(format!("`{name}` is no name or id."))
+            .next("names hold letters, digits, `-` and `_` only"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_can_not_lead_to_another_path() {
+        for bad in ["", "../keys", "a/b", "a?x", "a%2fb", "ä", "a b"] {
+            assert_eq!(segment(bad).unwrap_err().code(), 2, "{bad}");
+        }
+        assert_eq!(segment("key_0193-a").unwrap(), "key_0193-a");
+    }
+
+    #[test]
+    fn a_list_tells_what_matters_of_each_kind() {
+        let spec = serde_json::json!({
+            "application": "shop", "auth_method": "private_key_jwt", "grants": {"orders": [], "stock": []}
+        });
+        assert_eq!(Collection::Clients.gist(&spec), "of shop, private_key_jwt, for orders, stock");
+        let spec = serde_json::json!({"routes": [1, 2, 3]});
+        assert_eq!(Collection::Apis.gist(&spec), "3 routes");
+        let spec = serde_json::json!({"owner": "alice@example.com"});
+        assert_eq!(Collection::Applications.gist(&spec), "alice@example.com");
+    }
+}

@@ -1,0 +1,286 @@
+//! **The admin API**: the control plane over HTTP, as JSON. It turns requests into use cases of
+//! `registry` and `issuer` and their outcomes into answers; it decides nothing but whose site it is
+//! ([`site`]). The gateway has verified the admin key before a request comes here; which key it was
+//! travels in the sealed extension of the permit, and a request without one gets 500.
+//!
+//! [`operation`] lists all that can be done. Routes, declaration, OpenAPI document and the golden
+//! table of roles are made from that list, so none of them can lack an operation.
+
+mod credentials;
+mod declaration;
+mod declared;
+mod document;
+mod exchange;
+pub mod operation;
+mod process;
+mod record;
+mod resources;
+mod signing;
+pub mod site;
+pub mod view;
+
+use core::marker::PhantomData;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{RawPathParams, State};
+use axum::response::Response;
+use axum::routing::{MethodFilter, on};
+use http::{HeaderMap, Request};
+use issuer::Issuer;
+use issuer::ports::{IssuerStore, Secrets};
+use proof::random::Entropy;
+use proof::time::Timestamp;
+use registry::access::Action;
+use registry::actor::Actor;
+use registry::meaning::Context;
+use registry::ports::{AuditTrail, CallRecord, Registry};
+use registry::usecase::{Ctx, Hasher, Refusal, admin_key, refused_draft};
+use verdict::identity::{LifeState, Principal};
+use verdict::problem::{Code, Problem};
+
+use crate::admitted::Caller;
+use crate::respond;
+use exchange::{Answer, Fault, Input};
+use operation::Operation;
+use site::Site;
+use view::SettingsStatus;
+
+pub use declaration::{NAME, declaration};
+pub use document::openapi;
+pub use exchange::MAX_BODY;
+
+/// What the admin API asks of the store.
+pub trait Store: Registry + AuditTrail + CallRecord + IssuerStore + 'static {}
+impl<T: Registry + AuditTrail + CallRecord + IssuerStore + 'static> Store for T {}
+
+/// What the admin API is wired from. Implemented once, by the composition root.
+pub trait Parts: Send + Sync + 'static {
+    /// Durable state.
+    type Store: Store;
+    /// Makes verifiers of new secrets.
+    type Hasher: Hasher + 'static;
+    /// The issuer's check of client secrets.
+    type Secrets: Secrets + 'static;
+}
+
+/// What the admin API is told of the process that it runs in.
+pub trait Process: Send + Sync {
+    /// What documents are read against now.
+    fn context(&self) -> Arc<Context>;
+    /// When the settings in force were read, and why a later version was refused.
+    fn settings_status(&self) -> SettingsStatus;
+    /// The settings in force, secrets masked.
+    fn effective_settings(&self) -> serde_json::Value;
+    /// When the process started.
+    fn started_at(&self) -> Timestamp;
+    /// Doorward's version.
+    fn version(&self) -> &str;
+}
+
+/// The admin API's parts, ready to serve.
+pub struct Admin<P: Parts> {
+    /// Durable state.
+    pub store: Arc<P::Store>,
+    /// Makes verifiers of new secrets.
+    pub hasher: Arc<P::Hasher>,
+    /// Rotates signing keys, revokes tokens.
+    pub issuer: Arc<Issuer<P::Store, P::Secrets>>,
+    /// The process.
+    pub process: Arc<dyn Process>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// Names under which it answers.
+    pub site: Site,
+}
+
+impl<P: Parts> core::fmt::Debug for Admin<P> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Admin")
+            .field("site", &self.site)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The admin API as a service, to be mounted behind the gateway's admin listener under [`NAME`].
+pub fn router<P: Parts>(admin: Admin<P>) -> Router {
+    let mut router = Router::new();
+    for operation in Operation::all() {
+        let filter = MethodFilter::try_from(operation.method())
+            .expect("the methods of operations are known ones");
+        let served = move |State(admin): State<Arc<Admin<P>>>, caller, names, request| {
+            serve(admin, operation, caller, names, request)
+        };
+        router = router.route(&operation.path(), on(filter, served));
+    }
+    router.fallback(nothing_here).with_state(Arc::new(admin))
+}
+
+/// One request on its way: by whom, when.
+struct Work<P: Parts> {
+    admin: Arc<Admin<P>>,
+    actor: Actor,
+    request_id: Arc<str>,
+    now: Timestamp,
+    context: Arc<Context>,
+    parts: PhantomData<P>,
+}
+
+impl<P: Parts> Work<P> {
+    fn store(&self) -> &P::Store {
+        &self.admin.store
+    }
+    fn hasher(&self) -> &P::Hasher {
+        &self.admin.hasher
+    }
+    fn ctx(&self) -> Ctx<'_> {
+        Ctx {
+            now: self.now,
+            entropy: &*self.admin.entropy,
+            request_id: &self.request_id,
+            context: &self.context,
+        }
+    }
+}
+
+async fn serve<P: Parts>(
+    admin: Arc<Admin<P>>,
+    operation: Operation,
+    caller: Caller,
+    names: RawPathParams,
+    request: Request<Body>,
+) -> Response {
+    let request_id: Arc<str> = caller.request_id().into();
+    let answer = Box::pin(answer(admin, operation, caller, &names, request)).await;
+    answer.map_or_else(
+        |fault| fault.into_response(&request_id),
+        Answer::into_response,
+    )
+}
+
+async fn answer<P: Parts>(
+    admin: Arc<Admin<P>>,
+    operation: Operation,
+    caller: Caller,
+    names: &RawPathParams,
+    request: Request<Body>,
+) -> Result<Answer, Fault> {
+    admin.site.check(request.headers(), caller.arrival())?;
+    let actor = actor(&*admin.store, &caller, caller.arrival().received).await?;
+    let work = Work {
+        context: admin.process.context(),
+        request_id: caller.request_id().into(),
+        now: caller.arrival().received,
+        admin,
+        actor,
+        parts: PhantomData::<P>,
+    };
+    let names: HashMap<&str, &str> = names.iter().collect();
+    let name = |key| names.get(key).copied().unwrap_or_default().to_owned();
+    let (name, id) = (name("name"), name("id"));
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, MAX_BODY)
+        .await
+        .map_err(|error| {
+            // The gateway's limit is the same and comes first; whatever else broke the body is there.
+            Problem::new(Code::BodyTooLarge, error.to_string())
+        })?;
+    let query = parts.uri.query().unwrap_or_default().to_owned();
+    let input = Input::new(name, id, query, HeaderMap::clone(&parts.headers), body);
+    match dispatch(operation, &work, &input).await {
+        Err(Fault::Refusal(Refusal::NotAllowed(action))) => {
+            note_refused(&work, operation, &input, action).await;
+            Err(Fault::Refusal(Refusal::NotAllowed(action)))
+        }
+        other => other,
+    }
+}
+
+async fn dispatch<P: Parts>(
+    operation: Operation,
+    work: &Work<P>,
+    input: &Input,
+) -> Result<Answer, Fault> {
+    // The role first: who may not do it learns nothing of what is there. The use case asks again,
+    // since it is the one that must not be got round.
+    if let Some(action) = operation.action() {
+        registry::usecase::authorize(&work.actor, action)?;
+    }
+    match operation {
+        Operation::Status => process::status(work).await,
+        Operation::Settings => process::settings(work),
+        Operation::OpenApi => Answer::ok(&openapi()),
+        Operation::Apply => declared::apply(work, input).await,
+        Operation::Export => declared::export(work, input).await,
+        Operation::Resource(kind, act) => resources::serve(kind, act, work, input).await,
+        Operation::Credential(family, act) => credentials::serve(family, act, work, input).await,
+        Operation::ImportKey => credentials::import(work, input).await,
+        Operation::SigningKeys => signing::list(work).await,
+        Operation::RotateSigningKey => signing::rotate(work, input).await,
+        Operation::RevokeTokens => signing::revoke(work, input).await,
+        Operation::Audit => record::audit(work, input).await,
+        Operation::VerifyAudit => record::verify(work).await,
+        Operation::Checkpoints => record::checkpoints(work).await,
+        Operation::Decisions => record::decisions(work, input).await,
+    }
+}
+
+/// Who acts: the administrator's key that the gateway verified, as it is stored now, so that a
+/// change of its role or its end is felt at once.
+async fn actor(store: &impl Registry, caller: &Caller, now: Timestamp) -> Result<Actor, Fault> {
+    let stray = |cause: &str| Fault::from(Problem::new(Code::Internal, cause));
+    let identity = caller
+        .identity()
+        .ok_or_else(|| stray("nobody was identified on an admin route"))?;
+    let standing = identity.standing();
+    // Threat J4: no other kind of principal, whatever roles its credential carries.
+    if !matches!(standing.principal, Principal::Administrator(_)) {
+        return Err(stray("somebody other than an administrator was admitted"));
+    }
+    let refused = |cause: &str| Fault::from(Problem::new(Code::CredentialRefused, cause));
+    let key = store
+        .credential(standing.credential.as_str())
+        .await?
+        .ok_or_else(|| refused("the admin key is gone meanwhile"))?;
+    if key.state != LifeState::Active || key.expires_at.is_some_and(|end| now >= end) {
+        return Err(refused("the admin key has ended meanwhile"));
+    }
+    admin_key::actor_of(&key).ok_or_else(|| stray("the admin key has no role"))
+}
+
+/// A refused act leaves a trace. It was not done, so the note is all there is to lose: a store that
+/// can't take it is reported and does not turn the refusal into something else.
+async fn note_refused<P: Parts>(
+    work: &Work<P>,
+    operation: Operation,
+    input: &Input,
+    action: Action,
+) {
+    let mut subject = operation.id();
+    for part in [&input.name, &input.id] {
+        // What was asked for is the caller's text; only what can be a name or an id is written down.
+        if !part.is_empty()
+            && part.len() <= 64
+            && part
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+        {
+            subject.push('/');
+            subject.push_str(part);
+        }
+    }
+    let draft = refused_draft(&work.ctx(), &work.actor, action, subject);
+    if let Err(error) = work.store().note(draft).await {
+        tracing::error!(request_id = &*work.request_id, %error, "a refused act could not be noted in the audit trail");
+    }
+}
+
+/// Answers requests that no operation matches, should the gateway let one through.
+async fn nothing_here(caller: Caller) -> Response {
+    respond::problem(
+        &Problem::new(Code::NotFound, "no such operation"),
+        caller.request_id(),
+    )
+}

@@ -1,0 +1,471 @@
+//! **What the admin API can do**: one list, from which routes, the declaration that the gateway
+//! enforces, the OpenAPI document and the golden table of roles are all made. What is not in it can
+//! not be called.
+
+use http::{Method, StatusCode};
+use registry::access::Action;
+use registry::resource::ResourceKind;
+use registry::usecase::credential::Family;
+
+/// One operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// How the process is, and who asks.
+    Status,
+    /// The settings in force, secrets masked.
+    Settings,
+    /// This API as an OpenAPI document.
+    OpenApi,
+    /// Applies documents, or plans to.
+    Apply,
+    /// All that is declared, as documents.
+    Export,
+    /// Something about resources of a kind.
+    Resource(ResourceKind, ResourceAct),
+    /// Something about credentials of a family.
+    Credential(Family, CredentialAct),
+    /// Brings in a foreign API key by its hash.
+    ImportKey,
+    /// Lists signing keys.
+    SigningKeys,
+    /// Publishes the next signing key.
+    RotateSigningKey,
+    /// Revokes tokens.
+    RevokeTokens,
+    /// Reads the audit trail.
+    Audit,
+    /// Checks the audit trail.
+    VerifyAudit,
+    /// Lists the audit trail's checkpoints.
+    Checkpoints,
+    /// Reads the decision log.
+    Decisions,
+}
+
+/// What can be done with resources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResourceAct {
+    /// Lists all of a kind.
+    List,
+    /// Shows one.
+    Show,
+    /// Writes one.
+    Put,
+    /// Removes one.
+    Delete,
+}
+
+impl ResourceAct {
+    /// Every act.
+    pub const ALL: [Self; 4] = [Self::List, Self::Show, Self::Put, Self::Delete];
+    fn verb(self) -> &'static str {
+        match self {
+            Self::List => "list",
+            Self::Show => "show",
+            Self::Put => "put",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// What can be done with credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CredentialAct {
+    /// Lists them.
+    List,
+    /// Makes one.
+    Create,
+    /// Shows one.
+    Show,
+    /// Changes one.
+    Amend,
+    /// Puts one to sleep.
+    Suspend,
+    /// Wakes one up.
+    Resume,
+    /// Replaces one, with an overlap.
+    Rotate,
+    /// Ends one.
+    Revoke,
+    /// Shows the calls with one.
+    Usage,
+}
+
+impl CredentialAct {
+    /// Every act.
+    pub const ALL: [Self; 9] = [
+        Self::List,
+        Self::Create,
+        Self::Show,
+        Self::Amend,
+        Self::Suspend,
+        Self::Resume,
+        Self::Rotate,
+        Self::Revoke,
+        Self::Usage,
+    ];
+    fn verb(self) -> &'static str {
+        match self {
+            Self::List => "list",
+            Self::Create => "create",
+            Self::Show => "show",
+            Self::Amend => "amend",
+            Self::Suspend => "suspend",
+            Self::Resume => "resume",
+            Self::Rotate => "rotate",
+            Self::Revoke => "revoke",
+            Self::Usage => "usage",
+        }
+    }
+}
+
+/// The collection of a kind of resources, as paths name it.
+pub fn collection(kind: ResourceKind) -> &'static str {
+    match kind {
+        ResourceKind::Api => "apis",
+        ResourceKind::Application => "applications",
+        ResourceKind::Client => "clients",
+        ResourceKind::Account => "accounts",
+        ResourceKind::TrustedIssuer => "issuers",
+    }
+}
+
+/// The path of a family's collection.
+fn family_path(family: Family) -> &'static str {
+    match family {
+        Family::ApiKey => "/v1/keys",
+        Family::ClientSecret => "/v1/clients/{name}/secrets",
+        Family::Password => "/v1/accounts/{name}/passwords",
+        Family::AdminKey => "/v1/admin-keys",
+    }
+}
+
+/// Query parameters of an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum QueryForm {
+    /// None.
+    None,
+    /// [`super::view::CredentialQuery`].
+    Credentials,
+    /// [`super::view::UsageQuery`].
+    Usage,
+    /// [`super::view::AuditQuery`].
+    Audit,
+    /// [`super::view::DecisionQuery`].
+    Decisions,
+    /// [`super::view::VersionQuery`].
+    Version,
+    /// [`super::view::ExportQuery`].
+    Export,
+}
+
+impl Operation {
+    /// Every operation.
+    pub fn all() -> Vec<Self> {
+        let mut all = vec![
+            Self::Status,
+            Self::Settings,
+            Self::OpenApi,
+            Self::Apply,
+            Self::Export,
+        ];
+        for kind in ResourceKind::ALL {
+            all.extend(ResourceAct::ALL.map(|act| Self::Resource(kind, act)));
+        }
+        for family in Family::ALL {
+            all.extend(CredentialAct::ALL.map(|act| Self::Credential(family, act)));
+        }
+        all.extend([
+            Self::ImportKey,
+            Self::SigningKeys,
+            Self::RotateSigningKey,
+            Self::RevokeTokens,
+            Self::Audit,
+            Self::VerifyAudit,
+            Self::Checkpoints,
+            Self::Decisions,
+        ]);
+        all
+    }
+
+    /// Its method.
+    pub fn method(self) -> Method {
+        use CredentialAct as C;
+        use ResourceAct as R;
+        match self {
+            Self::Status
+            | Self::Settings
+            | Self::OpenApi
+            | Self::Export
+            | Self::SigningKeys
+            | Self::Audit
+            | Self::VerifyAudit
+            | Self::Checkpoints
+            | Self::Decisions
+            | Self::Resource(_, R::List | R::Show)
+            | Self::Credential(_, C::List | C::Show | C::Usage) => Method::GET,
+            Self::Resource(_, R::Put) => Method::PUT,
+            Self::Resource(_, R::Delete) => Method::DELETE,
+            Self::Credential(_, C::Amend) => Method::PATCH,
+            Self::Apply
+            | Self::ImportKey
+            | Self::RotateSigningKey
+            | Self::RevokeTokens
+            | Self::Credential(_, C::Create | C::Suspend | C::Resume | C::Rotate | C::Revoke) => {
+                Method::POST
+            }
+        }
+    }
+
+    /// Its path template; parameters are `{name}` (a resource) and `{id}` (a credential).
+    pub fn path(self) -> String {
+        use CredentialAct as C;
+        let fixed = match self {
+            Self::Status => "/v1/status",
+            Self::Settings => "/v1/settings",
+            Self::OpenApi => "/v1/openapi.json",
+            Self::Apply => "/v1/apply",
+            Self::Export => "/v1/export",
+            Self::ImportKey => "/v1/keys/import",
+            Self::SigningKeys => "/v1/signing-keys",
+            Self::RotateSigningKey => "/v1/signing-keys/rotate",
+            Self::RevokeTokens => "/v1/tokens/revoke",
+            Self::Audit => "/v1/audit",
+            Self::VerifyAudit => "/v1/audit/verify",
+            Self::Checkpoints => "/v1/audit/checkpoints",
+            Self::Decisions => "/v1/decisions",
+            Self::Resource(kind, ResourceAct::List) => return format!("/v1/{}", collection(kind)),
+            Self::Resource(kind, _) => return format!("/v1/{}/{{name}}", collection(kind)),
+            Self::Credential(family, C::List | C::Create) => family_path(family),
+            Self::Credential(family, C::Show | C::Amend) => {
+                return format!("{}/{{id}}", family_path(family));
+            }
+            Self::Credential(family, act) => {
+                return format!("{}/{{id}}/{}", family_path(family), act.verb());
+            }
+        };
+        fixed.to_owned()
+    }
+
+    /// Its name: the route's in the decision log, `operationId` in the OpenAPI document.
+    pub fn id(self) -> String {
+        let fixed = match self {
+            Self::Status => "status",
+            Self::Settings => "settings",
+            Self::OpenApi => "openapi",
+            Self::Apply => "apply",
+            Self::Export => "export",
+            Self::ImportKey => "import-api-key",
+            Self::SigningKeys => "list-signing-key",
+            Self::RotateSigningKey => "rotate-signing-key",
+            Self::RevokeTokens => "revoke-tokens",
+            Self::Audit => "audit",
+            Self::VerifyAudit => "verify-audit",
+            Self::Checkpoints => "audit-checkpoints",
+            Self::Decisions => "decisions",
+            Self::Resource(kind, act) => {
+                let kind = match kind {
+                    ResourceKind::TrustedIssuer => "issuer".to_owned(),
+                    other => other.name().to_ascii_lowercase(),
+                };
+                return format!("{}-{kind}", act.verb());
+            }
+            Self::Credential(family, act) => {
+                return format!("{}-{}", act.verb(), family.name().replace('_', "-"));
+            }
+        };
+        fixed.to_owned()
+    }
+
+    /// What it does, in one sentence.
+    pub(super) fn summary(self) -> String {
+        use CredentialAct as C;
+        use ResourceAct as R;
+        let fixed = match self {
+            Self::Status => "How the process is, and as whom you talk to it.",
+            Self::Settings => {
+                "The settings in force with secrets masked, and why a later version was refused."
+            }
+            Self::OpenApi => "This document.",
+            Self::Apply => "Applies documents together, or only plans to.",
+            Self::Export => "All that is declared, as documents that can be applied.",
+            Self::ImportKey => "Brings in a foreign API key by its hash.",
+            Self::SigningKeys => "Lists signing keys: states and public halves.",
+            Self::RotateSigningKey => {
+                "Publishes the next signing key of a purpose; answers all of it."
+            }
+            Self::RevokeTokens => "Revokes one token, or every token of a client.",
+            Self::Audit => "Reads the audit trail.",
+            Self::VerifyAudit => "Checks the whole audit trail and its signed checkpoints.",
+            Self::Checkpoints => "Lists the signed checkpoints of the audit trail.",
+            Self::Decisions => "Reads the log of judged calls, the newest first.",
+            Self::Resource(kind, act) => {
+                let kind = kind.name();
+                return match act {
+                    R::List => format!("Lists every {kind}."),
+                    R::Show => format!("Shows one {kind}."),
+                    R::Put => format!("Writes one {kind}: 201 if it is new."),
+                    R::Delete => format!("Removes one {kind}."),
+                };
+            }
+            Self::Credential(family, act) => {
+                let one = family.name().replace('_', " ");
+                return match act {
+                    C::List => format!("Lists each {one}, never the secret."),
+                    C::Create => {
+                        format!("Makes a new {one}; a secret that was made is shown this once.")
+                    }
+                    C::Show => format!("Shows one {one}, never the secret."),
+                    C::Amend => format!("Changes what is given of the {one}."),
+                    C::Suspend => format!("Puts the {one} to sleep."),
+                    C::Resume => format!("Wakes the {one} up."),
+                    C::Rotate => {
+                        format!("Makes a successor of the {one}; both are valid for a while.")
+                    }
+                    C::Revoke => format!("Ends the {one} for good."),
+                    C::Usage => format!("Shows the calls with the {one}."),
+                };
+            }
+        };
+        fixed.to_owned()
+    }
+
+    /// The act that the caller's role must allow. `None`: every administrator may.
+    pub fn action(self) -> Option<Action> {
+        use CredentialAct as C;
+        use ResourceAct as R;
+        Some(match self {
+            Self::Status | Self::OpenApi => return None,
+            Self::Settings => Action::SettingsRead,
+            Self::Apply => Action::Apply,
+            Self::Export | Self::Resource(_, R::List | R::Show) => Action::ResourceRead,
+            Self::Resource(_, R::Put) => Action::ResourceWrite,
+            Self::Resource(_, R::Delete) => Action::ResourceDelete,
+            Self::ImportKey => Action::ApiKeyImport,
+            Self::SigningKeys => Action::SigningKeyRead,
+            Self::RotateSigningKey => Action::SigningKeyRotate,
+            Self::RevokeTokens => Action::TokenRevoke,
+            Self::Audit | Self::VerifyAudit | Self::Checkpoints => Action::AuditRead,
+            Self::Decisions => Action::DecisionRead,
+            Self::Credential(_, C::Usage) => Action::UsageRead,
+            Self::Credential(Family::ApiKey, act) => match act {
+                C::Create => Action::ApiKeyCreate,
+                C::Amend => Action::ApiKeyAmend,
+                C::Suspend => Action::ApiKeySuspend,
+                C::Resume => Action::ApiKeyResume,
+                C::Rotate => Action::ApiKeyRotate,
+                C::Revoke => Action::ApiKeyRevoke,
+                C::List | C::Show | C::Usage => Action::ApiKeyRead,
+            },
+            Self::Credential(Family::ClientSecret, act) => match act {
+                C::Create => Action::ClientSecretCreate,
+                C::Amend => Action::ClientSecretAmend,
+                C::Suspend => Action::ClientSecretSuspend,
+                C::Resume => Action::ClientSecretResume,
+                C::Rotate => Action::ClientSecretRotate,
+                C::Revoke => Action::ClientSecretRevoke,
+                C::List | C::Show | C::Usage => Action::ClientSecretRead,
+            },
+            Self::Credential(Family::Password, act) => match act {
+                C::Create => Action::PasswordCreate,
+                C::Amend => Action::PasswordAmend,
+                C::Suspend => Action::PasswordSuspend,
+                C::Resume => Action::PasswordResume,
+                C::Rotate => Action::PasswordRotate,
+                C::Revoke => Action::PasswordRevoke,
+                C::List | C::Show | C::Usage => Action::PasswordRead,
+            },
+            Self::Credential(Family::AdminKey, act) => match act {
+                C::Create => Action::AdminKeyCreate,
+                C::Amend => Action::AdminKeyAmend,
+                C::Suspend => Action::AdminKeySuspend,
+                C::Resume => Action::AdminKeyResume,
+                C::Rotate => Action::AdminKeyRotate,
+                C::Revoke => Action::AdminKeyRevoke,
+                C::List | C::Show | C::Usage => Action::AdminKeyRead,
+            },
+        })
+    }
+
+    /// The schema of the body it takes.
+    pub(super) fn body(self) -> Option<&'static str> {
+        use CredentialAct as C;
+        Some(match self {
+            Self::Apply => "Apply",
+            Self::Resource(_, ResourceAct::Put) => "PutResource",
+            Self::ImportKey => "ImportKey",
+            Self::RotateSigningKey => "RotateSigningKey",
+            Self::RevokeTokens => "RevokeTokens",
+            Self::Credential(Family::ApiKey, C::Create) => "CreateKey",
+            Self::Credential(Family::ClientSecret, C::Create) => "CreateSecret",
+            Self::Credential(Family::Password, C::Create) => "SetPassword",
+            Self::Credential(Family::AdminKey, C::Create) => "CreateAdminKey",
+            Self::Credential(_, C::Amend) => "Amend",
+            Self::Credential(_, C::Rotate) => "Rotate",
+            Self::Credential(_, C::Suspend | C::Resume | C::Revoke) => "Act",
+            _ => return None,
+        })
+    }
+
+    /// The schema of its answer; `None`: no content, or (the document) any JSON.
+    pub(super) fn answer(self) -> Option<&'static str> {
+        use CredentialAct as C;
+        use ResourceAct as R;
+        Some(match self {
+            Self::Status => "Status",
+            Self::Settings => "SettingsView",
+            Self::OpenApi | Self::Resource(_, R::Delete) => return None,
+            Self::Apply => "Plan",
+            Self::Export => "Export",
+            Self::Resource(_, R::List) => "ResourcePage",
+            Self::Resource(_, R::Show | R::Put) => "Resource",
+            Self::Credential(_, C::List) => "CredentialPage",
+            Self::Credential(_, C::Create | C::Rotate) => "Issued",
+            Self::Credential(_, C::Show | C::Amend | C::Suspend | C::Resume | C::Revoke)
+            | Self::ImportKey => "CredentialView",
+            Self::Credential(_, C::Usage) => "UsageView",
+            Self::SigningKeys | Self::RotateSigningKey => "SigningKeyPage",
+            Self::RevokeTokens => "RevokedTokens",
+            Self::Audit => "AuditPage",
+            Self::VerifyAudit => "AuditVerified",
+            Self::Checkpoints => "CheckpointPage",
+            Self::Decisions => "DecisionPage",
+        })
+    }
+
+    /// The statuses of success.
+    pub(super) fn successes(self) -> &'static [StatusCode] {
+        match self {
+            Self::Resource(_, ResourceAct::Put) => &[StatusCode::OK, StatusCode::CREATED],
+            Self::Resource(_, ResourceAct::Delete) => &[StatusCode::NO_CONTENT],
+            Self::Credential(_, CredentialAct::Create | CredentialAct::Rotate)
+            | Self::ImportKey => &[StatusCode::CREATED],
+            _ => &[StatusCode::OK],
+        }
+    }
+
+    /// Its query parameters.
+    pub(super) fn query(self) -> QueryForm {
+        use CredentialAct as C;
+        match self {
+            Self::Credential(_, C::List) => QueryForm::Credentials,
+            Self::Credential(_, C::Usage) => QueryForm::Usage,
+            Self::Credential(_, C::Suspend | C::Resume | C::Revoke)
+            | Self::Resource(_, ResourceAct::Delete) => QueryForm::Version,
+            Self::Export => QueryForm::Export,
+            Self::Audit => QueryForm::Audit,
+            Self::Decisions => QueryForm::Decisions,
+            _ => QueryForm::None,
+        }
+    }
+
+    /// Whether it works on one version of something: `If-Match` may name it, 409 tells another.
+    pub(super) fn is_versioned(self) -> bool {
+        use CredentialAct as C;
+        matches!(
+            self,
+            Self::Resource(_, ResourceAct::Put | ResourceAct::Delete)
+                | Self::Credential(_, C::Amend | C::Suspend | C::Resume | C::Revoke)
+        )
+    }
+}
