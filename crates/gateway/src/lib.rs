@@ -1,1 +1,46 @@
-//! gateway
+//! **Enforcement**: the only room that listens. It reads calls, finds their route, has them judged,
+//! forwards what is permitted, refuses what is not, and records both.
+//!
+//! ```text
+//! listen ─▶ intake ─▶ route ─▶ verdict::identify ─▶ verdict::decide ─▶ forward ─▶ upstream
+//!                       │             └───────┬────────────┘                          │
+//!                    snapshot              respond ◀──────── failures ────────────────┘
+//! ```
+//!
+//! It judges nothing itself: forwarding takes a [`verdict::Permitted`] call, and only the verdict
+//! makes those. It stores nothing, knows no issuer, and serves no page.
+#![forbid(unsafe_code)]
+
+mod body;
+mod cors;
+mod forward;
+mod hygiene;
+mod identity;
+mod idle;
+mod intake;
+mod limit;
+mod listen;
+mod metrics;
+mod ops;
+mod plane;
+mod proxies;
+mod record;
+mod respond;
+mod route;
+mod serve;
+mod snapshot;
+mod tls;
+mod tunnel;
+mod upstream;
+
+pub use body::{Body, BodyError, RequestBody};
+pub use identity::{NoTokens, UpstreamIdentity};
+pub use listen::{Bound, Limits, ListenError, Listener};
+pub use metrics::Metrics;
+pub use ops::Ops;
+pub use plane::{Gateway, Options};
+pub use proxies::TrustedProxies;
+pub use record::{DecisionSink, NoDecisions};
+pub use snapshot::{Snapshot, SnapshotError};
+pub use tls::{CertStore, CertificateFiles, Tls, TlsError};
+pub use upstream::{LocalService, Locals, Pool, PoolError, Upstream};

@@ -1,0 +1,291 @@
+//! **Bodies** on their way: bounded in size and in silence, never collected.
+//!
+//! [`RequestBody`] is what upstreams and local services receive: it counts what passes and breaks
+//! off at the route's limit, so that the upstream never sees a complete message that was too large.
+//! [`Body`] is what callers receive. Frames pass one by one in both directions; the only memory a
+//! body holds is the frame that is moving.
+
+use core::pin::Pin;
+use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use core::task::{Context, Poll, ready};
+use core::time::Duration;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::Incoming;
+
+use crate::idle::IdleTimer;
+use crate::upstream::conn::UpstreamBody;
+
+/// Why a body broke off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    /// Larger than the route takes.
+    #[error("the body is larger than the route takes")]
+    TooLarge,
+    /// Silent for too long.
+    #[error("the body stalled")]
+    Stalled,
+    /// The peer broke off or broke the protocol.
+    #[error("the body broke off")]
+    Broken,
+}
+
+/// How far a request body has come, seen by the exchange that waits for the answer.
+#[derive(Debug, Default)]
+pub(crate) struct BodyWatch {
+    frames: AtomicU32,
+    state: AtomicU8,
+}
+
+// 0: it flows.
+const DONE: u8 = 1;
+const TOO_LARGE: u8 = 2;
+const STALLED: u8 = 3;
+const BROKEN: u8 = 4;
+
+impl BodyWatch {
+    /// What ended the body early, if anything did.
+    pub(crate) fn defect(&self) -> Option<BodyError> {
+        match self.state.load(Ordering::Acquire) {
+            TOO_LARGE => Some(BodyError::TooLarge),
+            STALLED => Some(BodyError::Stalled),
+            BROKEN => Some(BodyError::Broken),
+            _ => None,
+        }
+    }
+    /// A number that changes whenever the body moves.
+    pub(crate) fn progress(&self) -> u32 {
+        self.frames
+            .load(Ordering::Relaxed)
+            .wrapping_add(u32::from(self.state.load(Ordering::Relaxed)))
+    }
+    /// Whether the last byte was handed over.
+    pub(crate) fn done(&self) -> bool {
+        self.state.load(Ordering::Acquire) == DONE
+    }
+}
+
+enum Source {
+    Empty,
+    Full(Bytes),
+    Stream(Incoming),
+}
+
+/// A request's body as upstreams and local services receive it.
+pub struct RequestBody {
+    source: Source,
+    left: u64,
+    idle: IdleTimer,
+    watch: Option<Arc<BodyWatch>>,
+}
+
+impl RequestBody {
+    /// No body.
+    pub fn empty() -> Self {
+        Self {
+            source: Source::Empty,
+            left: 0,
+            idle: IdleTimer::new(Duration::MAX),
+            watch: None,
+        }
+    }
+    /// A body that was read whole.
+    pub fn full(bytes: Bytes) -> Self {
+        Self {
+            source: Source::Full(bytes),
+            ..Self::empty()
+        }
+    }
+    /// A body still on the wire, at most `limit` bytes of it, with silences of at most `idle`.
+    pub(crate) fn stream(incoming: Incoming, limit: u64, idle: Duration) -> Self {
+        if incoming.is_end_stream() {
+            return Self::empty();
+        }
+        Self {
+            source: Source::Stream(incoming),
+            left: limit,
+            idle: IdleTimer::new(idle),
+            watch: Some(Arc::default()),
+        }
+    }
+    /// The watch on a streaming body; none for bodies that can't break off.
+    pub(crate) fn watch(&self) -> Option<Arc<BodyWatch>> {
+        self.watch.clone()
+    }
+    /// A second copy, where the body needs no wire: such a call can be sent again.
+    pub(crate) fn copy(&self) -> Option<Self> {
+        match &self.source {
+            Source::Empty => Some(Self::empty()),
+            Source::Full(bytes) => Some(Self::full(bytes.clone())),
+            Source::Stream(_) => None,
+        }
+    }
+    /// Whether there is nothing to send.
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(self.source, Source::Empty)
+    }
+    fn end(&mut self, state: u8) {
+        if let Some(watch) = &self.watch {
+            watch.state.store(state, Ordering::Release);
+        }
+        self.source = Source::Empty;
+    }
+    fn fail(&mut self, error: BodyError) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.end(match error {
+            BodyError::TooLarge => TOO_LARGE,
+            BodyError::Stalled => STALLED,
+            BodyError::Broken => BROKEN,
+        });
+        Poll::Ready(Some(Err(error)))
+    }
+}
+
+impl HttpBody for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = &mut *self;
+        let polled = match &mut this.source {
+            Source::Empty => return Poll::Ready(None),
+            Source::Full(bytes) => {
+                let bytes = core::mem::take(bytes);
+                this.source = Source::Empty;
+                return Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))));
+            }
+            Source::Stream(incoming) => Pin::new(incoming).poll_frame(cx),
+        };
+        match polled {
+            Poll::Pending => {
+                ready!(this.idle.poll_expired(cx));
+                this.fail(BodyError::Stalled)
+            }
+            Poll::Ready(None) => {
+                this.end(DONE);
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(Err(_))) => this.fail(BodyError::Broken),
+            Poll::Ready(Some(Ok(frame))) => {
+                this.idle.progress();
+                if let Some(data) = frame.data_ref() {
+                    let Some(left) = this.left.checked_sub(data.len() as u64) else {
+                        return this.fail(BodyError::TooLarge);
+                    };
+                    this.left = left;
+                }
+                if let Some(watch) = &this.watch {
+                    watch.frames.fetch_add(1, Ordering::Relaxed);
+                }
+                if matches!(&this.source, Source::Stream(incoming) if incoming.is_end_stream()) {
+                    this.end(DONE);
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Empty => true,
+            Source::Full(bytes) => bytes.is_empty(),
+            Source::Stream(incoming) => incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Empty => SizeHint::with_exact(0),
+            Source::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Source::Stream(incoming) => incoming.size_hint(),
+        }
+    }
+}
+
+impl core::fmt::Debug for RequestBody {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("RequestBody")
+            .field("size", &self.size_hint())
+            .finish()
+    }
+}
+
+/// An answer's body as callers receive it.
+pub struct Body(Kind);
+
+enum Kind {
+    Full(Bytes),
+    Upstream(UpstreamBody),
+    Local(UnsyncBoxBody<Bytes, Box<dyn core::error::Error + Send + Sync>>),
+}
+
+impl Body {
+    /// No body.
+    pub fn empty() -> Self {
+        Self(Kind::Full(Bytes::new()))
+    }
+    /// These bytes.
+    pub fn full(bytes: impl Into<Bytes>) -> Self {
+        Self(Kind::Full(bytes.into()))
+    }
+    pub(crate) fn upstream(body: UpstreamBody) -> Self {
+        Self(Kind::Upstream(body))
+    }
+    /// The body of a service in this process.
+    pub(crate) fn local<B>(body: B) -> Self
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn core::error::Error + Send + Sync>>,
+    {
+        use http_body_util::BodyExt as _;
+        Self(Kind::Local(body.map_err(Into::into).boxed_unsync()))
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = Box<dyn core::error::Error + Send + Sync>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match &mut self.0 {
+            Kind::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Kind::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(core::mem::take(bytes))))),
+            Kind::Upstream(body) => body
+                .poll_frame(cx)
+                .map(|frame| frame.map(|f| f.map_err(Into::into))),
+            Kind::Local(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Kind::Full(bytes) => bytes.is_empty(),
+            Kind::Upstream(body) => body.is_end_stream(),
+            Kind::Local(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Kind::Upstream(body) => body.size_hint(),
+            Kind::Local(body) => body.size_hint(),
+        }
+    }
+}
+
+impl core::fmt::Debug for Body {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Body")
+            .field("size", &self.size_hint())
+            .finish()
+    }
+}

@@ -1,0 +1,274 @@
+//! **Forwarding**: a permit becomes a call to the upstream, and the upstream's answer the caller's.
+//!
+//! The one way in is [`forward`], which takes a [`Permitted`] call and no other kind: a call that
+//! was not judged can't be forwarded, and the body that was judged is the body that goes. Fields
+//! are written anew where the gateway is the one to say them; of the path nothing is changed but
+//! the base path, where the API says so.
+
+use std::sync::Arc;
+
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, TE, UPGRADE, VIA};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use registry::api::{IdentityForward, UpstreamMeaning};
+use verdict::Permitted;
+use verdict::call::{self, Head};
+use verdict::identity::Identity;
+use verdict::problem::{Code, Problem};
+use verdict::route::Demand;
+
+use crate::body::{Body, RequestBody};
+use crate::hygiene;
+use crate::listen::Connection;
+use crate::plane::Plane;
+use crate::respond;
+use crate::snapshot::RouteEntry;
+use crate::tunnel;
+use crate::upstream::{Outgoing, Upstream};
+
+/// The name that carries an API key on every API.
+const X_API_KEY: http::HeaderName = http::HeaderName::from_static("x-api-key");
+
+/// What forwarding knows besides the permit.
+pub(crate) struct Road<'a, F> {
+    pub(crate) plane: &'a Plane<F>,
+    pub(crate) connection: &'a Connection,
+    pub(crate) route: &'a Arc<RouteEntry>,
+    /// Where the path without its base path begins.
+    pub(crate) below: usize,
+    /// The caller's side of an upgrade, if it asks for one.
+    pub(crate) upgrade: Option<OnUpgrade>,
+}
+
+/// Forwards a permitted call.
+///
+/// # Errors
+/// What the caller is told when no answer came: 413, 408, 400, 502, 503, 504.
+pub(crate) async fn forward<F>(
+    permitted: Permitted<Incoming>,
+    road: Road<'_, F>,
+) -> Result<Response<Body>, Problem> {
+    let route = road.route;
+    let limit = route.meaning.body_limit;
+    if let call::Body::Stream(incoming) = permitted.call().body()
+        && incoming.size_hint().lower() > limit
+    {
+        // Known before a byte of it: nothing reaches the upstream.
+        return Err(Problem::new(
+            Code::BodyTooLarge,
+            "Content-Length is above the route's limit",
+        ));
+    }
+    let upgrade = asked_upgrade(permitted.call().head(), &road)?;
+    let now = permitted.call().head().arrival().received;
+    let admitted = matches!(route.api.upstream, Upstream::Local(_)).then(|| permitted.admitted());
+    let (head, body, identity) = permitted.into_forward();
+    let body = match body {
+        call::Body::Stream(incoming) => RequestBody::stream(incoming, limit, route.idle_timeout),
+        call::Body::Buffered(bytes) => RequestBody::full(bytes),
+        call::Body::Unavailable => {
+            return Err(Problem::new(
+                Code::Internal,
+                "a body that this front can't show",
+            ));
+        }
+    };
+    let method = head.method().clone();
+    let version = head.version();
+    let target = target(&head, &road)?;
+    let trailers = hygiene::lists(head.headers(), &TE, "trailers");
+    let forwarding = road.connection.forwarding(&head);
+    let request_id = head.arrival().request_id.clone();
+
+    let mut headers = head.into_headers();
+    hygiene::clean_request(&mut headers, road.connection.listed);
+    credentials(&mut headers, route);
+    say_identity(&mut headers, identity.as_ref(), &road, now)?;
+    headers.insert(hygiene::X_FORWARDED_FOR, forwarding.client.clone());
+    headers.insert(hygiene::X_FORWARDED_PROTO, forwarding.scheme.clone());
+    headers.insert(hygiene::X_FORWARDED_HOST, forwarding.authority.clone());
+    headers.insert(http::header::FORWARDED, forwarding.forwarded.clone());
+    if let Ok(id) = HeaderValue::from_str(&request_id) {
+        headers.insert(hygiene::REQUEST_ID, id);
+    }
+    headers.append(VIA, hygiene::via(version));
+    if version == Version::HTTP_2 {
+        join_cookies(&mut headers);
+    }
+    if body.watch().is_none() && !body.is_empty() {
+        // Read whole before it was judged: its length is known, however it came.
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.size_hint().lower()));
+    }
+    if let Some((_, protocol)) = &upgrade {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, protocol.clone());
+    }
+
+    match &route.api.upstream {
+        Upstream::Local(service) => {
+            let watch = body.watch();
+            let mut request = Request::new(body);
+            *request.method_mut() = method;
+            *request.uri_mut() = Uri::from(target);
+            *request.version_mut() = version;
+            headers.insert(HOST, forwarding.authority.clone());
+            *request.headers_mut() = headers;
+            if let Some(admitted) = admitted {
+                request.extensions_mut().insert(admitted);
+            }
+            let mut answer = service.call(request).await;
+            if let Some(error) = watch.and_then(|watch| watch.defect()) {
+                return Err(respond::of_body(error));
+            }
+            hygiene::clean_answer(answer.headers_mut());
+            Ok(answer)
+        }
+        Upstream::Pool(pool) => {
+            let outgoing = Outgoing {
+                method,
+                target,
+                headers,
+                authority: forwarding.authority.clone(),
+                body,
+                trailers,
+                upgrade: upgrade.is_some(),
+            };
+            let answer = pool
+                .send(outgoing, route.response_timeout)
+                .await
+                .map_err(respond::of_failure)?;
+            if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                return tunnel::open(answer, upgrade, identity.as_ref(), road.connection);
+            }
+            let (mut parts, body) = answer.into_parts();
+            parts.version = Version::HTTP_11;
+            parts.extensions.clear();
+            hygiene::clean_answer(&mut parts.headers);
+            Ok(Response::from_parts(parts, Body::upstream(body)))
+        }
+    }
+}
+
+/// The target as it goes out: as it came, but for the base path where the API takes it off.
+fn target<F>(head: &Head, road: &Road<'_, F>) -> Result<PathAndQuery, Problem> {
+    if !road.route.api.meaning.strip_base_path || road.below == 0 {
+        return Ok(head.target().clone());
+    }
+    let rest = &head.target().as_str()[road.below..];
+    let stripped = if rest.starts_with('/') {
+        PathAndQuery::try_from(rest)
+    } else {
+        // Nothing is left of the path: `/`, and the query if there is one.
+        PathAndQuery::try_from(format!("/{rest}"))
+    };
+    stripped.map_err(|_| Problem::new(Code::Internal, "a stripped target is no target"))
+}
+
+/// Whether the call asks to leave HTTP, and may (threat E2).
+fn asked_upgrade<F>(
+    head: &Head,
+    road: &Road<'_, F>,
+) -> Result<Option<(OnUpgrade, HeaderValue)>, Problem> {
+    let headers = head.headers();
+    let Some(protocol) = headers.get(UPGRADE) else {
+        return Ok(None);
+    };
+    if head.version() != Version::HTTP_11 || !hygiene::lists(headers, &CONNECTION, "upgrade") {
+        return Ok(None);
+    }
+    let Some(upgrade) = &road.upgrade else {
+        return Ok(None);
+    };
+    if protocol.as_bytes().to_ascii_lowercase().starts_with(b"h2c") {
+        // An offer that may be ignored (RFC 9110 §7.8), and no client depends on it.
+        return Ok(None);
+    }
+    let pooled = matches!(road.route.api.meaning.upstream, UpstreamMeaning::Pool(_));
+    if !road.route.meaning.upgrade || !pooled {
+        return Err(Problem::new(
+            Code::UpgradeRefused,
+            "the route does not allow upgrades",
+        ));
+    }
+    Ok(Some((upgrade.clone(), protocol.clone())))
+}
+
+/// Takes the caller's credentials out, where the upstream is not to see them.
+fn credentials(headers: &mut HeaderMap, route: &RouteEntry) {
+    let judged = &route.meaning.judged;
+    let pass = match judged.demand {
+        Demand::Public { pass_authorization } => pass_authorization,
+        Demand::OneOf(_) => false,
+    };
+    let original = matches!(route.api.meaning.identity, IdentityForward::Original)
+        && matches!(judged.demand, Demand::OneOf(_));
+    if original {
+        return;
+    }
+    if !pass {
+        headers.remove(AUTHORIZATION);
+    }
+    headers.remove(X_API_KEY);
+    for name in &judged.api.key_headers {
+        // A key field that is `Authorization` itself was dealt with.
+        if *name != AUTHORIZATION {
+            headers.remove(name);
+        }
+    }
+}
+
+/// Tells the upstream who calls, as the API says; nothing on public routes.
+fn say_identity<F>(
+    headers: &mut HeaderMap,
+    identity: Option<&Identity>,
+    road: &Road<'_, F>,
+    now: proof::time::Timestamp,
+) -> Result<(), Problem> {
+    let Some(identity) = identity else {
+        return Ok(());
+    };
+    let statements = &road.route.api.statements;
+    match &road.route.api.meaning.identity {
+        IdentityForward::None | IdentityForward::Original => Ok(()),
+        IdentityForward::Headers => {
+            if statements.plain(identity, now, headers) {
+                Ok(())
+            } else {
+                Err(Problem::new(
+                    Code::Internal,
+                    "the identity has what no field value can hold",
+                ))
+            }
+        }
+        IdentityForward::Jwt { audience, lifetime } => {
+            let signer = &*road.plane.options.identity;
+            if statements.token(signer, identity, audience, *lifetime, now, headers) {
+                Ok(())
+            } else {
+                Err(Problem::new(
+                    Code::FactUnavailable,
+                    "no identity token can be signed now",
+                ))
+            }
+        }
+    }
+}
+
+/// HTTP/2 may divide a cookie field; HTTP/1 must not (RFC 9113 §8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut crumbs = headers.get_all(COOKIE).iter();
+    let (Some(first), Some(second)) = (crumbs.next(), crumbs.next()) else {
+        return;
+    };
+    let mut whole = first.as_bytes().to_vec();
+    for crumb in core::iter::once(second).chain(crumbs) {
+        whole.extend_from_slice(b"; ");
+        whole.extend_from_slice(crumb.as_bytes());
+    }
+    if let Ok(whole) = HeaderValue::from_bytes(&whole) {
+        headers.insert(COOKIE, whole);
+    }
+}

@@ -1,0 +1,315 @@
+//! **Header hygiene**: which fields of a caller never reach an upstream.
+//!
+//! Three reasons to drop a field: it belongs to the connection (RFC 9110 §7.6.1), it claims what
+//! only the gateway may say (who calls, from where, through what), or it would make the upstream
+//! act on another call than the one that was judged (method and path overrides). Claims are dropped
+//! in every spelling that some upstream folds into the same variable: case, dash, underscore, dot.
+
+use http::header::{self, CONNECTION, HeaderMap, HeaderName, HeaderValue};
+use smallvec::SmallVec;
+
+/// The request id, to the upstream and to the caller.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("doorward-request-id");
+/// The signed identity, to the upstream.
+pub(crate) const IDENTITY: HeaderName = HeaderName::from_static("doorward-identity");
+/// The principal's identifier.
+pub(crate) const SUBJECT: HeaderName = HeaderName::from_static("doorward-subject");
+/// The principal's kind.
+pub(crate) const PRINCIPAL: HeaderName = HeaderName::from_static("doorward-principal");
+/// The OAuth client.
+pub(crate) const CLIENT: HeaderName = HeaderName::from_static("doorward-client");
+/// The application.
+pub(crate) const APPLICATION: HeaderName = HeaderName::from_static("doorward-application");
+/// The scopes, divided by spaces.
+pub(crate) const SCOPES: HeaderName = HeaderName::from_static("doorward-scopes");
+/// The roles, divided by commas.
+pub(crate) const ROLES: HeaderName = HeaderName::from_static("doorward-roles");
+/// The tenant.
+pub(crate) const TENANT: HeaderName = HeaderName::from_static("doorward-tenant");
+/// The client's address.
+pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// The scheme the client used.
+pub(crate) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// The authority the client called.
+pub(crate) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+/// W3C trace context.
+pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// W3C trace context, vendors' part.
+pub(crate) const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+
+/// Every name that begins so (in any spelling) is the gateway's own.
+const OWN: &str = "doorward";
+
+/// Claims about the caller's place, certificate or wish that only the gateway may make.
+const CLAIMS: &[&str] = &[
+    "forwarded",
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-original-forwarded-for",
+    "x-remote-user",
+    "x-remote-addr",
+    "remote-user",
+    "remote-addr",
+    "true-client-ip",
+    "cf-connecting-ip",
+    "fastly-client-ip",
+    "client-cert",
+    "client-cert-chain",
+    "x-client-cert",
+    "x-ssl-client-cert",
+    "ssl-client-cert",
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
+    "x-original-url",
+    "x-original-uri",
+    "x-rewrite-url",
+    "proxy",
+];
+
+/// Families of claims: every name that begins so.
+const CLAIM_FAMILIES: &[&str] = &["x-forwarded", "x-envoy", "x-ssl-client", "x-auth-request"];
+
+/// Fields of one connection (RFC 9110 §7.6.1), however they are listed in `Connection`.
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(
+        *name,
+        CONNECTION
+            | header::TE
+            | header::TRAILER
+            | header::TRANSFER_ENCODING
+            | header::UPGRADE
+            | header::PROXY_AUTHORIZATION
+            | header::PROXY_AUTHENTICATE
+    ) || matches!(
+        name.as_str(),
+        "keep-alive" | "proxy-connection" | "proxy-authentication-info" | "http2-settings"
+    )
+}
+
+/// Whether `name` is `like` in some spelling: dash, underscore and dot are one, case is gone.
+fn spelled_like(name: &str, like: &str) -> bool {
+    name.len() == like.len() && begins_like(name, like)
+}
+
+fn begins_like(name: &str, like: &str) -> bool {
+    name.len() >= like.len()
+        && name
+            .bytes()
+            .zip(like.bytes())
+            .all(|(a, b)| a == b || (b == b'-' && matches!(a, b'_' | b'.')))
+}
+
+/// Whether a caller's field claims what only the gateway may say.
+pub(crate) fn is_claim(name: &str) -> bool {
+    match name.as_bytes().first() {
+        Some(b'd') => begins_like(name, OWN),
+        Some(b'c' | b'f' | b'p' | b'r' | b's' | b't' | b'x') => {
+            CLAIMS.iter().any(|claim| spelled_like(name, claim))
+                || CLAIM_FAMILIES
+                    .iter()
+                    .any(|family| begins_like(name, family))
+        }
+        _ => false,
+    }
+}
+
+/// Whether `Connection` may name this field for removal: none that somebody judges by (threat B5).
+fn may_be_named(name: &HeaderName) -> bool {
+    !(matches!(
+        *name,
+        header::AUTHORIZATION
+            | header::COOKIE
+            | header::HOST
+            | header::ORIGIN
+            | header::CONTENT_LENGTH
+            | header::CONTENT_TYPE
+            | header::CONTENT_ENCODING
+            | header::VIA
+            | header::CACHE_CONTROL
+            | header::RANGE
+            | header::REFERER
+            | header::EXPECT
+    ) || is_claim(name.as_str())
+        || name.as_str().starts_with("x-")
+        || name.as_str().starts_with("sec-")
+        || name.as_str().contains("auth")
+        || name.as_str().contains("sign")
+        || name.as_str().contains("digest"))
+}
+
+/// Whether a list-valued field holds `token` (case does not matter).
+pub(crate) fn lists(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    headers.get_all(name).iter().any(|value| {
+        value.as_bytes().split(|b| *b == b',').any(|item| {
+            let item = item.trim_ascii();
+            let item = item.split(|b| *b == b';').next().unwrap_or_default();
+            item.trim_ascii().eq_ignore_ascii_case(token.as_bytes())
+        })
+    })
+}
+
+/// Takes out of a caller's fields whatever must not reach an upstream. `trace`: the peer is listed,
+/// so its trace context counts.
+pub(crate) fn clean_request(headers: &mut HeaderMap, trace: bool) {
+    let mut gone: SmallVec<[HeaderName; 8]> = SmallVec::new();
+    for name in headers.keys() {
+        let drop = is_hop_by_hop(name)
+            || is_claim(name.as_str())
+            || *name == header::EXPECT
+            || (!trace && (*name == TRACEPARENT || *name == TRACESTATE));
+        if drop {
+            gone.push(name.clone());
+        }
+    }
+    if headers.contains_key(CONNECTION) {
+        name_by_connection(headers, may_be_named, &mut gone);
+    }
+    for name in &gone {
+        headers.remove(name);
+    }
+}
+
+/// Takes the fields of one connection out of an upstream's answer.
+pub(crate) fn clean_answer(headers: &mut HeaderMap) {
+    let mut gone: SmallVec<[HeaderName; 8]> = SmallVec::new();
+    for name in headers.keys() {
+        if is_hop_by_hop(name) && *name != header::TRAILER {
+            gone.push(name.clone());
+        }
+    }
+    if headers.contains_key(CONNECTION) {
+        // An upstream may name what it likes, but for what frames and describes its body.
+        let plain = |name: &HeaderName| !name.as_str().starts_with("content-");
+        name_by_connection(headers, plain, &mut gone);
+    }
+    for name in &gone {
+        headers.remove(name);
+    }
+}
+
+fn name_by_connection(
+    headers: &HeaderMap,
+    may_be_named: impl Fn(&HeaderName) -> bool,
+    gone: &mut SmallVec<[HeaderName; 8]>,
+) {
+    for value in headers.get_all(CONNECTION) {
+        for item in value.as_bytes().split(|b| *b == b',') {
+            if let Ok(name) = HeaderName::from_bytes(item.trim_ascii())
+                && headers.contains_key(&name)
+                && may_be_named(&name)
+            {
+                gone.push(name);
+            }
+        }
+    }
+}
+
+/// `Via` (RFC 9110 §7.6.3) for the version a message came in.
+pub(crate) fn via(version: http::Version) -> HeaderValue {
+    HeaderValue::from_static(match version {
+        http::Version::HTTP_2 => "2 doorward",
+        http::Version::HTTP_10 => "1.0 doorward",
+        _ => "1.1 doorward",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(fields: &[(&str, &str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in fields {
+            map.append(
+                HeaderName::from_bytes(name.as_bytes()).expect("a token"),
+                HeaderValue::from_str(value).expect("a value"),
+            );
+        }
+        map
+    }
+
+    #[test]
+    fn b01_identity_fields_are_dropped_in_every_spelling() {
+        for name in [
+            "doorward-subject",
+            "Doorward-Subject",
+            "doorward_subject",
+            "DOORWARD.SUBJECT",
+            "doorward-identity",
+            "doorward_identity",
+            "doorwardsubject",
+            "doorward-anything-new",
+            "x-forwarded-for",
+            "X_Forwarded_For",
+            "x-forwarded.user",
+            "X-Real_IP",
+            "remote_user",
+            "client-cert",
+            "Client_Cert",
+        ] {
+            let mut headers = map(&[(name, "mallory"), (name, "again"), ("accept", "*/*")]);
+            clean_request(&mut headers, false);
+            assert_eq!(headers.len(), 1, "{name} stayed");
+        }
+    }
+
+    #[test]
+    fn ordinary_fields_stay() {
+        let fields = [
+            ("accept", "*/*"),
+            ("x-api-version", "2"),
+            ("x-requested-with", "XMLHttpRequest"),
+            ("content-type", "text/plain"),
+            ("dnt", "1"),
+            ("priority", "u=1"),
+            ("referer", "https://a.example/"),
+        ];
+        let mut headers = map(&fields);
+        clean_request(&mut headers, false);
+        assert_eq!(headers.len(), fields.len());
+    }
+
+    #[test]
+    fn b05_connection_removes_no_field_that_somebody_judges_by() {
+        let mut headers = map(&[
+            (
+                "connection",
+                "close, Authorization, x-api-key, Cookie, x-hop, hop",
+            ),
+            ("authorization", "Bearer x"),
+            ("x-api-key", "y"),
+            ("cookie", "z"),
+            ("hop", "1"),
+        ]);
+        clean_request(&mut headers, false);
+        assert!(headers.contains_key("authorization"));
+        assert!(headers.contains_key("x-api-key"));
+        assert!(headers.contains_key("cookie"));
+        assert!(!headers.contains_key("hop"));
+        assert!(!headers.contains_key("connection"));
+    }
+
+    #[test]
+    fn trace_context_counts_from_listed_peers_only() {
+        for (trace, left) in [(true, 2), (false, 0)] {
+            let mut headers = map(&[("traceparent", "00-1-2-01"), ("tracestate", "a=b")]);
+            clean_request(&mut headers, trace);
+            assert_eq!(headers.len(), left);
+        }
+    }
+
+    #[test]
+    fn fields_of_the_connection_are_dropped_from_answers() {
+        let mut headers = map(&[
+            ("connection", "keep-alive, x-hop"),
+            ("keep-alive", "timeout=5"),
+            ("transfer-encoding", "chunked"),
+            ("x-hop", "1"),
+            ("set-cookie", "a=b"),
+        ]);
+        clean_answer(&mut headers);
+        assert_eq!(headers.len(), 1);
+    }
+}

@@ -1,0 +1,175 @@
+//! **The record of a call**: one decision-log entry, one access-log line, the metrics.
+//!
+//! Recording never holds a call up: the sink takes an entry or drops it, and drops are counted.
+//! What is recorded has no secret in it: the path without its query, names and public ids.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::StatusCode;
+use registry::record::Decision;
+use verdict::call::Head;
+use verdict::identity::Identity;
+use verdict::problem::{Code, Problem};
+
+use crate::metrics::Metrics;
+use crate::snapshot::RouteEntry;
+
+/// Takes decision-log entries off the calls' way.
+pub trait DecisionSink: Send + Sync {
+    /// Takes `entry` without waiting; `false`: it was dropped, because the queue is full.
+    fn offer(&self, entry: Decision) -> bool;
+    /// Whether entries are wanted at all; where not, none is built.
+    fn wanted(&self) -> bool {
+        true
+    }
+}
+
+/// Wants no entries.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoDecisions;
+
+impl DecisionSink for NoDecisions {
+    fn offer(&self, _: Decision) -> bool {
+        true
+    }
+    fn wanted(&self) -> bool {
+        false
+    }
+}
+
+impl DecisionSink for tokio::sync::mpsc::Sender<Decision> {
+    fn offer(&self, entry: Decision) -> bool {
+        self.try_send(entry).is_ok()
+    }
+}
+
+/// What is kept of a call while it is on its way, for its record.
+pub(crate) struct Story {
+    pub(crate) began: Instant,
+    /// The call's head as far as the record needs it; none if it could not be read.
+    pub(crate) head: Option<Heading>,
+    pub(crate) request_id: Arc<str>,
+    pub(crate) client: core::net::IpAddr,
+    pub(crate) received: proof::time::Timestamp,
+    pub(crate) route: Option<Arc<RouteEntry>>,
+    pub(crate) api: Option<verdict::route::ApiName>,
+    pub(crate) identity: Option<Identity>,
+}
+
+/// Method and target, cheap to keep.
+pub(crate) struct Heading {
+    method: http::Method,
+    target: http::uri::PathAndQuery,
+}
+
+impl Heading {
+    pub(crate) fn of(head: &Head) -> Self {
+        Self {
+            method: head.method().clone(),
+            target: head.target().clone(),
+        }
+    }
+}
+
+impl Story {
+    /// Writes the record. `denied`: the refusal, if the call did not pass.
+    pub(crate) fn close(
+        self,
+        status: StatusCode,
+        denied: Option<&Problem>,
+        metrics: &Metrics,
+        sink: &dyn DecisionSink,
+    ) {
+        let took = self.began.elapsed();
+        if let Some(route) = &self.route {
+            route.metrics.answered(status, took.as_secs_f64());
+        }
+        if let Some(problem) = denied {
+            metrics.refused(problem.code);
+            if problem.code == Code::Internal {
+                tracing::error!(request_id = %self.request_id, cause = %problem.cause, "a defect of ours");
+            }
+        }
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        if tracing::enabled!(target: "access", tracing::Level::INFO) {
+            self.access_line(status, denied, micros);
+        }
+        if sink.wanted() && !sink.offer(self.entry(status, denied, micros)) {
+            metrics.dropped.inc();
+        }
+    }
+
+    fn api_name(&self) -> Option<&str> {
+        self.route
+            .as_ref()
+            .map(|route| route.meaning.judged.api.name.as_str())
+            .or(self.api.as_ref().map(|name| name.as_str()))
+    }
+
+    fn access_line(&self, status: StatusCode, denied: Option<&Problem>, micros: u64) {
+        let standing = self.identity.as_ref().map(Identity::standing);
+        tracing::info!(
+            target: "access",
+            request_id = %self.request_id,
+            client = %self.client,
+            method = self.head.as_ref().map_or("-", |head| head.method.as_str()),
+            path = self.head.as_ref().map_or("-", |head| head.target.path()),
+            status = status.as_u16(),
+            micros,
+            api = self.api_name().unwrap_or("-"),
+            route = self.route.as_ref().map_or("-", |route| route.meaning.judged.name.as_str()),
+            credential = standing.map_or("-", |standing| standing.credential.as_str()),
+            code = denied.map_or("-", |problem| problem.code.code()),
+            cause = denied.map_or("-", |problem| &*problem.cause),
+        );
+    }
+
+    fn entry(&self, status: StatusCode, denied: Option<&Problem>, micros: u64) -> Decision {
+        let standing = self.identity.as_ref().map(Identity::standing);
+        // An upstream that fails is no denial: the call was let through.
+        let judged = denied.filter(|problem| !is_upstreams(problem.code));
+        Decision {
+            v: 1,
+            request_id: self.request_id.as_ref().to_owned(),
+            at: self.received,
+            client: self.client.to_string(),
+            method: self
+                .head
+                .as_ref()
+                .map_or_else(String::new, |head| head.method.to_string()),
+            path: self
+                .head
+                .as_ref()
+                .map_or_else(String::new, |head| head.target.path().to_owned()),
+            api: self.api_name().map(str::to_owned),
+            route: self
+                .route
+                .as_ref()
+                .map(|route| route.meaning.judged.name.as_str().to_owned()),
+            decision: if judged.is_some() { "deny" } else { "allow" }.to_owned(),
+            code: denied.map(|problem| problem.code.code().to_owned()),
+            cause: denied.map(|problem| problem.cause.to_string()),
+            credential_kind: self
+                .identity
+                .as_ref()
+                .map(|identity| identity.kind().name().to_owned()),
+            credential: standing.map(|standing| standing.credential.as_str().to_owned()),
+            principal: standing.map(|standing| {
+                format!("{}:{}", standing.principal.kind(), standing.principal.id())
+            }),
+            application: standing
+                .and_then(|standing| standing.application.as_ref())
+                .map(|application| application.as_str().to_owned()),
+            status: status.as_u16(),
+            micros,
+        }
+    }
+}
+
+fn is_upstreams(code: Code) -> bool {
+    matches!(
+        code,
+        Code::UpstreamUnavailable | Code::UpstreamBroken | Code::UpstreamTimeout
+    )
+}

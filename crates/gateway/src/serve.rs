@@ -1,0 +1,235 @@
+//! **The way of a call**, whole and on one page.
+//!
+//! ```text
+//! read ─▶ route ─▶ preflight ─▶ address limit ─▶ identify ─▶ decide ─▶ principal limit ─▶ forward
+//!   └───────┴──────────┴──────────────┴─────────────┴───────────┴────────────┴──▶ refuse
+//!                                 every one of them ends in the record
+//! ```
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::header::{ORIGIN, TRANSFER_ENCODING};
+use http::{HeaderValue, Request, Response, Version};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use verdict::call::{Body as CallBody, Call};
+use verdict::facts::Facts;
+use verdict::problem::{Code, Problem};
+use verdict::{Refused, decide, identify};
+
+use crate::body::Body;
+use crate::cors::Preflight;
+use crate::forward::{Road, forward};
+use crate::hygiene;
+use crate::intake;
+use crate::limit::{self, Told};
+use crate::listen::Connection;
+use crate::plane::{Plane, clock};
+use crate::record::{Heading, Story};
+use crate::respond;
+use crate::snapshot::{ApiEntry, Matched, Snapshot};
+
+/// Answers one request. Whatever happens, there is an answer and a record.
+pub(crate) async fn serve<F: Facts>(
+    plane: &Plane<F>,
+    connection: &Connection,
+    mut request: Request<Incoming>,
+) -> Response<Body> {
+    let began = Instant::now();
+    let _on_call = connection.begin_call();
+    let received = clock();
+    let method = request.method().clone();
+    let version = request.version();
+    // hyper drops Content-Length where Transfer-Encoding stands too, before it can be seen. The
+    // two together are how calls are smuggled, so a connection ends after any such call
+    // (RFC 9112 §6.1; threat E1).
+    let ambiguous =
+        version == Version::HTTP_11 && request.headers().contains_key(TRANSFER_ENCODING);
+    let mut trip = Trip {
+        snapshot: plane.snapshot.load_full(),
+        api: None,
+        origin: request.headers().get(ORIGIN).cloned(),
+        told: None,
+        story: Story {
+            began,
+            head: None,
+            request_id: connection.request_id(request.headers(), received),
+            client: connection.address,
+            received,
+            route: None,
+            api: None,
+            identity: None,
+        },
+    };
+    let upgrade = request.extensions_mut().remove::<OnUpgrade>();
+    let outcome = match plane.admit() {
+        Some(_place) => way(plane, connection, request, upgrade, &mut trip).await,
+        None => Err(overloaded()),
+    };
+    let (mut answer, denied) = match outcome {
+        Ok(answer) => (answer, None),
+        Err(problem) => {
+            let answer = respond::problem(&problem, &trip.story.request_id, &method);
+            (answer, Some(problem))
+        }
+    };
+    trip.dress(&mut answer);
+    let closes = |code: Code| {
+        use Code::{BodyTimeout, BodyTooLarge, UncleanAuthority, UncleanHeader, UncleanTarget};
+        matches!(
+            code,
+            UncleanTarget | UncleanHeader | UncleanAuthority | BodyTooLarge | BodyTimeout
+        )
+    };
+    let spent = connection.count_call();
+    if ambiguous || spent || denied.as_ref().is_some_and(|problem| closes(problem.code)) {
+        respond::close_after(&mut answer, version);
+    }
+    trip.story.close(
+        answer.status(),
+        denied.as_ref(),
+        &plane.metrics,
+        &*plane.options.decisions,
+    );
+    answer
+}
+
+/// The steps, in the order that the module's picture shows.
+async fn way<F: Facts>(
+    plane: &Plane<F>,
+    connection: &Connection,
+    request: Request<Incoming>,
+    upgrade: Option<OnUpgrade>,
+    trip: &mut Trip,
+) -> Result<Response<Body>, Problem> {
+    let facts = &*plane.facts;
+    let now = trip.story.received;
+
+    // Read once; what could be read in two ways goes no further.
+    let (head, body) = intake::read(connection, request, &trip.story)?;
+    trip.story.client = head.arrival().client;
+    trip.story.head = Some(Heading::of(&head));
+
+    // Preflights before any judgement: browsers send them without credentials.
+    if let Some(asked) = Preflight::of(&head)
+        && let Some((api, routed)) = trip.snapshot.preflight(&head, &asked.method)
+        && let Some(cors) = &api.cors
+    {
+        trip.story.api = Some(api.meaning.judged.name.clone());
+        return cors
+            .preflight(&asked, routed)
+            .ok_or_else(|| Problem::new(Code::CorsRefused, "the preflight asks for too much"));
+    }
+
+    let (route, below) = match trip.snapshot.find(&head) {
+        Matched::Route { route, below } => (route, below),
+        Matched::OtherMethods { api, allow } => {
+            trip.found(&api);
+            let mut problem = Problem::new(Code::MethodNotAllowed, "no route has the method");
+            problem.allow = Some(Box::new(allow));
+            return Err(problem);
+        }
+        Matched::Nothing { api } => {
+            api.iter().for_each(|api| trip.found(api));
+            return Err(Problem::new(Code::NoRoute, "no route matches"));
+        }
+    };
+    trip.found(&route.api);
+    trip.story.route = Some(route.clone());
+    if head.has_encoded_slash() && !route.meaning.allow_encoded_slash {
+        return Err(Problem::new(
+            Code::UncleanTarget,
+            "the route takes no encoded slash",
+        ));
+    }
+
+    // Strangers are counted before they can cost a hash or a signature check.
+    if let Some(rate) = &route.api.meaning.per_address {
+        let taken = limit::address(facts, rate, head.arrival().client, now).await;
+        trip.told(taken)?;
+    }
+
+    let judged = &*route.meaning.judged;
+    let call = Call::new(head, CallBody::Stream(body));
+    let who = identify(call, judged, facts, now)
+        .await
+        .map_err(|refused| trip.refused(refused))?;
+    trip.story.identity = who.identity().cloned();
+    let permitted = decide(who, judged, facts, now)
+        .await
+        .map_err(|refused| trip.refused(refused))?;
+
+    // After the decision, so that a caller without the right can't spend another's budget.
+    if let (Some(rate), Some(identity)) = (&route.api.meaning.per_principal, permitted.identity()) {
+        let taken = limit::principal(facts, rate, identity, &judged.api.name, now).await;
+        trip.told(taken)?;
+    }
+
+    forward(
+        permitted,
+        Road {
+            plane,
+            connection,
+            route: &route,
+            below,
+            upgrade,
+        },
+    )
+    .await
+}
+
+/// What a call has met so far.
+struct Trip {
+    /// The configuration it began with and ends with.
+    snapshot: Arc<Snapshot>,
+    api: Option<Arc<ApiEntry>>,
+    origin: Option<HeaderValue>,
+    told: Option<Told>,
+    story: Story,
+}
+
+impl Trip {
+    fn found(&mut self, api: &Arc<ApiEntry>) {
+        self.story.api = Some(api.meaning.judged.name.clone());
+        self.api = Some(api.clone());
+    }
+
+    fn refused(&mut self, refused: Refused<Incoming>) -> Problem {
+        self.story.identity = refused.identity;
+        refused.problem
+    }
+
+    fn told(&mut self, taken: Result<Told, (Problem, Option<Told>)>) -> Result<(), Problem> {
+        match taken {
+            Ok(told) => {
+                self.told = Some(told);
+                Ok(())
+            }
+            Err((problem, told)) => {
+                self.told = told;
+                Err(problem)
+            }
+        }
+    }
+
+    /// The fields that every answer gets, refusals included.
+    fn dress(&self, answer: &mut Response<Body>) {
+        let headers = answer.headers_mut();
+        if let Ok(id) = HeaderValue::from_str(&self.story.request_id) {
+            headers.insert(hygiene::REQUEST_ID, id);
+        }
+        if let Some(told) = &self.told {
+            told.dress(headers);
+        }
+        if let Some(cors) = self.api.as_ref().and_then(|api| api.cors.as_ref()) {
+            cors.dress(self.origin.as_ref(), headers);
+        }
+    }
+}
+
+fn overloaded() -> Problem {
+    let mut problem = Problem::new(Code::Overloaded, "too many calls at once");
+    problem.retry_after = Some(core::time::Duration::from_secs(1));
+    problem
+}

@@ -1,0 +1,226 @@
+//! **The snapshot**: everything that enforcing needs, prepared at once and swapped whole.
+//!
+//! A call keeps the snapshot it began with to its end, so that a reload never shows one call two
+//! configurations. Building checks what only the whole can show (overlaps, unknown local services,
+//! files of TLS) and reports all mistakes together; a snapshot that exists holds.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use http::HeaderValue;
+use registry::api::{ApiMeaning, IdentityForward, RouteMeaning, UpstreamMeaning};
+use verdict::call::Head;
+
+use crate::cors::CorsAnswers;
+use crate::identity::Statements;
+use crate::metrics::{Metrics, RouteMetrics};
+use crate::route::{Found, Table};
+use crate::upstream::{Locals, Pools, Upstream};
+
+/// See the module.
+#[derive(Debug)]
+pub struct Snapshot {
+    table: Table,
+    apis: Vec<Arc<ApiEntry>>,
+    routes: Vec<Arc<RouteEntry>>,
+}
+
+/// An API, prepared.
+#[derive(Debug)]
+pub(crate) struct ApiEntry {
+    pub(crate) meaning: Arc<ApiMeaning>,
+    pub(crate) upstream: Upstream,
+    pub(crate) cors: Option<CorsAnswers>,
+    /// What its upstream was told of callers lately; a changed declaration begins anew.
+    pub(crate) statements: Statements,
+}
+
+/// A route, prepared.
+#[derive(Debug)]
+pub(crate) struct RouteEntry {
+    pub(crate) api: Arc<ApiEntry>,
+    pub(crate) meaning: RouteMeaning,
+    pub(crate) metrics: RouteMetrics,
+    /// From the last request byte to the answer's head.
+    pub(crate) response_timeout: Duration,
+    /// Longest silence within a body.
+    pub(crate) idle_timeout: Duration,
+}
+
+/// Why a configuration can't be enforced; each names the API.
+#[derive(Debug, thiserror::Error)]
+#[error("API `{api}`{route}: {cause}", route = .route.as_deref().map(|r| format!(", route `{r}`")).unwrap_or_default())]
+pub struct SnapshotError {
+    /// The API's name.
+    pub api: String,
+    /// The route's name, where it is a route's mistake.
+    pub route: Option<String>,
+    /// What is wrong.
+    pub cause: String,
+}
+
+/// Silence within a body towards local services, which have no pool to say it.
+const LOCAL_IDLE: Duration = Duration::from_secs(30);
+
+/// What a call is to be judged by.
+pub(crate) enum Matched {
+    /// This route; the path without its base path begins at `below`.
+    Route {
+        route: Arc<RouteEntry>,
+        below: usize,
+    },
+    /// The path is known, the method is not.
+    OtherMethods {
+        api: Arc<ApiEntry>,
+        allow: HeaderValue,
+    },
+    /// No route; the API, if the place is some API's.
+    Nothing { api: Option<Arc<ApiEntry>> },
+}
+
+impl Snapshot {
+    /// A snapshot in which nothing is found.
+    pub fn empty() -> Self {
+        Self {
+            table: Table::default(),
+            apis: Vec::new(),
+            routes: Vec::new(),
+        }
+    }
+
+    /// Prepares `apis`.
+    ///
+    /// # Errors
+    /// Every mistake found.
+    pub(crate) fn build(
+        apis: &[Arc<ApiMeaning>],
+        locals: &Locals,
+        pools: &Pools,
+        metrics: &Metrics,
+    ) -> Result<Self, Vec<SnapshotError>> {
+        let mut snapshot = Self::empty();
+        let mut errors = Vec::new();
+        for meaning in apis {
+            let name = meaning.judged.name.as_str();
+            let wrong = |route: Option<&str>, cause: String| SnapshotError {
+                api: name.to_owned(),
+                route: route.map(str::to_owned),
+                cause,
+            };
+            let upstream = match &meaning.upstream {
+                UpstreamMeaning::Local(service) => match locals.get(service) {
+                    Some(local) => Upstream::Local(local.clone()),
+                    None => {
+                        errors.push(wrong(
+                            None,
+                            format!("no service `{service}` in this process"),
+                        ));
+                        continue;
+                    }
+                },
+                UpstreamMeaning::Pool(pool) => match pools.pool(pool) {
+                    Ok(pool) => Upstream::Pool(pool),
+                    Err(error) => {
+                        errors.push(wrong(None, error.to_string()));
+                        continue;
+                    }
+                },
+            };
+            let (pool_response, idle_timeout) = match &meaning.upstream {
+                UpstreamMeaning::Local(_) => (Duration::MAX, LOCAL_IDLE),
+                UpstreamMeaning::Pool(pool) => (pool.response_timeout, pool.idle_timeout),
+            };
+            let cors = match meaning.cors.as_ref().map(CorsAnswers::prepare).transpose() {
+                Ok(cors) => cors,
+                Err(cause) => {
+                    errors.push(wrong(None, cause.to_owned()));
+                    None
+                }
+            };
+            if let IdentityForward::Jwt { audience, .. } = &meaning.identity
+                && audience.is_empty()
+            {
+                errors.push(wrong(
+                    None,
+                    "the audience of its identity token is empty".to_owned(),
+                ));
+            }
+            let api_index = snapshot.apis.len();
+            if let Err(overlap) =
+                snapshot
+                    .table
+                    .claim(api_index, &meaning.hosts, &meaning.base_path)
+            {
+                errors.push(wrong(None, overlap.to_string()));
+                continue;
+            }
+            let api = Arc::new(ApiEntry {
+                meaning: meaning.clone(),
+                upstream,
+                cors,
+                statements: Statements::default(),
+            });
+            snapshot.apis.push(api.clone());
+            for route in &meaning.routes {
+                let index = snapshot.routes.len();
+                let added = snapshot.table.add(
+                    &meaning.hosts,
+                    &meaning.base_path,
+                    &route.path,
+                    &route.methods,
+                    index,
+                );
+                if let Err(overlap) = added {
+                    errors.push(wrong(Some(route.judged.name.as_str()), overlap.to_string()));
+                }
+                snapshot.routes.push(Arc::new(RouteEntry {
+                    api: api.clone(),
+                    meaning: route.clone(),
+                    metrics: metrics.route(name, route.judged.name.as_str()),
+                    response_timeout: route.response_timeout.unwrap_or(pool_response),
+                    idle_timeout,
+                }));
+            }
+        }
+        if errors.is_empty() {
+            Ok(snapshot)
+        } else {
+            Err(errors)
+        }
+    }
+
+    /// Finds what judges a call.
+    pub(crate) fn find(&self, head: &Head) -> Matched {
+        match self.table.find(head.host(), head.path(), head.method()) {
+            Found::Route { route, below } => Matched::Route {
+                route: self.routes[route].clone(),
+                below,
+            },
+            Found::OtherMethods { api, allow } => Matched::OtherMethods {
+                api: self.apis[api].clone(),
+                allow: allow.clone(),
+            },
+            Found::NoRoute { api } => Matched::Nothing {
+                api: Some(self.apis[api].clone()),
+            },
+            Found::Nothing => Matched::Nothing { api: None },
+        }
+    }
+
+    /// The methods of the route template at the place of a preflight, and its API.
+    pub(crate) fn preflight(
+        &self,
+        head: &Head,
+        method: &http::Method,
+    ) -> Option<(Arc<ApiEntry>, bool)> {
+        let (host, path) = (head.host(), head.path());
+        let api = self.table.api(host, path)?;
+        let known = matches!(self.table.find(host, path, method), Found::Route { .. });
+        Some((self.apis[api].clone(), known))
+    }
+
+    /// How many APIs and routes it holds.
+    pub fn size(&self) -> (usize, usize) {
+        (self.apis.len(), self.routes.len())
+    }
+}

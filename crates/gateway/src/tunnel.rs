@@ -1,0 +1,77 @@
+//! **Tunnels**: bytes both ways after a 101, for routes that allow it (threat E2).
+//!
+//! A tunnel is held by the credential it was opened with: when that expires, the tunnel ends. It
+//! ends too when the node drains.
+
+use core::time::Duration;
+
+use http::header::{CONNECTION, UPGRADE};
+use http::{HeaderValue, Response};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use verdict::identity::Identity;
+use verdict::problem::{Code, Problem};
+
+use crate::body::Body;
+use crate::hygiene;
+use crate::listen::Connection;
+use crate::plane::clock;
+use crate::upstream::conn::UpstreamBody;
+
+/// Answers 101 and joins the two sides.
+///
+/// # Errors
+/// 502 where the upstream switches protocols unasked.
+pub(crate) fn open(
+    mut answer: Response<UpstreamBody>,
+    upgrade: Option<(OnUpgrade, HeaderValue)>,
+    identity: Option<&Identity>,
+    connection: &Connection,
+) -> Result<Response<Body>, Problem> {
+    let Some((caller, asked)) = upgrade else {
+        return Err(Problem::new(
+            Code::UpstreamBroken,
+            "the upstream switched protocols unasked",
+        ));
+    };
+    let protocol = answer.headers().get(UPGRADE).cloned().unwrap_or(asked);
+    let server = hyper::upgrade::on(&mut answer);
+    // Tokens carry a leeway of their own; a tunnel ends at the stated time plus the default one.
+    let until = identity
+        .and_then(Identity::expires_at)
+        .map(|end| end.plus(Duration::from_secs(60)));
+    let drain = connection.drain.clone();
+    let (mut parts, body) = answer.into_parts();
+    hygiene::clean_answer(&mut parts.headers);
+    parts
+        .headers
+        .insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    parts.headers.insert(UPGRADE, protocol);
+    parts.version = http::Version::HTTP_11;
+    parts.extensions.clear();
+    connection.tasks.spawn(async move {
+        // The body holds the count of calls on their way to the server.
+        let _counted = body;
+        let Ok((caller, server)) = tokio::try_join!(caller, server) else {
+            return;
+        };
+        let (mut caller, mut server) = (TokioIo::new(caller), TokioIo::new(server));
+        let copy = tokio::io::copy_bidirectional(&mut caller, &mut server);
+        let expired = async {
+            match until {
+                Some(until) => tokio::time::sleep(until.since(clock())).await,
+                None => core::future::pending().await,
+            }
+        };
+        tokio::select! {
+            done = copy => {
+                if let Err(error) = done {
+                    tracing::debug!(%error, "a tunnel broke off");
+                }
+            }
+            () = expired => tracing::debug!("a tunnel outlived its credential"),
+            () = drain.cancelled() => {}
+        }
+    });
+    Ok(Response::from_parts(parts, Body::empty()))
+}

@@ -1,0 +1,358 @@
+//! **One connection to a server**, driven by the call that uses it.
+//!
+//! An HTTP/1.1 connection has no task of its own: the call's own future polls it while it waits for
+//! the answer's head, and the answer's body polls it while it flows. A call so costs no hop between
+//! tasks and no wake-up across threads. Between calls the connection rests in its server's list,
+//! and is polled once when it is taken out, to see whether the server has closed it meanwhile.
+//! HTTP/2 connections are shared by many calls and have a task each.
+//!
+//! A connection goes back to the list only after an answer was read to its end and the request was
+//! sent to its end; anything else drops it, and with it whatever was left over (threat E4).
+
+use core::future::{Future as _, poll_fn};
+use core::pin::{Pin, pin};
+use core::task::{Context, Poll};
+use core::time::Duration;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::time::Sleep;
+
+use super::connect::Stream;
+use super::server::{Pending, Server};
+use crate::body::{BodyError, BodyWatch, RequestBody};
+use crate::idle::IdleTimer;
+
+/// An HTTP/1.1 connection with its two ends: the sender and the machine that moves the bytes.
+pub(crate) struct Http1 {
+    sender: http1::SendRequest<RequestBody>,
+    machine: Option<http1::Connection<TokioIo<Stream>, RequestBody>>,
+    rested: Instant,
+}
+
+impl Http1 {
+    pub(crate) async fn handshake(stream: Stream) -> hyper::Result<Box<Self>> {
+        let (sender, machine) = http1::Builder::new()
+            .max_headers(MAX_ANSWER_HEADERS)
+            .max_buf_size(MAX_ANSWER_HEAD)
+            .handshake(TokioIo::new(stream))
+            .await?;
+        Ok(Box::new(Self {
+            sender,
+            machine: Some(machine),
+            rested: Instant::now(),
+        }))
+    }
+
+    /// Moves bytes. A machine that stopped is dropped, which tells whoever waits for it.
+    fn drive(&mut self, cx: &mut Context<'_>) {
+        if let Some(machine) = &mut self.machine
+            && Pin::new(machine).poll(cx).is_ready()
+        {
+            self.machine = None;
+        }
+    }
+
+    /// Whether another call may use it now.
+    pub(crate) fn is_usable(&mut self, cx: &mut Context<'_>) -> bool {
+        self.drive(cx);
+        self.machine.is_some() && self.sender.is_ready()
+    }
+
+    /// How long it has rested.
+    pub(crate) fn rested_for(&self) -> Duration {
+        self.rested.elapsed()
+    }
+
+    pub(crate) fn rest(&mut self) {
+        self.rested = Instant::now();
+    }
+}
+
+/// Header fields an answer may have.
+const MAX_ANSWER_HEADERS: usize = 128;
+/// Bytes an answer's head may have; the buffer also bounds what is read ahead of the caller.
+const MAX_ANSWER_HEAD: usize = 64 * 1024;
+
+/// A multiplexed connection; the handle is shared by the calls on it.
+#[derive(Clone)]
+pub(crate) struct Http2 {
+    sender: http2::SendRequest<RequestBody>,
+}
+
+impl Http2 {
+    pub(crate) async fn handshake(stream: Stream) -> hyper::Result<Self> {
+        let (sender, machine) = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .initial_stream_window_size(256 * 1024)
+            .initial_connection_window_size(1024 * 1024)
+            .max_header_list_size(MAX_ANSWER_HEAD as u32)
+            .keep_alive_interval(Duration::from_secs(20))
+            .keep_alive_timeout(Duration::from_secs(10))
+            .handshake(TokioIo::new(stream))
+            .await?;
+        tokio::spawn(async move {
+            if let Err(error) = machine.await {
+                tracing::debug!(%error, "an HTTP/2 connection to an upstream ended");
+            }
+        });
+        Ok(Self { sender })
+    }
+
+    pub(crate) fn is_usable(&self) -> bool {
+        !self.sender.is_closed()
+    }
+}
+
+/// What came of an exchange that brought no answer.
+pub(crate) enum Failed {
+    /// Not a byte reached the server: here is the request again.
+    Unsent(Box<Request<RequestBody>>),
+    /// The connection broke, or the answer did.
+    Broken(Box<str>),
+    /// The server was silent for too long.
+    Timeout,
+    /// The caller's body broke off.
+    Body(BodyError),
+}
+
+/// How long to wait for what.
+#[derive(Clone, Copy)]
+pub(crate) struct Patience {
+    /// From the last request byte to the answer's head.
+    pub(crate) response: Duration,
+    /// Longest silence within a body.
+    pub(crate) idle: Duration,
+}
+
+/// The clock of one exchange: after the last request byte it counts to the response timeout, before
+/// it counts silence.
+struct Waiting {
+    patience: Patience,
+    watch: Option<Arc<BodyWatch>>,
+    seen: u32,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Waiting {
+    fn new(patience: Patience, watch: Option<Arc<BodyWatch>>) -> Self {
+        Self {
+            patience,
+            watch,
+            seen: 0,
+            sleep: None,
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Failed> {
+        let (done, progress) = match &self.watch {
+            None => (true, 0),
+            Some(watch) => {
+                if let Some(defect) = watch.defect() {
+                    return Poll::Ready(Failed::Body(defect));
+                }
+                (watch.done(), watch.progress())
+            }
+        };
+        let wait = if done {
+            self.patience.response
+        } else {
+            self.patience.idle
+        };
+        let sleep = self
+            .sleep
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(wait)));
+        if progress != self.seen {
+            self.seen = progress;
+            sleep.as_mut().reset(tokio::time::Instant::now() + wait);
+        }
+        sleep.as_mut().poll(cx).map(|()| Failed::Timeout)
+    }
+}
+
+/// Sends `request` and waits for the answer's head.
+pub(crate) async fn exchange_http1(
+    mut connection: Box<Http1>,
+    request: Request<RequestBody>,
+    patience: Patience,
+    pending: Pending,
+) -> Result<Response<UpstreamBody>, Failed> {
+    let watch = request.body().watch();
+    let mut waiting = Waiting::new(patience, watch.clone());
+    let answer = connection.sender.try_send_request(request);
+    let mut answer = pin!(answer);
+    let answered = poll_fn(|cx| {
+        connection.drive(cx);
+        if let Poll::Ready(answered) = answer.as_mut().poll(cx) {
+            return Poll::Ready(answered.map_err(|mut error| match error.take_message() {
+                Some(request) => Failed::Unsent(Box::new(request)),
+                None => broken(error.error(), watch.as_deref()),
+            }));
+        }
+        waiting.poll(cx).map(Err)
+    })
+    .await?;
+    let (head, incoming) = answered.into_parts();
+    let mut body = UpstreamBody {
+        incoming,
+        connection: Some(connection),
+        idle: IdleTimer::new(patience.idle),
+        pending: Some(pending),
+    };
+    if body.incoming.is_end_stream() && head.status != http::StatusCode::SWITCHING_PROTOCOLS {
+        poll_fn(|cx| {
+            body.finish(cx);
+            Poll::Ready(())
+        })
+        .await;
+    }
+    Ok(Response::from_parts(head, body))
+}
+
+/// Sends `request` on a connection of its own, which may leave HTTP after a 101.
+pub(crate) async fn exchange_upgrade(
+    connection: Box<Http1>,
+    request: Request<RequestBody>,
+    patience: Patience,
+    pending: Pending,
+) -> Result<Response<UpstreamBody>, Failed> {
+    let Http1 {
+        mut sender,
+        machine,
+        ..
+    } = *connection;
+    let Some(machine) = machine else {
+        return Err(Failed::Unsent(Box::new(request)));
+    };
+    tokio::spawn(async move {
+        if let Err(error) = machine.with_upgrades().await {
+            tracing::debug!(%error, "an upgradable connection to an upstream ended");
+        }
+    });
+    let watch = request.body().watch();
+    let answered = answer_of(sender.try_send_request(request), patience, watch).await?;
+    Ok(answered.map(|incoming| UpstreamBody::spawned(incoming, patience, pending)))
+}
+
+/// Sends `request` as one stream of a shared connection.
+pub(crate) async fn exchange_http2(
+    mut connection: Http2,
+    request: Request<RequestBody>,
+    patience: Patience,
+    pending: Pending,
+) -> Result<Response<UpstreamBody>, Failed> {
+    let watch = request.body().watch();
+    let answered = answer_of(connection.sender.try_send_request(request), patience, watch).await?;
+    Ok(answered.map(|incoming| UpstreamBody::spawned(incoming, patience, pending)))
+}
+
+type TrySend = hyper::client::conn::TrySendError<Request<RequestBody>>;
+
+async fn answer_of(
+    answer: impl Future<Output = Result<Response<Incoming>, TrySend>>,
+    patience: Patience,
+    watch: Option<Arc<BodyWatch>>,
+) -> Result<Response<Incoming>, Failed> {
+    let mut answer = pin!(answer);
+    let mut waiting = Waiting::new(patience, watch.clone());
+    poll_fn(|cx| {
+        if let Poll::Ready(answered) = answer.as_mut().poll(cx) {
+            return Poll::Ready(answered.map_err(|mut error| match error.take_message() {
+                Some(request) => Failed::Unsent(Box::new(request)),
+                None => broken(error.error(), watch.as_deref()),
+            }));
+        }
+        waiting.poll(cx).map(Err)
+    })
+    .await
+}
+
+/// A broken exchange; what the caller's own body did comes first.
+fn broken(error: &hyper::Error, watch: Option<&BodyWatch>) -> Failed {
+    match watch.and_then(BodyWatch::defect) {
+        Some(defect) => Failed::Body(defect),
+        None => {
+            use core::error::Error as _;
+            let cause = error
+                .source()
+                .map(|source| format!(": {source}"))
+                .unwrap_or_default();
+            Failed::Broken(format!("{error}{cause}").into())
+        }
+    }
+}
+
+/// An answer's body, which drives its connection and hands it back at the end.
+pub(crate) struct UpstreamBody {
+    incoming: Incoming,
+    connection: Option<Box<Http1>>,
+    idle: IdleTimer,
+    pending: Option<Pending>,
+}
+
+impl UpstreamBody {
+    fn spawned(incoming: Incoming, patience: Patience, pending: Pending) -> Self {
+        Self {
+            incoming,
+            connection: None,
+            idle: IdleTimer::new(patience.idle),
+            pending: Some(pending),
+        }
+    }
+
+    /// The answer was read to its end: the connection may rest, if it is clean.
+    fn finish(&mut self, cx: &mut Context<'_>) {
+        let pending = self.pending.take();
+        if let Some(mut connection) = self.connection.take()
+            && connection.is_usable(cx)
+            && let Some(pending) = pending
+        {
+            connection.rest();
+            Server::give_back(pending.server(), connection);
+        }
+    }
+
+    pub(crate) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(connection) = &mut self.connection {
+            connection.drive(cx);
+        }
+        match Pin::new(&mut self.incoming).poll_frame(cx) {
+            Poll::Pending => match self.idle.poll_expired(cx) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(()) => Poll::Ready(Some(Err(BodyError::Stalled))),
+            },
+            Poll::Ready(None) => {
+                self.finish(cx);
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(Err(_))) => {
+                self.connection = None;
+                Poll::Ready(Some(Err(BodyError::Broken)))
+            }
+            Poll::Ready(Some(Ok(frame))) => {
+                self.idle.progress();
+                if self.incoming.is_end_stream() {
+                    self.finish(cx);
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+        }
+    }
+
+    pub(crate) fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}

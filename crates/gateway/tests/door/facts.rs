@@ -1,0 +1,118 @@
+//! Facts for tests: keys in a map, budgets by the very arithmetic of the product.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use proof::digest::TokenHash;
+use proof::issued::{Brand, Environment, Issued, KeyId, SecretKind};
+use proof::jose::alg::Algorithm;
+use proof::jose::verifying::VerifyingKey;
+use proof::random::SystemEntropy;
+use proof::time::Timestamp;
+use verdict::credential::jwt::{ConfigId, IssuerProfile, VerifiedToken};
+use verdict::facts::{Answer, Facts, KeyCheck, KeyLookup, PasswordCheck, Unavailable};
+use verdict::identity::{
+    ApiAllow, ApplicationId, CredentialId, IssuedKey, LifeState, Principal, RoleName, Scopes,
+    Standing, SubjectId,
+};
+use verdict::limit::{Arrival, LimitKey, Rate, Taken, step};
+use verdict::route::ApiName;
+
+#[derive(Default)]
+pub(crate) struct Doubles {
+    keys: Mutex<HashMap<KeyId, (String, Arc<IssuedKey>)>>,
+    budgets: Mutex<HashMap<LimitKey, Arrival>>,
+}
+
+pub(crate) fn brand() -> Brand {
+    Brand::new("acme").expect("a brand")
+}
+
+impl Doubles {
+    /// Issues a key for `subject`; returns its text.
+    pub(crate) fn key(&self, subject: &str, apis: &[&str], scopes: &[&str]) -> String {
+        let issued = Issued::generate(
+            &brand(),
+            SecretKind::SecretKey,
+            Environment::Live,
+            &SystemEntropy,
+        );
+        let text = issued.text().to_owned();
+        let standing = Standing {
+            principal: Principal::Service(SubjectId::new(subject)),
+            credential: CredentialId::new(format!("key_{subject}")),
+            application: Some(ApplicationId::new("app_1")),
+            client: None,
+            scopes: Scopes::new(scopes.iter().copied()),
+            roles: vec![RoleName::new("clerk")],
+            apis: ApiAllow::Listed(apis.iter().map(|api| ApiName::new(*api)).collect()),
+            environment: Some(Environment::Live),
+            tenant: None,
+            networks: Vec::new(),
+            origins: Vec::new(),
+            claims: serde_json::Map::new(),
+        };
+        let key = IssuedKey {
+            key_id: Some(issued.id),
+            kind: SecretKind::SecretKey,
+            verifier: Arc::new(proof::password::dummy(
+                proof::password::Argon2Params::new(8, 1, 1).unwrap_or_default(),
+            )),
+            state: LifeState::Active,
+            expires_at: None,
+            standing: Arc::new(standing),
+        };
+        let mut keys = self.keys.lock().expect("no test panics in here");
+        keys.insert(issued.id, (text.clone(), Arc::new(key)));
+        text
+    }
+}
+
+impl Facts for Doubles {
+    fn known_token(&self, _: &TokenHash, _: ConfigId) -> Option<Arc<VerifiedToken>> {
+        None
+    }
+    fn remember_token(&self, _: TokenHash, _: ConfigId, _: Arc<VerifiedToken>) {}
+    fn revoked(&self, _: &VerifiedToken) -> Answer<bool> {
+        Ok(false)
+    }
+    async fn verification_key(
+        &self,
+        _: &IssuerProfile,
+        _: Option<&str>,
+        _: Algorithm,
+    ) -> Answer<Option<Arc<VerifyingKey>>> {
+        Err(Unavailable::KeySet)
+    }
+    async fn check_key(
+        &self,
+        lookup: KeyLookup<'_>,
+        presented: &[u8],
+        _: Timestamp,
+    ) -> Answer<KeyCheck> {
+        let KeyLookup::Issued(id) = lookup else {
+            return Ok(KeyCheck::Unknown);
+        };
+        let keys = self.keys.lock().expect("no test panics in here");
+        Ok(match keys.get(&id) {
+            None => KeyCheck::Unknown,
+            Some((text, key)) if text.as_bytes() == presented => KeyCheck::Match(key.clone()),
+            Some((_, key)) => KeyCheck::Mismatch(key.clone()),
+        })
+    }
+    async fn check_password(
+        &self,
+        _: &str,
+        _: &[u8],
+        _: core::net::IpAddr,
+        _: Timestamp,
+    ) -> Answer<PasswordCheck> {
+        Ok(PasswordCheck::Refused)
+    }
+    async fn take(&self, key: &LimitKey, rate: &Rate, cost: u32, now: Timestamp) -> Answer<Taken> {
+        let mut budgets = self.budgets.lock().expect("no test panics in here");
+        let (after, taken) = step(budgets.get(key).copied(), rate, cost, now);
+        budgets.insert(key.clone(), after);
+        Ok(taken)
+    }
+}

@@ -1,0 +1,16 @@
+//! The gateway through real sockets: a caller's bytes in, an upstream's view and the answer out.
+
+mod budgets;
+mod connections;
+mod credentials;
+mod facts;
+mod framing;
+mod harness;
+mod headers;
+mod http2;
+mod operations;
+mod paths;
+mod streams;
+mod tls;
+mod tunnels;
+mod upstreams;
