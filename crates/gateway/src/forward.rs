@@ -39,6 +39,7 @@ pub(crate) struct Road<'a, F> {
     pub(crate) route: &'a Arc<RouteEntry>,
     /// Where the path without its base path begins.
     pub(crate) below: usize,
+    pub(crate) request_id: &'a HeaderValue,
     /// The caller's side of an upgrade, if it asks for one.
     pub(crate) upgrade: Option<OnUpgrade>,
 }
@@ -81,7 +82,6 @@ pub(crate) async fn forward<F>(
     let target = target(&head, &road)?;
     let trailers = hygiene::lists(head.headers(), &TE, "trailers");
     let forwarding = road.connection.forwarding(&head);
-    let request_id = head.arrival().request_id.clone();
 
     let mut headers = head.into_headers();
     hygiene::clean_request(&mut headers, road.connection.listed);
@@ -91,9 +91,7 @@ pub(crate) async fn forward<F>(
     headers.insert(hygiene::X_FORWARDED_PROTO, forwarding.scheme.clone());
     headers.insert(hygiene::X_FORWARDED_HOST, forwarding.authority.clone());
     headers.insert(http::header::FORWARDED, forwarding.forwarded.clone());
-    if let Ok(id) = HeaderValue::from_str(&request_id) {
-        headers.insert(hygiene::REQUEST_ID, id);
-    }
+    headers.insert(hygiene::REQUEST_ID, road.request_id.clone());
     headers.append(VIA, hygiene::via(version));
     if version == Version::HTTP_2 {
         join_cookies(&mut headers);

@@ -54,3 +54,29 @@ impl IdleTimer {
         sleep.as_mut().poll(cx)
     }
 }
+
+/// A timer for deadlines that mostly move on before they are due: it is set anew only when it rings
+/// too early or would ring too late, which spares the runtime's timer wheel a visit per call.
+#[derive(Default)]
+pub(crate) struct Alarm(Option<Pin<Box<Sleep>>>);
+
+impl Alarm {
+    /// Ready once `due` has passed.
+    pub(crate) fn poll_due(&mut self, due: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let sleep = self
+            .0
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+        if sleep.deadline() > due {
+            sleep.as_mut().reset(due);
+        }
+        while sleep.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= due {
+                self.0 = None;
+                return Poll::Ready(());
+            }
+            // It rang for an earlier deadline.
+            sleep.as_mut().reset(due);
+        }
+        Poll::Pending
+    }
+}

@@ -58,6 +58,8 @@ pub struct Limits {
     pub head: Duration,
     /// Rest between calls.
     pub idle: Duration,
+    /// How long a caller may take none of an answer's bytes.
+    pub stall: Duration,
     /// Header fields of a head.
     pub fields: usize,
     /// Bytes of a head.
@@ -75,6 +77,7 @@ impl Default for Limits {
             handshake: Duration::from_secs(10),
             head: Duration::from_secs(15),
             idle: Duration::from_secs(75),
+            stall: Duration::from_secs(60),
             fields: 100,
             head_bytes: 32 * 1024,
             calls: 100_000,
@@ -280,6 +283,8 @@ where
 {
     let limits = &door.listener.limits;
     let connection = Arc::new(connection);
+    let clock = HeadClock::new(limits.head, limits.idle);
+    let io = Watched::new(TokioIo::new(stream), &clock, limits.stall);
     let service = {
         let (door, connection) = (door.clone(), connection.clone());
         service_fn(move |request: Request<Incoming>| {
@@ -302,15 +307,13 @@ where
             .initial_connection_window_size(1024 * 1024)
             .keep_alive_interval(limits.idle / 2)
             .keep_alive_timeout(Duration::from_secs(20));
-        let serving = builder.serve_connection(TokioIo::new(stream), service);
+        let serving = builder.serve_connection(io, service);
         let rest = Some(limits.idle);
         converse(door, &connection, serving, rest, |serving| {
             serving.graceful_shutdown()
         })
         .await;
     } else {
-        let clock = HeadClock::new(limits.head, limits.idle);
-        let io = Watched::new(TokioIo::new(stream), &clock);
         let serving = http1::Builder::new()
             .timer(clock)
             // Any number turns the clock on; the clock knows its own two.

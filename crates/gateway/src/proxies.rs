@@ -53,11 +53,21 @@ impl TrustedProxies {
     /// # Errors
     /// [`Unreadable`] where a field has no address, an unknown scheme, or two voices.
     pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> Result<Client, Unreadable> {
-        if headers.contains_key(FORWARDED) {
-            // Two families of fields could tell two stories: the standard one counts, and the
-            // other must not be there unless both are the proxy's own custom; then RFC 7239 wins.
-            return self.from_forwarded(peer, headers);
+        if !headers.contains_key(FORWARDED) {
+            return self.read_x_forwarded(peer, headers);
         }
+        let client = self.read_forwarded(peer, headers)?;
+        // A proxy that writes one family passes the other on as its client wrote it. Which of the
+        // two is the proxy's can't be told here, so they must agree.
+        if headers.contains_key(&X_FORWARDED_FOR)
+            && self.read_x_forwarded(peer, headers)?.address != client.address
+        {
+            return Err(Unreadable);
+        }
+        Ok(client)
+    }
+
+    fn read_x_forwarded(&self, peer: IpAddr, headers: &HeaderMap) -> Result<Client, Unreadable> {
         let mut chain: Vec<IpAddr> = Vec::new();
         for value in headers.get_all(&X_FORWARDED_FOR) {
             let value = value.to_str().map_err(|_| Unreadable)?;
@@ -76,7 +86,7 @@ impl TrustedProxies {
         })
     }
 
-    fn from_forwarded(&self, peer: IpAddr, headers: &HeaderMap) -> Result<Client, Unreadable> {
+    fn read_forwarded(&self, peer: IpAddr, headers: &HeaderMap) -> Result<Client, Unreadable> {
         let mut elements = Vec::new();
         for value in headers.get_all(FORWARDED) {
             let value = value.to_str().map_err(|_| Unreadable)?;
@@ -311,6 +321,10 @@ mod tests {
             &[("forwarded", "for=_hidden")],
             &[("forwarded", "for=1.1.1.1;for=2.2.2.2")],
             &[("forwarded", "gibberish")],
+            &[
+                ("forwarded", "for=6.6.6.6"),
+                ("x-forwarded-for", "203.0.113.7"),
+            ],
             &[
                 ("x-forwarded-for", "1.1.1.1"),
                 ("x-forwarded-proto", "gopher"),

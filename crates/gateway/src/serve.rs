@@ -46,7 +46,11 @@ pub(crate) async fn serve<F: Facts>(
     // (RFC 9112 §6.1; threat E1).
     let ambiguous =
         version == Version::HTTP_11 && request.headers().contains_key(TRANSFER_ENCODING);
+    let request_id = connection.request_id(request.headers(), received);
     let mut trip = Trip {
+        // An id of ours or one that was checked: always a field value.
+        request_id: HeaderValue::from_str(&request_id)
+            .unwrap_or_else(|_| HeaderValue::from_static("")),
         snapshot: plane.snapshot.load_full(),
         api: None,
         origin: request.headers().get(ORIGIN).cloned(),
@@ -54,7 +58,7 @@ pub(crate) async fn serve<F: Facts>(
         story: Story {
             began,
             head: None,
-            request_id: connection.request_id(request.headers(), received),
+            request_id,
             client: connection.address,
             received,
             route: None,
@@ -173,6 +177,7 @@ async fn way<F: Facts>(
             connection,
             route: &route,
             below,
+            request_id: &trip.request_id,
             upgrade,
         },
     )
@@ -186,6 +191,7 @@ struct Trip {
     api: Option<Arc<ApiEntry>>,
     origin: Option<HeaderValue>,
     told: Option<Told>,
+    request_id: HeaderValue,
     story: Story,
 }
 
@@ -216,9 +222,7 @@ impl Trip {
     /// The fields that every answer gets, refusals included.
     fn dress(&self, answer: &mut Response<Body>) {
         let headers = answer.headers_mut();
-        if let Ok(id) = HeaderValue::from_str(&self.story.request_id) {
-            headers.insert(hygiene::REQUEST_ID, id);
-        }
+        headers.insert(hygiene::REQUEST_ID, self.request_id.clone());
         if let Some(told) = &self.told {
             told.dress(headers);
         }

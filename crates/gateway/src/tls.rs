@@ -85,22 +85,22 @@ fn read_all(files: &[CertificateFiles]) -> Result<Vec<Arc<CertifiedKey>>, TlsErr
 }
 
 fn read(files: &CertificateFiles) -> Result<CertifiedKey, TlsError> {
-    fn bad(path: &Path, cause: impl ToString) -> TlsError {
+    fn bad(path: &Path, cause: &dyn core::fmt::Display) -> TlsError {
         TlsError::File {
             path: path.display().to_string(),
             cause: cause.to_string(),
         }
     }
     let chain = CertificateDer::pem_file_iter(&files.chain)
-        .map_err(|error| bad(&files.chain, error))?
+        .map_err(|error| bad(&files.chain, &error))?
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| bad(&files.chain, error))?;
+        .map_err(|error| bad(&files.chain, &error))?;
     let Some(leaf) = chain.first() else {
-        return Err(bad(&files.chain, "it holds no certificate"));
+        return Err(bad(&files.chain, &"it holds no certificate"));
     };
-    ParsedCertificate::try_from(leaf).map_err(|error| bad(&files.chain, error))?;
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| bad(&files.key, error))?;
-    CertifiedKey::from_der(chain, key, &provider()).map_err(|error| bad(&files.key, error))
+    ParsedCertificate::try_from(leaf).map_err(|error| bad(&files.chain, &error))?;
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| bad(&files.key, &error))?;
+    CertifiedKey::from_der(chain, key, &provider()).map_err(|error| bad(&files.key, &error))
 }
 
 impl ResolvesServerCert for CertStore {

@@ -16,6 +16,8 @@ use std::time::Instant;
 use hyper::rt::{Read, ReadBufCursor, Sleep, Timer, Write};
 use parking_lot::Mutex;
 
+use crate::idle::{Alarm, IdleTimer};
+
 /// See the module. One per connection.
 #[derive(Clone)]
 pub(super) struct HeadClock(Arc<Shared>);
@@ -31,8 +33,8 @@ struct State {
     since: Instant,
     /// When the first byte of it came.
     first_byte: Option<Instant>,
-    /// One timer for all heads of the connection: set anew only when it rings too early.
-    alarm: Option<Pin<Box<tokio::time::Sleep>>>,
+    /// One for all heads of the connection.
+    alarm: Alarm,
 }
 
 impl HeadClock {
@@ -40,7 +42,7 @@ impl HeadClock {
         let state = State {
             since: Instant::now(),
             first_byte: None,
-            alarm: None,
+            alarm: Alarm::default(),
         };
         Self(Arc::new(Shared {
             head,
@@ -79,40 +81,44 @@ impl Future for Ring {
             None => state.since + shared.idle,
             Some(first) => first + shared.head,
         };
-        let due = tokio::time::Instant::from_std(due);
-        loop {
-            let alarm = state
-                .alarm
-                .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
-            // Rings too late: the head's time is shorter than the rest it was set for.
-            if alarm.deadline() > due {
-                alarm.as_mut().reset(due);
-            }
-            if alarm.as_mut().poll(cx).is_pending() {
-                return Poll::Pending;
-            }
-            if tokio::time::Instant::now() >= due {
-                state.alarm = None;
-                return Poll::Ready(());
-            }
-            // Rang for an earlier head.
-            alarm.as_mut().reset(due);
-        }
+        state
+            .alarm
+            .poll_due(tokio::time::Instant::from_std(due), cx)
     }
 }
 
-/// A connection's bytes, with an eye on when they come.
+/// A connection's bytes, with an eye on when they come, and on a caller that takes none.
 pub(super) struct Watched<T> {
     io: T,
     shared: Arc<Shared>,
+    stalled: IdleTimer,
 }
 
 impl<T> Watched<T> {
-    pub(super) fn new(io: T, clock: &HeadClock) -> Self {
+    pub(super) fn new(io: T, clock: &HeadClock, stall: Duration) -> Self {
         Self {
             io,
             shared: clock.0.clone(),
+            stalled: IdleTimer::new(stall),
         }
+    }
+
+    /// An answer that nobody reads must not hold an upstream for ever.
+    fn bounded<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        polled: Poll<io::Result<R>>,
+    ) -> Poll<io::Result<R>> {
+        if polled.is_ready() {
+            self.stalled.progress();
+            return polled;
+        }
+        self.stalled.poll_expired(cx).map(|()| {
+            Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the caller reads nothing",
+            ))
+        })
     }
 }
 
@@ -139,10 +145,12 @@ impl<T: Write + Unpin> Write for Watched<T> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
+        let polled = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.bounded(cx, polled)
     }
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        let polled = Pin::new(&mut self.io).poll_flush(cx);
+        self.bounded(cx, polled)
     }
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(cx)
@@ -155,6 +163,7 @@ impl<T: Write + Unpin> Write for Watched<T> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+        let polled = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        self.bounded(cx, polled)
     }
 }

@@ -18,8 +18,11 @@ fn template(written: &str) -> PathTemplate {
     }
 }
 
-/// APIs as (hosts, base, templates); route numbers count through.
-fn table(apis: &[(&[&str], &str, &[(&str, &[Method])])]) -> Table {
+/// An API as hosts, base path and templates with methods.
+type Written<'a> = (&'a [&'a str], &'a str, &'a [(&'a str, &'a [Method])]);
+
+/// Route numbers count through all APIs.
+fn table(apis: &[Written<'_>]) -> Table {
     let mut table = Table::default();
     let mut route = 0;
     for (api, (hosts, base, routes)) in apis.iter().enumerate() {

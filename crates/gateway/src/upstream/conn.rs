@@ -22,18 +22,18 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::time::Sleep;
 
 use super::connect::Stream;
 use super::server::{Pending, Server};
 use crate::body::{BodyError, BodyWatch, RequestBody};
-use crate::idle::IdleTimer;
+use crate::idle::{Alarm, IdleTimer};
 
 /// An HTTP/1.1 connection with its two ends: the sender and the machine that moves the bytes.
 pub(crate) struct Http1 {
     sender: http1::SendRequest<RequestBody>,
     machine: Option<http1::Connection<TokioIo<Stream>, RequestBody>>,
     rested: Instant,
+    alarm: Alarm,
 }
 
 impl Http1 {
@@ -47,6 +47,7 @@ impl Http1 {
             sender,
             machine: Some(machine),
             rested: Instant::now(),
+            alarm: Alarm::default(),
         }))
     }
 
@@ -137,7 +138,7 @@ struct Waiting {
     patience: Patience,
     watch: Option<Arc<BodyWatch>>,
     seen: u32,
-    sleep: Option<Pin<Box<Sleep>>>,
+    due: Option<tokio::time::Instant>,
 }
 
 impl Waiting {
@@ -146,11 +147,11 @@ impl Waiting {
             patience,
             watch,
             seen: 0,
-            sleep: None,
+            due: None,
         }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Failed> {
+    fn poll(&mut self, alarm: &mut Alarm, cx: &mut Context<'_>) -> Poll<Failed> {
         let (done, progress) = match &self.watch {
             None => (true, 0),
             Some(watch) => {
@@ -160,19 +161,20 @@ impl Waiting {
                 (watch.done(), watch.progress())
             }
         };
-        let wait = if done {
-            self.patience.response
-        } else {
-            self.patience.idle
-        };
-        let sleep = self
-            .sleep
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(wait)));
-        if progress != self.seen {
+        if self.due.is_none() || progress != self.seen {
             self.seen = progress;
-            sleep.as_mut().reset(tokio::time::Instant::now() + wait);
+            let wait = if done {
+                self.patience.response
+            } else {
+                self.patience.idle
+            };
+            self.due = tokio::time::Instant::now().checked_add(wait);
         }
-        sleep.as_mut().poll(cx).map(|()| Failed::Timeout)
+        match self.due {
+            Some(due) => alarm.poll_due(due, cx).map(|()| Failed::Timeout),
+            // Longer than the clock can count.
+            None => Poll::Pending,
+        }
     }
 }
 
@@ -195,7 +197,7 @@ pub(crate) async fn exchange_http1(
                 None => broken(error.error(), watch.as_deref()),
             }));
         }
-        waiting.poll(cx).map(Err)
+        waiting.poll(&mut connection.alarm, cx).map(Err)
     })
     .await?;
     let (head, incoming) = answered.into_parts();
@@ -261,6 +263,7 @@ async fn answer_of(
 ) -> Result<Response<Incoming>, Failed> {
     let mut answer = pin!(answer);
     let mut waiting = Waiting::new(patience, watch.clone());
+    let mut alarm = Alarm::default();
     poll_fn(|cx| {
         if let Poll::Ready(answered) = answer.as_mut().poll(cx) {
             return Poll::Ready(answered.map_err(|mut error| match error.take_message() {
@@ -268,7 +271,7 @@ async fn answer_of(
                 None => broken(error.error(), watch.as_deref()),
             }));
         }
-        waiting.poll(cx).map(Err)
+        waiting.poll(&mut alarm, cx).map(Err)
     })
     .await
 }

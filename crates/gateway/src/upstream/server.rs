@@ -37,6 +37,10 @@ pub(crate) struct Server {
     /// `Host` for calls that don't keep the caller's.
     pub(crate) authority: http::HeaderValue,
     pending: AtomicUsize,
+    #[expect(
+        clippy::vec_box,
+        reason = "connections are large, and move by pointer at each call"
+    )]
     resting: Mutex<Vec<Box<Http1>>>,
     pub(crate) shared: Mutex<Option<Http2>>,
     /// One handshake of a shared connection at a time.

@@ -4,11 +4,12 @@ use core::time::Duration;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use gateway::{Limits, Options};
 use registry::api::UpstreamMeaning;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::harness::{Answer, Door, PUBLIC, api, open_api, pool, read_some, route};
+use crate::harness::{Answer, Door, PUBLIC, api, open_api, plain_listener, pool, read_some, route};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -130,6 +131,29 @@ async fn e03_a_caller_that_does_not_read_holds_the_upstream_back() {
             other => panic!("broken off after {total}: {other:?}"),
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e03_an_answer_that_nobody_reads_is_given_up() {
+    let (at, written) = source(200 * MIB).await;
+    let mut listener = plain_listener();
+    listener.limits = Limits {
+        stall: Duration::from_millis(300),
+        ..Limits::default()
+    };
+    let door = Door::with(vec![open_api(at)], Options::default(), listener);
+    let mut stream = TcpStream::connect(door.at).await.expect("listens");
+    stream
+        .write_all(b"GET /x HTTP/1.1\r\nhost: a\r\n\r\n")
+        .await
+        .expect("written");
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert!(written.load(Ordering::SeqCst) < SOCKETS);
+    assert!(
+        door.metrics().contains("doorward_connections 0"),
+        "{}",
+        door.metrics()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
