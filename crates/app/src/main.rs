@@ -1,8 +1,84 @@
-//! **The binary** `doorward`.
+//! **The binary** `doorward`: settings, wiring, reload, telemetry, command line.
 #![forbid(unsafe_code)]
 
+mod cli;
+mod config;
+mod dev;
+mod serve;
 mod settings;
 mod telemetry;
 mod watch;
+mod wire;
 
-fn main() {}
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The doorkeeper of a company's APIs: issues every credential a call can carry, checks every one
+/// that arrives, decides whether the call may pass, and keeps the record.
+#[derive(Debug, Parser)]
+#[command(name = "doorward", version, disable_help_subcommand = true)]
+struct Args {
+    #[command(flatten)]
+    global: cli::Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start everything on loopback, with a sample API behind the door and a tour to try it
+    Dev(dev::Args),
+    /// Serve as the settings say
+    Serve {
+        /// The settings file
+        #[arg(long, value_name = "FILE", default_value = "doorward.yaml")]
+        config: PathBuf,
+    },
+    /// Check, describe and explain settings
+    #[command(subcommand)]
+    Config(config::Config),
+    #[command(flatten)]
+    Remote(cli::Command),
+}
+
+fn main() -> ExitCode {
+    // One provider of cryptography for every TLS connection of this process.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let args = Args::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(&error.into()),
+    };
+    runtime.block_on(async {
+        match args.command {
+            Command::Dev(dev) => ended(dev::run(dev).await),
+            Command::Serve { config } => ended(serve::run(&config).await),
+            Command::Config(command) => config::run(&command, &args.global),
+            Command::Remote(command) => cli::run(command, &args.global).await,
+        }
+    })
+}
+
+fn ended(outcome: anyhow::Result<()>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(&error),
+    }
+}
+
+#[allow(
+    clippy::print_stderr,
+    reason = "the one place where a failed command says why"
+)]
+fn complain(error: &anyhow::Error) -> ExitCode {
+    eprintln!("doorward: {error:#}");
+    ExitCode::FAILURE
+}

@@ -74,7 +74,9 @@ pub(crate) async fn apply(args: ApplyArgs, client: &AdminClient, screen: Screen)
         // The plan goes where the question goes, so that JSON stays one value.
         screen.note(&in_words(&plan));
         if !input::confirmed("Do this?") {
-            return Err(Failure::new("Nothing was changed.").next("say yes when asked, or give --yes"));
+            return Err(
+                Failure::new("Nothing was changed.").next("say yes when asked, or give --yes")
+            );
         }
     }
     show(&send(client, documents, prune, false).await?, screen)
@@ -93,12 +95,22 @@ pub(crate) async fn diff(args: DiffArgs, client: &AdminClient, screen: Screen) -
 
 /// Writes what is declared as documents.
 pub(crate) async fn export(args: ExportArgs, client: &AdminClient, screen: Screen) -> Outcome<()> {
-    let export: Export = client.get(if args.keys { "/v1/export?keys=true" } else { "/v1/export" }).await?;
+    let export: Export = client
+        .get(if args.keys {
+            "/v1/export?keys=true"
+        } else {
+            "/v1/export"
+        })
+        .await?;
     if args.out == Path::new("-") {
         if screen.is_json() {
             return screen.json(&export);
         }
-        let texts = export.documents.iter().map(yaml).collect::<Outcome<Vec<_>>>()?;
+        let texts = export
+            .documents
+            .iter()
+            .map(yaml)
+            .collect::<Outcome<Vec<_>>>()?;
         return screen.exactly(texts.join("\n---\n").as_str());
     }
     let failed = |path: &Path, error: std::io::Error| {
@@ -114,7 +126,10 @@ pub(crate) async fn export(args: ExportArgs, client: &AdminClient, screen: Scree
         let path = args.out.join(name);
         std::fs::write(&path, text).map_err(|error| failed(&path, error))?;
     }
-    screen.note(&format!("{many} documents are written to {}.", args.out.display()));
+    screen.note(&format!(
+        "{many} documents are written to {}.",
+        args.out.display()
+    ));
     Ok(())
 }
 
@@ -124,17 +139,36 @@ fn read(paths: &[PathBuf]) -> Outcome<Vec<Value>> {
     if documents.is_empty() {
         return Err(Failure::usage("The files hold no document."));
     }
-    Ok(documents.iter().map(registry::document::Document::to_value).collect())
+    Ok(documents
+        .iter()
+        .map(registry::document::Document::to_value)
+        .collect())
 }
 
-async fn send(client: &AdminClient, documents: Vec<Value>, prune: bool, dry_run: bool) -> Outcome<Plan> {
-    client.post("/v1/apply", &Apply { documents, prune, dry_run }).await
+async fn send(
+    client: &AdminClient,
+    documents: Vec<Value>,
+    prune: bool,
+    dry_run: bool,
+) -> Outcome<Plan> {
+    client
+        .post(
+            "/v1/apply",
+            &Apply {
+                documents,
+                prune,
+                dry_run,
+            },
+        )
+        .await
 }
 
 fn can_be(plan: &Plan) -> Outcome<()> {
     match plan.refused.len() {
         0 => Ok(()),
-        many => Err(Failure::new(format!("Nothing was changed: {many} of the changes can not be."))),
+        many => Err(Failure::new(format!(
+            "Nothing was changed: {many} of the changes can not be."
+        ))),
     }
 }
 
@@ -158,13 +192,24 @@ fn in_words(plan: &Plan) -> String {
             lines.push(format!("    {}: {}", field.path, difference(field)));
         }
         if change.fields.len() > MOST_FIELDS {
-            lines.push(format!("    … and {} more places", change.fields.len() - MOST_FIELDS));
+            lines.push(format!(
+                "    … and {} more places",
+                change.fields.len() - MOST_FIELDS
+            ));
         }
     }
     for refused in &plan.refused {
-        lines.push(format!("! {} {}: {}", refused.kind, refused.name, refused.reason));
+        lines.push(format!(
+            "! {} {}: {}",
+            refused.kind, refused.name, refused.reason
+        ));
     }
-    let count = |action| plan.changes.iter().filter(|change| change.action == action).count();
+    let count = |action| {
+        plan.changes
+            .iter()
+            .filter(|change| change.action == action)
+            .count()
+    };
     let counts = format!(
         "{} to make, {} to change, {} to remove, {} as declared",
         count(ChangeAction::Create),
@@ -175,7 +220,10 @@ fn in_words(plan: &Plan) -> String {
     lines.push(if plan.changes.is_empty() && plan.refused.is_empty() {
         format!("Nothing to do: {} as declared.", plan.unchanged)
     } else if plan.applied {
-        format!("Done: {counts}.").replace("to make", "made").replace("to change", "changed").replace("to remove", "removed")
+        format!("Done: {counts}.")
+            .replace("to make", "made")
+            .replace("to change", "changed")
+            .replace("to remove", "removed")
     } else {
         format!("Plan: {counts}.")
     });
@@ -193,7 +241,12 @@ fn difference(field: &FieldChange) -> String {
 
 /// `api-orders.yaml`.
 fn file_name(document: &Value) -> Outcome<String> {
-    let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let text = |pointer: &str| {
+        document
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
     let name = super::resource::segment(text("/metadata/name"))?;
     let kind = super::resource::segment(text("/kind"))?.to_ascii_lowercase();
     Ok(format!("{kind}-{name}.yaml"))
@@ -221,7 +274,11 @@ mod tests {
             name: name.to_owned(),
             fields,
         };
-        let field = |path: &str, before, after| FieldChange { path: path.to_owned(), before, after };
+        let field = |path: &str, before, after| FieldChange {
+            path: path.to_owned(),
+            before,
+            after,
+        };
         let mut plan = Plan {
             applied: false,
             changes: vec![

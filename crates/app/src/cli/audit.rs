@@ -52,12 +52,18 @@ pub(crate) enum DecisionsAct {
 pub(crate) async fn run(act: AuditAct, client: &AdminClient, screen: Screen) -> Outcome<()> {
     match act {
         AuditAct::List { limit } => {
-            let page: Page<AuditEventView> = client.get(&format!("/v1/audit?newest=true&limit={limit}")).await?;
+            let page: Page<AuditEventView> = client
+                .get(&format!("/v1/audit?newest=true&limit={limit}"))
+                .await?;
             if screen.is_json() {
                 return screen.json(&page);
             }
             let rows = page.items.into_iter().map(row).collect();
-            screen.table(&["no", "when", "who", "what", "to what", "details"], rows, "There is no event.")
+            screen.table(
+                &["no", "when", "who", "what", "to what", "details"],
+                rows,
+                "There is no event.",
+            )
         }
         AuditAct::Verify => verify(client, screen).await,
         AuditAct::Export { out } => export(&out, client, screen).await,
@@ -66,7 +72,11 @@ pub(crate) async fn run(act: AuditAct, client: &AdminClient, screen: Screen) -> 
 }
 
 /// `decisions …`
-pub(crate) async fn decisions(act: DecisionsAct, client: &AdminClient, screen: Screen) -> Outcome<()> {
+pub(crate) async fn decisions(
+    act: DecisionsAct,
+    client: &AdminClient,
+    screen: Screen,
+) -> Outcome<()> {
     let DecisionsAct::List { limit } = act;
     let page: Page<DecisionView> = client.get(&format!("/v1/decisions?limit={limit}")).await?;
     if screen.is_json() {
@@ -89,16 +99,25 @@ pub(crate) async fn decisions(act: DecisionsAct, client: &AdminClient, screen: S
         })
         .collect();
     screen.table(
-        &["when", "status", "call", "API", "who", "decision", "cause", "took"],
+        &[
+            "when", "status", "call", "API", "who", "decision", "cause", "took",
+        ],
         rows,
         "No call has been recorded yet.",
     )
 }
 
 fn row(event: AuditEventView) -> Vec<String> {
-    let details = event.details.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ");
+    let details = event
+        .details
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect::<Vec<_>>()
+        .join(" ");
     vec![
-        event.sequence.map_or_else(|| "waits".to_owned(), |sequence| sequence.to_string()),
+        event
+            .sequence
+            .map_or_else(|| "waits".to_owned(), |sequence| sequence.to_string()),
         event.at.to_string(),
         event.actor,
         event.action,
@@ -123,16 +142,24 @@ async fn verify(client: &AdminClient, screen: Screen) -> Outcome<()> {
     if found.intact {
         return Ok(());
     }
-    let fault = found.fault.unwrap_or_else(|| "no reason was given".to_owned());
-    Err(Failure::new(format!("The audit trail is not whole: {fault}."))
-        .next("keep the database as it is, and compare with an export or a backup"))
+    let fault = found
+        .fault
+        .unwrap_or_else(|| "no reason was given".to_owned());
+    Err(
+        Failure::new(format!("The audit trail is not whole: {fault}."))
+            .next("keep the database as it is, and compare with an export or a backup"),
+    )
 }
 
 async fn export(out: &std::path::Path, client: &AdminClient, screen: Screen) -> Outcome<()> {
-    let failed = |error: std::io::Error| Failure::new(format!("{} can not be written: {error}.", out.display()));
+    let failed = |error: std::io::Error| {
+        Failure::new(format!("{} can not be written: {error}.", out.display()))
+    };
     let mut file = match out.to_str() {
         Some("-") => None,
-        _ => Some(std::io::BufWriter::new(std::fs::File::create(out).map_err(failed)?)),
+        _ => Some(std::io::BufWriter::new(
+            std::fs::File::create(out).map_err(failed)?,
+        )),
     };
     let mut write = |line: String| match &mut file {
         Some(file) => writeln!(file, "{line}").map_err(failed),
@@ -141,8 +168,14 @@ async fn export(out: &std::path::Path, client: &AdminClient, screen: Screen) -> 
     let mut after = 0;
     let mut many = 0u64;
     loop {
-        let page: Page<AuditEventView> = client.get(&format!("/v1/audit?after={after}&limit={BATCH}")).await?;
-        let chained: Vec<_> = page.items.iter().filter(|event| event.sequence.is_some()).collect();
+        let page: Page<AuditEventView> = client
+            .get(&format!("/v1/audit?after={after}&limit={BATCH}"))
+            .await?;
+        let chained: Vec<_> = page
+            .items
+            .iter()
+            .filter(|event| event.sequence.is_some())
+            .collect();
         for event in &chained {
             write(as_line(event)?)?;
             many += 1;
@@ -159,13 +192,21 @@ async fn export(out: &std::path::Path, client: &AdminClient, screen: Screen) -> 
     if let Some(mut file) = file {
         file.flush().map_err(failed)?;
     }
-    screen.note(&format!("{many} events and {} checkpoints are exported.", checkpoints.items.len()));
+    screen.note(&format!(
+        "{many} events and {} checkpoints are exported.",
+        checkpoints.items.len()
+    ));
     Ok(())
 }
 
 async fn follow(client: &AdminClient, screen: Screen) -> Outcome<()> {
     let newest: Page<AuditEventView> = client.get("/v1/audit?newest=true&limit=10").await?;
-    let mut after = newest.items.iter().filter_map(|event| event.sequence).max().unwrap_or(0);
+    let mut after = newest
+        .items
+        .iter()
+        .filter_map(|event| event.sequence)
+        .max()
+        .unwrap_or(0);
     let print = |event: &AuditEventView| {
         if screen.is_json() {
             screen.exactly(&as_line(event)?)
@@ -178,7 +219,9 @@ async fn follow(client: &AdminClient, screen: Screen) -> Outcome<()> {
     }
     loop {
         tokio::time::sleep(FOLLOW_EVERY).await;
-        let page: Page<AuditEventView> = client.get(&format!("/v1/audit?after={after}&limit={BATCH}")).await?;
+        let page: Page<AuditEventView> = client
+            .get(&format!("/v1/audit?after={after}&limit={BATCH}"))
+            .await?;
         for event in &page.items {
             if let Some(sequence) = event.sequence {
                 print(event)?;
@@ -189,7 +232,8 @@ async fn follow(client: &AdminClient, screen: Screen) -> Outcome<()> {
 }
 
 fn as_line(value: &impl serde::Serialize) -> Outcome<String> {
-    serde_json::to_string(value).map_err(|error| Failure::new(format!("An event can not be shown as JSON: {error}.")))
+    serde_json::to_string(value)
+        .map_err(|error| Failure::new(format!("An event can not be shown as JSON: {error}.")))
 }
 
 #[cfg(test)]
@@ -207,7 +251,14 @@ mod tests {
         event.sequence = Some(7);
         assert_eq!(
             row(event),
-            ["7", "2026-01-01T00:00:00Z", "alice (adm_1)", "api.update", "api/orders", "version=2"]
+            [
+                "7",
+                "2026-01-01T00:00:00Z",
+                "alice (adm_1)",
+                "api.update",
+                "api/orders",
+                "version=2"
+            ]
         );
     }
 }

@@ -54,13 +54,19 @@ impl Http {
         match ca_file {
             Some(path) => {
                 let unusable = |error: String| {
-                    Failure::new(format!("The CA file {} can not be used: {error}.", path.display()))
-                        .next("give a PEM file with one certificate at least")
+                    Failure::new(format!(
+                        "The CA file {} can not be used: {error}.",
+                        path.display()
+                    ))
+                    .next("give a PEM file with one certificate at least")
                 };
-                let certificates = CertificateDer::pem_file_iter(path).map_err(|error| unusable(error.to_string()))?;
+                let certificates = CertificateDer::pem_file_iter(path)
+                    .map_err(|error| unusable(error.to_string()))?;
                 for certificate in certificates {
                     let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
-                    roots.add(certificate).map_err(|error| unusable(error.to_string()))?;
+                    roots
+                        .add(certificate)
+                        .map_err(|error| unusable(error.to_string()))?;
                 }
                 if roots.is_empty() {
                     return Err(unusable("it holds no certificate".to_owned()));
@@ -74,7 +80,9 @@ impl Http {
             .map_err(|error| Failure::new(format!("TLS can not be set up: {error}.")))?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        Ok(Self { tls: Arc::new(config) })
+        Ok(Self {
+            tls: Arc::new(config),
+        })
     }
 
     /// Makes one request and reads the whole answer.
@@ -88,7 +96,10 @@ impl Http {
         let at = origin(url);
         match tokio::time::timeout(TIMEOUT, self.exchange(method, url, headers, body)).await {
             Ok(answer) => answer,
-            Err(_) => Err(Failure::new(format!("{at} did not answer within {} s.", TIMEOUT.as_secs()))),
+            Err(_) => Err(Failure::new(format!(
+                "{at} did not answer within {} s.",
+                TIMEOUT.as_secs()
+            ))),
         }
     }
 
@@ -108,7 +119,10 @@ impl Http {
             Failure::new(format!("{at} can not be reached: {error}."))
                 .next("check that Doorward runs there (`doorward dev`, `doorward serve`) and that the URL is right")
         })?;
-        let mut request = Request::builder().method(method).uri(target(url)).header(HOST, authority(url));
+        let mut request = Request::builder()
+            .method(method)
+            .uri(target(url))
+            .header(HOST, authority(url));
         for (name, value) in headers {
             request = request.header(name, value);
         }
@@ -117,8 +131,9 @@ impl Http {
             .body(Full::new(body))
             .map_err(|error| Failure::usage(format!("`{url}` can not be called: {error}.")))?;
         if url.scheme() == "https" {
-            let name = ServerName::try_from(bare.to_owned())
-                .map_err(|_| Failure::usage(format!("`{bare}` can not be the name of a TLS server.")))?;
+            let name = ServerName::try_from(bare.to_owned()).map_err(|_| {
+                Failure::usage(format!("`{bare}` can not be the name of a TLS server."))
+            })?;
             let tls = tokio_rustls::TlsConnector::from(self.tls.clone());
             let stream = tls.connect(name, tcp).await.map_err(|error| {
                 Failure::new(format!("No secure connection to {at}: {error}."))
@@ -135,9 +150,11 @@ async fn over<S>(stream: S, request: Request<Full<Bytes>>, at: &str) -> Outcome<
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let broken = |error: hyper::Error| Failure::new(format!("The exchange with {at} broke: {error}."));
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    let broken =
+        |error: hyper::Error| Failure::new(format!("The exchange with {at} broke: {error}."));
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(broken)?;
     // Ends with the exchange; what went wrong shows there.
     let driver = tokio::spawn(connection);
     let answer = sender.send_request(request).await.map_err(broken)?;
@@ -157,11 +174,15 @@ fn origin(url: &Url) -> String {
 
 fn authority(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    url.port()
+        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 fn target(url: &Url) -> String {
-    url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()))
+    url.query().map_or_else(
+        || url.path().to_owned(),
+        |query| format!("{}?{query}", url.path()),
+    )
 }
 
 /// Whether a URL leads to this machine, or the way there is encrypted.
@@ -189,15 +210,25 @@ impl AdminClient {
             .ok()
             .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
             .ok_or_else(|| {
-                Failure::usage(format!("`{}` is not the URL of an admin API.", global.admin_url))
-                    .next("give one like http://127.0.0.1:8082 with --admin-url or DOORWARD_ADMIN_URL")
+                Failure::usage(format!(
+                    "`{}` is not the URL of an admin API.",
+                    global.admin_url
+                ))
+                .next("give one like http://127.0.0.1:8082 with --admin-url or DOORWARD_ADMIN_URL")
             })?;
         if !is_safe_for_secrets(&base) {
-            return Err(Failure::new(format!("An admin key is not sent over plain HTTP to {}.", authority(&base)))
-                .next("use https, or a tunnel to the loopback address of that machine"));
+            return Err(Failure::new(format!(
+                "An admin key is not sent over plain HTTP to {}.",
+                authority(&base)
+            ))
+            .next("use https, or a tunnel to the loopback address of that machine"));
         }
         let http = Http::new(global.ca_file.as_deref())?;
-        Ok(Self { http, base, key: admin_key(global)? })
+        Ok(Self {
+            http,
+            base,
+            key: admin_key(global)?,
+        })
     }
 
     /// Reads something.
@@ -205,11 +236,19 @@ impl AdminClient {
         typed(self.call(Method::GET, path, None::<&()>).await?)
     }
     /// Asks for an act.
-    pub(crate) async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Outcome<T> {
+    pub(crate) async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Outcome<T> {
         typed(self.call(Method::POST, path, Some(body)).await?)
     }
     /// Changes something.
-    pub(crate) async fn patch<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Outcome<T> {
+    pub(crate) async fn patch<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Outcome<T> {
         typed(self.call(Method::PATCH, path, Some(body)).await?)
     }
     /// Removes something.
@@ -217,18 +256,27 @@ impl AdminClient {
         self.call(Method::DELETE, path, None::<&()>).await.map(drop)
     }
 
-    async fn call<B: Serialize>(&self, method: Method, path: &str, body: Option<&B>) -> Outcome<Value> {
+    async fn call<B: Serialize>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&B>,
+    ) -> Outcome<Value> {
         let url = self
             .base
             .join(path.trim_start_matches('/'))
             .map_err(|error| Failure::usage(format!("`{path}` can not be asked for: {error}.")))?;
         let key = self.key.expose_text().unwrap_or_default();
-        let mut bearer = HeaderValue::try_from(format!("Bearer {key}"))
-            .map_err(|_| Failure::new("The admin key holds characters that no key has.").next(KEY_STEP))?;
+        let mut bearer = HeaderValue::try_from(format!("Bearer {key}")).map_err(|_| {
+            Failure::new("The admin key holds characters that no key has.").next(KEY_STEP)
+        })?;
         bearer.set_sensitive(true);
         let mut headers = vec![
             (AUTHORIZATION, bearer),
-            (ACCEPT, HeaderValue::from_static("application/json, application/problem+json")),
+            (
+                ACCEPT,
+                HeaderValue::from_static("application/json, application/problem+json"),
+            ),
         ];
         let bytes = match body {
             Some(body) => {
@@ -245,8 +293,11 @@ impl AdminClient {
                 return Ok(Value::Null);
             }
             return serde_json::from_slice(&answer.body).map_err(|_| {
-                Failure::new(format!("{} answered something that is not JSON.", origin(&url)))
-                    .next("check that --admin-url is the admin API's address")
+                Failure::new(format!(
+                    "{} answered something that is not JSON.",
+                    origin(&url)
+                ))
+                .next("check that --admin-url is the admin API's address")
             });
         }
         Err(refusal(&answer, &url))
@@ -278,20 +329,31 @@ fn refusal(answer: &Answer, url: &Url) -> Failure {
             .iter()
             .map(|flaw| {
                 let document = flaw.document.as_deref().unwrap_or_default();
-                let hint = flaw.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
-                format!("{} {}: {}{hint}", document, flaw.path, flaw.message).trim_start().to_owned()
+                let hint = flaw
+                    .hint
+                    .as_ref()
+                    .map(|hint| format!(" ({hint})"))
+                    .unwrap_or_default();
+                format!("{} {}: {}{hint}", document, flaw.path, flaw.message)
+                    .trim_start()
+                    .to_owned()
             })
             .collect(),
     );
     match problem.code.as_str() {
         "credential-missing" | "credential-refused" => failure.next(KEY_STEP),
-        "action-not-allowed" | "role-missing" => failure.next("ask an administrator with a higher role"),
+        "action-not-allowed" | "role-missing" => {
+            failure.next("ask an administrator with a higher role")
+        }
         "conflict" => failure.next("look at it as it is now, then try again"),
         "managed-by-file" => failure.next("change the settings file that declares it"),
-        "rate-limited" | "overloaded" | "temporarily-unavailable" => failure.next("try again in a moment"),
-        "internal-error" => {
-            failure.next(format!("the server's log has the cause under request {}", problem.request_id))
+        "rate-limited" | "overloaded" | "temporarily-unavailable" => {
+            failure.next("try again in a moment")
         }
+        "internal-error" => failure.next(format!(
+            "the server's log has the cause under request {}",
+            problem.request_id
+        )),
         _ => failure,
     }
 }
@@ -306,7 +368,9 @@ pub(crate) fn dev_key_file(env: &dyn Fn(&str) -> Option<String>) -> Option<PathB
 }
 
 fn admin_key(global: &Global) -> Outcome<Secret> {
-    admin_key_of(global.admin_key_file.as_deref(), &|name| std::env::var(name).ok())
+    admin_key_of(global.admin_key_file.as_deref(), &|name| {
+        std::env::var(name).ok()
+    })
 }
 
 /// The flag before the environment, the key itself before its file, what was asked for before what
@@ -329,9 +393,15 @@ fn admin_key_of(flag: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) -> Ou
 
 fn key_file(path: &Path) -> Outcome<Secret> {
     let unreadable = |why: String| {
-        Failure::new(format!("The admin key file {} can not be read: {why}.", path.display())).next(KEY_STEP)
+        Failure::new(format!(
+            "The admin key file {} can not be read: {why}.",
+            path.display()
+        ))
+        .next(KEY_STEP)
     };
-    let size = std::fs::metadata(path).map_err(|error| unreadable(error.to_string()))?.len();
+    let size = std::fs::metadata(path)
+        .map_err(|error| unreadable(error.to_string()))?
+        .len();
     if size > MOST_KEY_BYTES {
         return Err(unreadable("it is too large to hold a key".to_owned()));
     }
@@ -348,7 +418,11 @@ mod tests {
     use super::*;
 
     fn env<'a>(set: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Option<String> + 'a {
-        move |name| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        move |name| {
+            set.iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| (*value).to_owned())
+        }
     }
 
     #[test]
@@ -363,7 +437,11 @@ mod tests {
             ("http://localhost.example", false),
             ("ftp://127.0.0.1", false),
         ] {
-            assert_eq!(is_safe_for_secrets(&Url::parse(url).unwrap()), safe, "{url}");
+            assert_eq!(
+                is_safe_for_secrets(&Url::parse(url).unwrap()),
+                safe,
+                "{url}"
+            );
         }
     }
 
@@ -381,10 +459,18 @@ mod tests {
         file("doorward/dev/admin.key", "of-dev\n");
         let data = folder.path().to_str().unwrap();
         let found = |flag: Option<&Path>, set: &[(&str, &str)]| {
-            admin_key_of(flag, &env(set)).unwrap().expose_text().unwrap().to_owned()
+            admin_key_of(flag, &env(set))
+                .unwrap()
+                .expose_text()
+                .unwrap()
+                .to_owned()
         };
         let named = named.to_str().unwrap();
-        let all = [("DOORWARD_ADMIN_KEY", "of-env"), ("DOORWARD_ADMIN_KEY_FILE", named), ("XDG_DATA_HOME", data)];
+        let all = [
+            ("DOORWARD_ADMIN_KEY", "of-env"),
+            ("DOORWARD_ADMIN_KEY_FILE", named),
+            ("XDG_DATA_HOME", data),
+        ];
         assert_eq!(found(Some(&flag), &all), "of-flag");
         assert_eq!(found(None, &all), "of-env");
         assert_eq!(found(None, &all[1..]), "of-file");
@@ -398,7 +484,10 @@ mod tests {
         std::fs::write(&empty, " \n").unwrap();
         for path in [empty, folder.path().join("missing")] {
             let failure = admin_key_of(Some(&path), &env(&[])).unwrap_err();
-            assert!(failure.to_string().contains("DOORWARD_ADMIN_KEY"), "{failure}");
+            assert!(
+                failure.to_string().contains("DOORWARD_ADMIN_KEY"),
+                "{failure}"
+            );
             assert_eq!(failure.code(), 1);
         }
     }
@@ -408,7 +497,10 @@ mod tests {
         let body = br#"{"type":"urn:doorward:error:invalid-request","title":"The request is not valid.","status":400,
             "code":"invalid-request","request_id":"r1","errors":[{"document":"Api/orders","index":0,
             "path":"spec.routes[2].path","message":"no template","hint":"write `/orders`"}]}"#;
-        let answer = Answer { status: StatusCode::BAD_REQUEST, body: Bytes::from_static(body) };
+        let answer = Answer {
+            status: StatusCode::BAD_REQUEST,
+            body: Bytes::from_static(body),
+        };
         let failure = refusal(&answer, &Url::parse("http://127.0.0.1:8082").unwrap());
         assert_eq!(
             failure.to_string(),

@@ -13,8 +13,8 @@ use registry::key::KeyType;
 use registry::units::{Moment, Period};
 use serde_json::json;
 use web::admin::view::{
-    Amend, CreateAdminKey, CreateKey, CreateSecret, CredentialView, ImportKey, Issued, Page, Rotate, SetPassword,
-    UsageView,
+    Amend, CreateAdminKey, CreateKey, CreateSecret, CredentialView, ImportKey, Issued, Page,
+    Rotate, SetPassword, UsageView,
 };
 
 use super::client::AdminClient;
@@ -41,9 +41,9 @@ fn end(text: &str, now: Timestamp) -> Result<End, String> {
     if let Ok(period) = text.parse::<Period>() {
         return Ok(End(Moment(now.plus(period.0))));
     }
-    text.parse::<Moment>()
-        .map(End)
-        .map_err(|_| "give a time like 2027-01-31T00:00:00Z or a length of time like 90d".to_owned())
+    text.parse::<Moment>().map(End).map_err(|_| {
+        "give a time like 2027-01-31T00:00:00Z or a length of time like 90d".to_owned()
+    })
 }
 
 fn environment(text: &str) -> Result<Environment, &'static str> {
@@ -98,7 +98,11 @@ impl From<KeyArgs> for CreateKey {
             application: args.application,
             label: args.label,
             environment: args.environment,
-            r#type: if args.publishable { KeyType::Publishable } else { KeyType::Secret },
+            r#type: if args.publishable {
+                KeyType::Publishable
+            } else {
+                KeyType::Secret
+            },
             scopes: args.grant.scopes,
             apis: args.grant.apis,
             roles: args.grant.roles,
@@ -317,10 +321,18 @@ pub(crate) async fn key(act: KeyAct, client: &AdminClient, screen: Screen) -> Ou
             let issued = client.post(KEYS, &CreateKey::from(args)).await?;
             show_issued(issued, screen)
         }
-        KeyAct::Import { key, verifier_file, prefix } => {
+        KeyAct::Import {
+            key,
+            verifier_file,
+            prefix,
+        } => {
             let verifier = input::secret(&verifier_file, "hash")?;
             let verifier = verifier.expose_text().unwrap_or_default().trim().to_owned();
-            let body = ImportKey { key: key.into(), verifier, prefix };
+            let body = ImportKey {
+                key: key.into(),
+                verifier,
+                prefix,
+            };
             let credential: CredentialView = client.post("/v1/keys/import", &body).await?;
             show_one(credential, screen)
         }
@@ -332,47 +344,102 @@ pub(crate) async fn key(act: KeyAct, client: &AdminClient, screen: Screen) -> Ou
             let none = "There is no key; make one with `doorward key create`.";
             show_list(KEYS, &filter, client, screen, none).await
         }
-        KeyAct::Amend { id, label, grant, expires } => amend(&id, label, grant, expires, client, screen).await,
+        KeyAct::Amend {
+            id,
+            label,
+            grant,
+            expires,
+        } => amend(&id, label, grant, expires, client, screen).await,
         KeyAct::Usage { id, since } => usage(&id, since.as_deref(), client, screen).await,
         KeyAct::Life(act) => life(KEYS, act, client, screen).await,
     }
 }
 
 /// `client secret …`
-pub(crate) async fn client_secret(act: SecretAct, client: &AdminClient, screen: Screen) -> Outcome<()> {
+pub(crate) async fn client_secret(
+    act: SecretAct,
+    client: &AdminClient,
+    screen: Screen,
+) -> Outcome<()> {
     let base = |name: &str| segment(name).map(|name| format!("/v1/clients/{name}/secrets"));
     match act {
-        SecretAct::Create { client: name, label, expires } => {
-            let body = CreateSecret { label, expires_at: expires.map(|end| end.0) };
+        SecretAct::Create {
+            client: name,
+            label,
+            expires,
+        } => {
+            let body = CreateSecret {
+                label,
+                expires_at: expires.map(|end| end.0),
+            };
             show_issued(client.post(&base(&name)?, &body).await?, screen)
         }
         SecretAct::List { client: name } => {
-            let none = format!("{name} has no secret; make one with `doorward client secret create {name}`.");
+            let none = format!(
+                "{name} has no secret; make one with `doorward client secret create {name}`."
+            );
             show_list(&base(&name)?, "", client, screen, &none).await
         }
-        SecretAct::Rotate { client: name, id, overlap } => {
-            life(&base(&name)?, LifeAct::Rotate { id, overlap }, client, screen).await
+        SecretAct::Rotate {
+            client: name,
+            id,
+            overlap,
+        } => {
+            life(
+                &base(&name)?,
+                LifeAct::Rotate { id, overlap },
+                client,
+                screen,
+            )
+            .await
         }
-        SecretAct::Revoke { client: name, id } => life(&base(&name)?, LifeAct::Revoke { id }, client, screen).await,
+        SecretAct::Revoke { client: name, id } => {
+            life(&base(&name)?, LifeAct::Revoke { id }, client, screen).await
+        }
     }
 }
 
 /// `account password …`
-pub(crate) async fn account_password(act: PasswordAct, client: &AdminClient, screen: Screen) -> Outcome<()> {
+pub(crate) async fn account_password(
+    act: PasswordAct,
+    client: &AdminClient,
+    screen: Screen,
+) -> Outcome<()> {
     let base = |name: &str| segment(name).map(|name| format!("/v1/accounts/{name}/passwords"));
     match act {
-        PasswordAct::Set { account, password_file, expires } => {
-            let password = password_file.map(|path| input::secret(&path, "password")).transpose()?;
+        PasswordAct::Set {
+            account,
+            password_file,
+            expires,
+        } => {
+            let password = password_file
+                .map(|path| input::secret(&path, "password"))
+                .transpose()?;
             let password = password.and_then(|secret| secret.expose_text().map(str::to_owned));
-            let body = SetPassword { password, expires_at: expires.map(|end| end.0) };
+            let body = SetPassword {
+                password,
+                expires_at: expires.map(|end| end.0),
+            };
             show_issued(client.post(&base(&account)?, &body).await?, screen)
         }
         PasswordAct::List { account } => {
-            let none = format!("{account} has no password; make one with `doorward account password set {account}`.");
+            let none = format!(
+                "{account} has no password; make one with `doorward account password set {account}`."
+            );
             show_list(&base(&account)?, "", client, screen, &none).await
         }
-        PasswordAct::Rotate { account, id, overlap } => {
-            life(&base(&account)?, LifeAct::Rotate { id, overlap }, client, screen).await
+        PasswordAct::Rotate {
+            account,
+            id,
+            overlap,
+        } => {
+            life(
+                &base(&account)?,
+                LifeAct::Rotate { id, overlap },
+                client,
+                screen,
+            )
+            .await
         }
         PasswordAct::Revoke { account, id } => {
             life(&base(&account)?, LifeAct::Revoke { id }, client, screen).await
@@ -381,13 +448,27 @@ pub(crate) async fn account_password(act: PasswordAct, client: &AdminClient, scr
 }
 
 /// `admin-key …`
-pub(crate) async fn admin_key(act: AdminKeyAct, client: &AdminClient, screen: Screen) -> Outcome<()> {
+pub(crate) async fn admin_key(
+    act: AdminKeyAct,
+    client: &AdminClient,
+    screen: Screen,
+) -> Outcome<()> {
     match act {
-        AdminKeyAct::Create { label, role, expires } => {
-            let body = CreateAdminKey { label, role: role.into(), expires_at: expires.map(|end| end.0) };
+        AdminKeyAct::Create {
+            label,
+            role,
+            expires,
+        } => {
+            let body = CreateAdminKey {
+                label,
+                role: role.into(),
+                expires_at: expires.map(|end| end.0),
+            };
             show_issued(client.post(ADMIN_KEYS, &body).await?, screen)
         }
-        AdminKeyAct::List => show_list(ADMIN_KEYS, "", client, screen, "There is no admin key.").await,
+        AdminKeyAct::List => {
+            show_list(ADMIN_KEYS, "", client, screen, "There is no admin key.").await
+        }
         AdminKeyAct::Life(act) => life(ADMIN_KEYS, act, client, screen).await,
     }
 }
@@ -403,7 +484,18 @@ async fn life(base: &str, act: LifeAct, client: &AdminClient, screen: Screen) ->
     let path = format!("{base}/{}{verb}", segment(id)?);
     match act {
         LifeAct::Show { .. } => show_one(client.get(&path).await?, screen),
-        LifeAct::Rotate { overlap, .. } => show_issued(client.post(&path, &Rotate { overlap, expires_at: None }).await?, screen),
+        LifeAct::Rotate { overlap, .. } => show_issued(
+            client
+                .post(
+                    &path,
+                    &Rotate {
+                        overlap,
+                        expires_at: None,
+                    },
+                )
+                .await?,
+            screen,
+        ),
         LifeAct::Suspend { .. } | LifeAct::Resume { .. } | LifeAct::Revoke { .. } => {
             show_one(client.post(&path, &json!({})).await?, screen)
         }
@@ -450,8 +542,12 @@ async fn usage(id: &str, since: Option<&str>, client: &AdminClient, screen: Scre
             Err(_) => end(text, screen.now).map_err(Failure::usage)?.0,
         }),
     };
-    let query = since.map(|since| format!("?since={since}")).unwrap_or_default();
-    let usage: UsageView = client.get(&format!("{KEYS}/{}/usage{query}", segment(id)?)).await?;
+    let query = since
+        .map(|since| format!("?since={since}"))
+        .unwrap_or_default();
+    let usage: UsageView = client
+        .get(&format!("{KEYS}/{}/usage{query}", segment(id)?))
+        .await?;
     if screen.is_json() {
         return screen.json(&usage);
     }
@@ -461,15 +557,27 @@ async fn usage(id: &str, since: Option<&str>, client: &AdminClient, screen: Scre
         ("calls", usage.calls.to_string()),
         ("last used", when(usage.last_used, screen.now)),
     ])?;
-    let rows = usage.hours.iter().map(|hour| vec![hour.hour.to_string(), hour.calls.to_string()]).collect();
+    let rows = usage
+        .hours
+        .iter()
+        .map(|hour| vec![hour.hour.to_string(), hour.calls.to_string()])
+        .collect();
     screen.table(&["hour", "calls"], rows, "No calls in this time.")
 }
 
-async fn show_list(base: &str, filter: &str, client: &AdminClient, screen: Screen, none: &str) -> Outcome<()> {
+async fn show_list(
+    base: &str,
+    filter: &str,
+    client: &AdminClient,
+    screen: Screen,
+    none: &str,
+) -> Outcome<()> {
     let mut items: Vec<CredentialView> = Vec::new();
     let mut after = String::new();
     for _ in 0..MOST_PAGES {
-        let page: Page<CredentialView> = client.get(&format!("{base}?limit=1000&{filter}{after}")).await?;
+        let page: Page<CredentialView> = client
+            .get(&format!("{base}?limit=1000&{filter}{after}"))
+            .await?;
         items.extend(page.items);
         match page.next {
             Some(next) => after = format!("&after={}", segment(&next)?),
@@ -495,13 +603,31 @@ fn print_list(items: Vec<CredentialView>, screen: Screen, none: &str) -> Outcome
                 credential.display,
                 credential.environment.to_string(),
                 state,
-                credential.scopes.iter().chain(&credential.roles).cloned().collect::<Vec<_>>().join(" "),
-                credential.expires_at.map(|end| seen_from(end.0, screen.now)).unwrap_or_default(),
+                credential
+                    .scopes
+                    .iter()
+                    .chain(&credential.roles)
+                    .cloned()
+                    .collect::<Vec<_>>()
+                    .join(" "),
+                credential
+                    .expires_at
+                    .map(|end| seen_from(end.0, screen.now))
+                    .unwrap_or_default(),
             ]
         })
         .collect();
     screen.table(
-        &["id", "owner", "label", "begins", "environment", "state", "scopes, roles", "expires"],
+        &[
+            "id",
+            "owner",
+            "label",
+            "begins",
+            "environment",
+            "state",
+            "scopes, roles",
+            "expires",
+        ],
         rows,
         none,
     )
@@ -525,7 +651,14 @@ fn show_issued(issued: Issued, screen: Screen) -> Outcome<()> {
     }
     let mut shown = fields(&issued.credential, screen.now);
     if let Some(old) = &issued.replaces {
-        shown.push(("replaces", format!("{}, valid until {}", old.id, when(old.expires_at, screen.now))));
+        shown.push((
+            "replaces",
+            format!(
+                "{}, valid until {}",
+                old.id,
+                when(old.expires_at, screen.now)
+            ),
+        ));
     }
     screen.fields(&shown)?;
     if let Some(secret) = &issued.secret {
@@ -536,7 +669,12 @@ fn show_issued(issued: Issued, screen: Screen) -> Outcome<()> {
 }
 
 fn fields(credential: &CredentialView, now: Timestamp) -> Vec<(&'static str, String)> {
-    let networks = credential.networks.iter().map(IpNet::to_string).collect::<Vec<_>>().join(" ");
+    let networks = credential
+        .networks
+        .iter()
+        .map(IpNet::to_string)
+        .collect::<Vec<_>>()
+        .join(" ");
     vec![
         ("id", credential.id.clone()),
         ("type", credential.r#type.name().replace('_', " ")),
@@ -552,7 +690,10 @@ fn fields(credential: &CredentialView, now: Timestamp) -> Vec<(&'static str, Str
         ("origins", credential.origins.join(" ")),
         ("created", when(Some(credential.created_at), now)),
         ("expires", when(credential.expires_at, now)),
-        ("successor", credential.successor.clone().unwrap_or_default()),
+        (
+            "successor",
+            credential.successor.clone().unwrap_or_default(),
+        ),
         ("version", credential.version.to_string()),
     ]
 }
@@ -574,8 +715,14 @@ mod tests {
     #[test]
     fn an_end_is_a_time_or_a_length_of_time() {
         let now = Timestamp::from_secs(1_700_000_000);
-        assert_eq!(end("90d", now).unwrap().0.0, now.plus(core::time::Duration::from_secs(90 * 86_400)));
-        assert_eq!(end("2027-01-31T00:00:00Z", now).unwrap().0.to_string(), "2027-01-31T00:00:00Z");
+        assert_eq!(
+            end("90d", now).unwrap().0.0,
+            now.plus(core::time::Duration::from_secs(90 * 86_400))
+        );
+        assert_eq!(
+            end("2027-01-31T00:00:00Z", now).unwrap().0.to_string(),
+            "2027-01-31T00:00:00Z"
+        );
         for bad in ["", "90", "tomorrow", "2027-01-31"] {
             assert!(end(bad, now).is_err(), "{bad}");
         }

@@ -15,11 +15,19 @@ pub(crate) struct Failure {
 impl Failure {
     /// Refused or failed: exit code 1.
     pub(crate) fn new(sentence: impl Into<String>) -> Self {
-        Self { sentence: sentence.into(), next: None, lines: Vec::new(), code: 1 }
+        Self {
+            sentence: sentence.into(),
+            next: None,
+            lines: Vec::new(),
+            code: 1,
+        }
     }
     /// Called wrongly: exit code 2.
     pub(crate) fn usage(sentence: impl Into<String>) -> Self {
-        Self { code: 2, ..Self::new(sentence) }
+        Self {
+            code: 2,
+            ..Self::new(sentence)
+        }
     }
     /// What to do about it.
     pub(crate) fn next(mut self, step: impl Into<String>) -> Self {

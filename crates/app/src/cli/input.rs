@@ -47,9 +47,12 @@ fn text_of(from: impl io::Read, what: &str) -> Outcome<String> {
         .read_to_end(&mut bytes)
         .map_err(|error| Failure::new(format!("The {what} can not be read: {error}.")))?;
     if bytes.len() as u64 > MOST_BYTES {
-        return Err(Failure::usage(format!("The {what} is longer than {MOST_BYTES} bytes.")));
+        return Err(Failure::usage(format!(
+            "The {what} is longer than {MOST_BYTES} bytes."
+        )));
     }
-    let text = core::str::from_utf8(&bytes).map_err(|_| Failure::usage(format!("The {what} is not UTF-8 text.")))?;
+    let text = core::str::from_utf8(&bytes)
+        .map_err(|_| Failure::usage(format!("The {what} is not UTF-8 text.")))?;
     let text = text.strip_suffix('\n').unwrap_or(text);
     let text = text.strip_suffix('\r').unwrap_or(text);
     if text.is_empty() {
@@ -61,7 +64,8 @@ fn text_of(from: impl io::Read, what: &str) -> Outcome<String> {
 /// Asks for a secret twice, without an echo.
 fn typed(what: &str) -> Outcome<Secret> {
     let quiet = Quiet::begin().ok_or_else(|| {
-        Failure::new("The terminal's echo can not be switched off.").next(format!("pipe the {what} in, or give its file"))
+        Failure::new("The terminal's echo can not be switched off.")
+            .next(format!("pipe the {what} in, or give its file"))
     })?;
     let mut ask = |words: &str| -> Outcome<Zeroizing<String>> {
         let _ = write!(io::stderr(), "{words}: ");
@@ -69,7 +73,9 @@ fn typed(what: &str) -> Outcome<Secret> {
         let read = io::stdin().lock().take(MOST_BYTES).read_line(&mut line);
         let _ = writeln!(io::stderr());
         read.map_err(|error| Failure::new(format!("The {what} can not be read: {error}.")))?;
-        Ok(Zeroizing::new(line.trim_end_matches(['\r', '\n']).to_owned()))
+        Ok(Zeroizing::new(
+            line.trim_end_matches(['\r', '\n']).to_owned(),
+        ))
     };
     let first = ask(&format!("New {what}"))?;
     let second = ask("Once more")?;
@@ -78,7 +84,9 @@ fn typed(what: &str) -> Outcome<Secret> {
         return Err(Failure::usage(format!("The {what} is empty.")));
     }
     if *first != *second {
-        return Err(Failure::usage("The two are not the same; nothing was changed."));
+        return Err(Failure::usage(
+            "The two are not the same; nothing was changed.",
+        ));
     }
     Ok(Secret::from_text(first.to_string()))
 }

@@ -25,7 +25,8 @@ use clap::{Args, Subcommand};
 use client::AdminClient;
 use failure::Outcome;
 use resource::{Collection, ResourceAct};
-use screen::{Format, Screen};
+pub(crate) use screen::Format;
+use screen::Screen;
 
 /// What every command takes.
 #[derive(Debug, Clone, Args)]
@@ -48,7 +49,13 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "FILE", help_heading = "Admin API")]
     pub(crate) admin_key_file: Option<PathBuf>,
     /// PEM file with the CAs to trust instead of the public ones
-    #[arg(long, global = true, env = "DOORWARD_CA_FILE", value_name = "FILE", help_heading = "Admin API")]
+    #[arg(
+        long,
+        global = true,
+        env = "DOORWARD_CA_FILE",
+        value_name = "FILE",
+        help_heading = "Admin API"
+    )]
     pub(crate) ca_file: Option<PathBuf>,
 }
 
@@ -138,11 +145,21 @@ async fn dispatch(command: Command, global: &Global, screen: Screen) -> Outcome<
     let client = &AdminClient::new(global)?;
     match command {
         Command::Api(act) => resource::run(Collection::Apis, act, client, screen).await,
-        Command::Application(act) => resource::run(Collection::Applications, act, client, screen).await,
-        Command::Client(ClientAct::Resource(act)) => resource::run(Collection::Clients, act, client, screen).await,
-        Command::Client(ClientAct::Secret(act)) => credential::client_secret(act, client, screen).await,
-        Command::Account(AccountAct::Resource(act)) => resource::run(Collection::Accounts, act, client, screen).await,
-        Command::Account(AccountAct::Password(act)) => credential::account_password(act, client, screen).await,
+        Command::Application(act) => {
+            resource::run(Collection::Applications, act, client, screen).await
+        }
+        Command::Client(ClientAct::Resource(act)) => {
+            resource::run(Collection::Clients, act, client, screen).await
+        }
+        Command::Client(ClientAct::Secret(act)) => {
+            credential::client_secret(act, client, screen).await
+        }
+        Command::Account(AccountAct::Resource(act)) => {
+            resource::run(Collection::Accounts, act, client, screen).await
+        }
+        Command::Account(AccountAct::Password(act)) => {
+            credential::account_password(act, client, screen).await
+        }
         Command::Issuer(act) => resource::run(Collection::Issuers, act, client, screen).await,
         Command::Key(act) => credential::key(act, client, screen).await,
         Command::AdminKey(act) => credential::admin_key(act, client, screen).await,

@@ -46,10 +46,17 @@ impl Collection {
     }
     /// What is most worth knowing of a `spec`, for the list.
     fn gist(self, spec: &Value) -> String {
-        let text = |key: &str| spec.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let text = |key: &str| {
+            spec.get(key)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
         let count = |key: &str| spec.get(key).and_then(Value::as_array).map_or(0, Vec::len);
         let keys = |key: &str| {
-            spec.get(key).and_then(Value::as_object).map(|map| map.keys().cloned().collect::<Vec<_>>().join(", "))
+            spec.get(key)
+                .and_then(Value::as_object)
+                .map(|map| map.keys().cloned().collect::<Vec<_>>().join(", "))
         };
         match self {
             Self::Apis => format!("{} routes", count("routes")),
@@ -59,11 +66,21 @@ impl Collection {
                 .collect::<Vec<_>>()
                 .join(", "),
             Self::Clients => {
-                format!("of {}, {}, for {}", text("application"), text("auth_method"), keys("grants").unwrap_or_default())
+                format!(
+                    "of {}, {}, for {}",
+                    text("application"),
+                    text("auth_method"),
+                    keys("grants").unwrap_or_default()
+                )
             }
             Self::Accounts => {
                 let apis = spec.get("apis").and_then(Value::as_array);
-                let apis = apis.into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>().join(", ");
+                let apis = apis
+                    .into_iter()
+                    .flatten()
+                    .filter_map(Value::as_str)
+                    .collect::<Vec<_>>()
+                    .join(", ");
                 format!("of {}, for {apis}", text("application"))
             }
             Self::Issuers => text("issuer"),
@@ -92,13 +109,22 @@ pub(crate) enum ResourceAct {
 }
 
 /// Does it.
-pub(crate) async fn run(of: Collection, act: ResourceAct, client: &AdminClient, screen: Screen) -> Outcome<()> {
+pub(crate) async fn run(
+    of: Collection,
+    act: ResourceAct,
+    client: &AdminClient,
+    screen: Screen,
+) -> Outcome<()> {
     match act {
         ResourceAct::List => list(of, client, screen).await,
         ResourceAct::Show { name } => show(of, &name, client, screen).await,
         ResourceAct::Delete { name, version } => {
-            let query = version.map(|version| format!("?version={version}")).unwrap_or_default();
-            client.delete(&format!("{}/{}{query}", of.path(), segment(&name)?)).await?;
+            let query = version
+                .map(|version| format!("?version={version}"))
+                .unwrap_or_default();
+            client
+                .delete(&format!("{}/{}{query}", of.path(), segment(&name)?))
+                .await?;
             screen.note(&format!("The {} {name} is removed.", of.one()));
             Ok(())
         }
@@ -114,7 +140,12 @@ async fn list(of: Collection, client: &AdminClient, screen: Screen) -> Outcome<(
         .items
         .into_iter()
         .map(|resource| {
-            let environment = resource.spec.get("environment").and_then(Value::as_str).unwrap_or("live").to_owned();
+            let environment = resource
+                .spec
+                .get("environment")
+                .and_then(Value::as_str)
+                .unwrap_or("live")
+                .to_owned();
             vec![
                 resource.name,
                 environment,
@@ -125,12 +156,28 @@ async fn list(of: Collection, client: &AdminClient, screen: Screen) -> Outcome<(
             ]
         })
         .collect();
-    let none = format!("There is no {}; declare one with `doorward apply -f FILE`.", of.one());
-    screen.table(&["name", "environment", "about", "managed by", "version", "changed"], rows, &none)
+    let none = format!(
+        "There is no {}; declare one with `doorward apply -f FILE`.",
+        of.one()
+    );
+    screen.table(
+        &[
+            "name",
+            "environment",
+            "about",
+            "managed by",
+            "version",
+            "changed",
+        ],
+        rows,
+        &none,
+    )
 }
 
 async fn show(of: Collection, name: &str, client: &AdminClient, screen: Screen) -> Outcome<()> {
-    let resource: Resource = client.get(&format!("{}/{}", of.path(), segment(name)?)).await?;
+    let resource: Resource = client
+        .get(&format!("{}/{}", of.path(), segment(name)?))
+        .await?;
     if screen.is_json() {
         return screen.json(&resource);
     }
@@ -155,7 +202,9 @@ fn managed(by: registry::resource::ManagedBy) -> &'static str {
 
 /// A name or id as a segment of a path.
 pub(crate) fn segment(name: &str) -> Outcome<&str> {
-    let clean = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    let clean = name
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
     if clean && (1..=128).contains(&name.len()) {
         Ok(name)
     } else {
@@ -181,7 +230,10 @@ mod tests {
         let spec = serde_json::json!({
             "application": "shop", "auth_method": "private_key_jwt", "grants": {"orders": [], "stock": []}
         });
-        assert_eq!(Collection::Clients.gist(&spec), "of shop, private_key_jwt, for orders, stock");
+        assert_eq!(
+            Collection::Clients.gist(&spec),
+            "of shop, private_key_jwt, for orders, stock"
+        );
         let spec = serde_json::json!({"routes": [1, 2, 3]});
         assert_eq!(Collection::Apis.gist(&spec), "3 routes");
         let spec = serde_json::json!({"owner": "alice@example.com"});

@@ -58,8 +58,9 @@ impl Screen {
     }
     /// The result for programs.
     pub(crate) fn json(self, value: &impl Serialize) -> Outcome<()> {
-        let text = serde_json::to_string_pretty(value)
-            .map_err(|error| Failure::new(format!("The answer can not be shown as JSON: {error}.")))?;
+        let text = serde_json::to_string_pretty(value).map_err(|error| {
+            Failure::new(format!("The answer can not be shown as JSON: {error}."))
+        })?;
         self.exactly(&text)
     }
     /// A table, or a sentence if it has no rows.
@@ -78,16 +79,18 @@ impl Screen {
 
 /// What time it is.
 pub(crate) fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// A reader that went away (`… | head`) is no failure of ours worth words.
 fn written(result: io::Result<()>) -> Outcome<()> {
     match result {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(format!("The result can not be written: {error}.")))
-        }
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(format!(
+            "The result can not be written: {error}."
+        ))),
         _ => Ok(()),
     }
 }
@@ -95,25 +98,45 @@ fn written(result: io::Result<()>) -> Outcome<()> {
 /// Without control characters.
 fn plain(text: &str, lines: bool) -> String {
     text.chars()
-        .map(|c| if c.is_control() && !(lines && c == '\n') { '\u{fffd}' } else { c })
+        .map(|c| {
+            if c.is_control() && !(lines && c == '\n') {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        })
         .collect()
 }
 
 fn table(headers: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(headers.iter().map(|header| header.to_uppercase()));
     for row in rows {
         table.add_row(row.into_iter().map(|cell| {
             let cell = plain(&cell, true);
-            if cell.is_empty() { "–".to_owned() } else { cell }
+            if cell.is_empty() {
+                "–".to_owned()
+            } else {
+                cell
+            }
         }));
     }
-    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+    table
+        .lines()
+        .map(|line| line.trim_end().to_owned())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn aligned(fields: &[(&str, String)]) -> String {
-    let width = fields.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let width = fields
+        .iter()
+        .map(|(name, _)| name.chars().count())
+        .max()
+        .unwrap_or(0);
     fields
         .iter()
         .filter(|(_, value)| !value.is_empty())
@@ -134,7 +157,11 @@ pub(crate) fn length(millis: u64) -> String {
         3600..86_400 => ((seconds / 3600, "h"), (seconds % 3600 / 60, "min")),
         _ => ((seconds / 86_400, "d"), (seconds % 86_400 / 3600, "h")),
     };
-    if small.0 == 0 { format!("{} {}", large.0, large.1) } else { format!("{} {} {} {}", large.0, large.1, small.0, small.1) }
+    if small.0 == 0 {
+        format!("{} {}", large.0, large.1)
+    } else {
+        format!("{} {} {} {}", large.0, large.1, small.0, small.1)
+    }
 }
 
 /// A point in time seen from `now`: `in 3 d`, `2 h 5 min ago`, `now`.
@@ -165,14 +192,20 @@ mod tests {
             vec!["orders".to_owned(), String::new()],
             vec!["a".to_owned(), "two\nlines".to_owned()],
         ];
-        assert_eq!(table(&["name", "notes"], rows), " NAME    NOTES\n orders  –\n a       two\n         lines");
+        assert_eq!(
+            table(&["name", "notes"], rows),
+            " NAME    NOTES\n orders  –\n a       two\n         lines"
+        );
     }
 
     #[test]
     fn text_from_elsewhere_can_not_drive_the_terminal() {
         let rows = vec![vec!["\u{1b}[2Jgone\r".to_owned()]];
         assert_eq!(table(&["path"], rows), " PATH\n \u{fffd}[2Jgone\u{fffd}");
-        assert_eq!(aligned(&[("label", "a\u{7}b".to_owned())]), "label  a\u{fffd}b");
+        assert_eq!(
+            aligned(&[("label", "a\u{7}b".to_owned())]),
+            "label  a\u{fffd}b"
+        );
     }
 
     #[test]
@@ -188,13 +221,20 @@ mod tests {
             (86_400 * 3, "in 3 d"),
             (-(86_400 + 7200), "1 d 2 h ago"),
         ] {
-            assert_eq!(seen_from(Timestamp::from_secs(1_000_000 + seconds), now), words);
+            assert_eq!(
+                seen_from(Timestamp::from_secs(1_000_000 + seconds), now),
+                words
+            );
         }
     }
 
     #[test]
     fn fields_without_a_value_are_left_out() {
-        let fields = [("id", "key_1".to_owned()), ("label", String::new()), ("environment", "live".to_owned())];
+        let fields = [
+            ("id", "key_1".to_owned()),
+            ("label", String::new()),
+            ("environment", "live".to_owned()),
+        ];
         assert_eq!(aligned(&fields), "id           key_1\nenvironment  live");
     }
 }

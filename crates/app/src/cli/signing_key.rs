@@ -40,13 +40,21 @@ pub(crate) enum SigningKeyAct {
 pub(crate) async fn run(act: SigningKeyAct, client: &AdminClient, screen: Screen) -> Outcome<()> {
     let page: Page<SigningKeyView> = match act {
         SigningKeyAct::List => client.get("/v1/signing-keys").await?,
-        SigningKeyAct::Rotate { purpose, immediately, leaked } => {
+        SigningKeyAct::Rotate {
+            purpose,
+            immediately,
+            leaked,
+        } => {
             let purpose = match purpose {
                 Purpose::Access => "access",
                 Purpose::Upstream => "upstream",
                 Purpose::Audit => "audit",
             };
-            let body = RotateSigningKey { purpose: purpose.to_owned(), immediately, leaked };
+            let body = RotateSigningKey {
+                purpose: purpose.to_owned(),
+                immediately,
+                leaked,
+            };
             client.post("/v1/signing-keys/rotate", &body).await?
         }
     };
@@ -63,13 +71,25 @@ pub(crate) async fn run(act: SigningKeyAct, client: &AdminClient, screen: Screen
                 key.algorithm,
                 key.state,
                 seen_from(key.created_at.0, screen.now),
-                key.activated_at.map(|at| seen_from(at.0, screen.now)).unwrap_or_default(),
-                key.until.map(|at| seen_from(at.0, screen.now)).unwrap_or_default(),
+                key.activated_at
+                    .map(|at| seen_from(at.0, screen.now))
+                    .unwrap_or_default(),
+                key.until
+                    .map(|at| seen_from(at.0, screen.now))
+                    .unwrap_or_default(),
             ]
         })
         .collect();
     screen.table(
-        &["purpose", "key id", "algorithm", "state", "published", "active since", "leaves"],
+        &[
+            "purpose",
+            "key id",
+            "algorithm",
+            "state",
+            "published",
+            "active since",
+            "leaves",
+        ],
         rows,
         "There is no signing key.",
     )

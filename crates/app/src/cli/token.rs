@@ -45,7 +45,10 @@ impl TokenArg {
             None => input::piped("Token")?,
         };
         let text = text.trim();
-        let bare = text.get(..7).filter(|start| start.eq_ignore_ascii_case("bearer ")).map_or(text, |_| &text[7..]);
+        let bare = text
+            .get(..7)
+            .filter(|start| start.eq_ignore_ascii_case("bearer "))
+            .map_or(text, |_| &text[7..]);
         Ok(bare.trim().to_owned())
     }
 }
@@ -70,13 +73,19 @@ pub(crate) async fn run(act: TokenAct, global: &Global, screen: Screen) -> Outco
         TokenAct::Mint(args) => mint::run(args, global, screen).await,
         TokenAct::Revoke(args) => {
             let client = AdminClient::new(global)?;
-            let body = RevokeTokens { token_id: args.id, client: args.client };
+            let body = RevokeTokens {
+                token_id: args.id,
+                client: args.client,
+            };
             let revoked: RevokedTokens = client.post("/v1/tokens/revoke", &body).await?;
             if screen.is_json() {
                 return screen.json(&revoked);
             }
             screen.note(&match revoked.kind.as_str() {
-                "client" => format!("Every token that {} was issued until now is revoked.", revoked.id),
+                "client" => format!(
+                    "Every token that {} was issued until now is revoked.",
+                    revoked.id
+                ),
                 _ => format!("The token {} is revoked.", revoked.id),
             });
             Ok(())

@@ -19,8 +19,6 @@ use super::written::{self, HashAlgorithm, LogFormat, Serves, SigningAlgorithm, W
 /// The settings of one process, ready to use. Secrets are in types that don't print.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    /// Folder for what this node keeps.
-    pub(crate) data_dir: PathBuf,
     /// The database.
     pub(crate) database: Database,
     /// Seals new secrets.
@@ -239,7 +237,6 @@ pub(crate) fn mean(
     }
     let settings = (|| {
         Some(Settings {
-            data_dir,
             database: database?,
             master_key: master_key?,
             former_master_keys: former.into_iter().collect::<Option<_>>()?,

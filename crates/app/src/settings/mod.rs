@@ -17,11 +17,11 @@ use std::sync::Arc;
 use proof::jose::alg::Algorithm;
 use registry::document::Document;
 use registry::flaw::PathStep;
-use registry::meaning::{Context, Meaning};
+use registry::meaning::Context;
 use verdict::credential::jwt::{ConfigId, IssuerId, IssuerProfile};
 
-pub(crate) use flaw::{Files, Flaws};
-pub(crate) use meant::{Database, Listener, Log, Settings};
+pub(crate) use flaw::Flaws;
+pub(crate) use meant::{Database, Hashing, Listener, Log, Settings};
 pub(crate) use tree::Environment;
 pub(crate) use written::{HashAlgorithm, LogFormat, Serves};
 
@@ -46,8 +46,6 @@ pub(crate) struct Loaded {
     pub(crate) settings: Settings,
     /// Resources that the files declare.
     pub(crate) documents: Vec<Document>,
-    /// What these resources mean by themselves.
-    pub(crate) meaning: Meaning,
     /// Files and folders to watch: settings, includes, secrets, certificates.
     pub(crate) watched: Vec<PathBuf>,
     /// The settings with secrets masked, for `config explain` and the admin API.
@@ -131,13 +129,9 @@ pub(crate) fn load(path: &Path, env: Environment<'_>, mode: Mode) -> Result<Load
         return Err(Flaws::new(files, flaws));
     };
     let context = context(&settings, mode);
-    let meaning = match registry::meaning::mean_all(&documents, &context) {
-        Ok(meaning) => meaning,
-        Err(found) => {
-            flaws.extend(found.into_iter().map(|flaw| placed(&nodes, &flaw)));
-            Meaning::default()
-        }
-    };
+    if let Err(found) = registry::meaning::mean_all(&documents, &context) {
+        flaws.extend(found.into_iter().map(|flaw| placed(&nodes, &flaw)));
+    }
     if !flaws.is_empty() {
         return Err(Flaws::new(files, flaws));
     }
@@ -145,7 +139,6 @@ pub(crate) fn load(path: &Path, env: Environment<'_>, mode: Mode) -> Result<Load
     Ok(Loaded {
         settings,
         documents,
-        meaning,
         watched,
         explained,
     })

@@ -184,6 +184,7 @@ struct Reader<'a, I: granit_parser::BorrowedInput<'a>> {
 impl<'a, I: granit_parser::BorrowedInput<'a>> Reader<'a, I> {
     fn next(&mut self) -> Result<(Event<'a>, Span), Stop> {
         match self.parser.next_event() {
+            Some(Ok((Event::Comment(..), _))) => self.next(),
             Some(Ok(event)) => Ok(event),
             Some(Err(error)) => {
                 let mark = error.marker();
@@ -418,6 +419,12 @@ mod tests {
             node.to_json(),
             serde_json::json!({"a":"no","b":"1_000","c":12,"d":1.5,"e":"10m","f":"true"})
         );
+    }
+
+    #[test]
+    fn comments_are_passed_over() {
+        let node = one("# a\na: 1 # b\n# c\nb: 2\n");
+        assert_eq!(node.to_json(), serde_json::json!({"a": 1, "b": 2}));
     }
 
     #[test]

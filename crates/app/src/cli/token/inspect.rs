@@ -49,14 +49,25 @@ pub(crate) fn run(token: &str, screen: Screen) -> Outcome<()> {
     }
     if !found.times.is_empty() {
         screen.line("\nTimes")?;
-        let times: Vec<(&str, String)> = found.times.iter().map(|(name, words)| (name.as_str(), words.clone())).collect();
+        let times: Vec<(&str, String)> = found
+            .times
+            .iter()
+            .map(|(name, words)| (name.as_str(), words.clone()))
+            .collect();
         screen.fields(&times)?;
     }
     screen.line("\nWhat looks wrong")?;
     if found.findings.is_empty() {
         screen.line("nothing; the signature was not checked (`doorward token verify` does)")
     } else {
-        screen.line(&found.findings.iter().map(|finding| format!("- {finding}")).collect::<Vec<_>>().join("\n"))
+        screen.line(
+            &found
+                .findings
+                .iter()
+                .map(|finding| format!("- {finding}"))
+                .collect::<Vec<_>>()
+                .join("\n"),
+        )
     }
 }
 
@@ -65,7 +76,11 @@ fn other_than_jws(token: &str) -> Option<Failure> {
     if token.is_empty() {
         return Some(Failure::usage("There is no token to look at."));
     }
-    if let Some(brand) = token.split('_').next().and_then(|first| Brand::new(first).ok()) {
+    if let Some(brand) = token
+        .split('_')
+        .next()
+        .and_then(|first| Brand::new(first).ok())
+    {
         match issued::parse(token.as_bytes(), &brand) {
             Ok(secret) => {
                 return Some(
@@ -79,25 +94,34 @@ fn other_than_jws(token: &str) -> Option<Failure> {
                 );
             }
             Err(Malformed::Checksum) => {
-                return Some(Failure::new("This looks like a Doorward secret, but its checksum is wrong: it was cut or mistyped."));
+                return Some(Failure::new(
+                    "This looks like a Doorward secret, but its checksum is wrong: it was cut or mistyped.",
+                ));
             }
             Err(_) => {}
         }
     }
     match token.split('.').count() {
         3 => None,
-        5 => Some(Failure::new("This is an encrypted token (JWE); only its recipient can read it.")),
-        _ if token.starts_with("v4.") => Some(Failure::new("This is a PASETO token, which this version can not show.")),
+        5 => Some(Failure::new(
+            "This is an encrypted token (JWE); only its recipient can read it.",
+        )),
+        _ if token.starts_with("v4.") => Some(Failure::new(
+            "This is a PASETO token, which this version can not show.",
+        )),
         parts => Some(
-            Failure::new(format!("This is not a signed JWT: it has {parts} parts and not 3."))
-                .next("an opaque token says nothing by itself; ask the introspection endpoint"),
+            Failure::new(format!(
+                "This is not a signed JWT: it has {parts} parts and not 3."
+            ))
+            .next("an opaque token says nothing by itself; ask the introspection endpoint"),
         ),
     }
 }
 
 fn inspect(token: &str, now: Timestamp) -> Outcome<Inspected> {
-    let token = jws::split(token.as_bytes())
-        .map_err(|defect| Failure::new(format!("This can not be read as a signed JWT: {defect}.")))?;
+    let token = jws::split(token.as_bytes()).map_err(|defect| {
+        Failure::new(format!("This can not be read as a signed JWT: {defect}."))
+    })?;
     let mut findings = Vec::new();
     header_findings(&token, &mut findings);
     let payload = token.unverified_payload();
@@ -110,7 +134,12 @@ fn inspect(token: &str, now: Timestamp) -> Outcome<Inspected> {
         }
         Err(defect) => findings.push(format!("{defect}; every verifier refuses it")),
     }
-    Ok(Inspected { header: token.header().clone(), claims, times, findings })
+    Ok(Inspected {
+        header: token.header().clone(),
+        claims,
+        times,
+        findings,
+    })
 }
 
 fn header_findings(token: &Unverified<'_>, findings: &mut Vec<String>) {
@@ -118,20 +147,30 @@ fn header_findings(token: &Unverified<'_>, findings: &mut Vec<String>) {
     if alg.eq_ignore_ascii_case("none") {
         findings.push("alg is `none`: it is not signed at all".to_owned());
     } else if alg.starts_with("HS") {
-        findings.push(format!("alg is `{alg}`: signed with a shared key, which Doorward refuses for tokens"));
+        findings.push(format!(
+            "alg is `{alg}`: signed with a shared key, which Doorward refuses for tokens"
+        ));
     } else if Algorithm::from_name(alg).is_none() {
         findings.push(format!("alg is `{alg}`, which Doorward does not know"));
     }
     if token.brings_key() {
-        findings.push("the header brings a key or its address along (jwk, jku, x5u, x5c): never used".to_owned());
+        findings.push(
+            "the header brings a key or its address along (jwk, jku, x5u, x5c): never used"
+                .to_owned(),
+        );
     }
     match token.typ() {
-        None => findings.push("there is no typ: nothing tells it from an ID token (RFC 9068 wants `at+jwt`)".to_owned()),
+        None => findings.push(
+            "there is no typ: nothing tells it from an ID token (RFC 9068 wants `at+jwt`)"
+                .to_owned(),
+        ),
         Some(typ) => {
             let bare = typ.to_ascii_lowercase();
             let bare = bare.strip_prefix("application/").unwrap_or(&bare);
             if bare == "jwt" {
-                findings.push(format!("typ is `{typ}`: nothing tells it from an ID token (RFC 9068 wants `at+jwt`)"));
+                findings.push(format!(
+                    "typ is `{typ}`: nothing tells it from an ID token (RFC 9068 wants `at+jwt`)"
+                ));
             } else if bare != "at+jwt" {
                 findings.push(format!("typ is `{typ}`: it is not an access token"));
             }
@@ -146,7 +185,10 @@ fn times_in_words(claims: &Claims, now: Timestamp) -> Vec<(String, String)> {
     let mut times = Vec::new();
     let mut tell = |name: &str, at: Option<Timestamp>| {
         if let Some(at) = at {
-            times.push((name.to_owned(), format!("{} ({})", Moment(at), seen_from(at, now))));
+            times.push((
+                name.to_owned(),
+                format!("{} ({})", Moment(at), seen_from(at, now)),
+            ));
         }
     };
     tell("issued", claims.iat);
@@ -167,12 +209,17 @@ fn in_words(span: Duration) -> String {
 fn claim_findings(claims: &Claims, now: Timestamp, findings: &mut Vec<String>) {
     let leeway = Leeway::default().0;
     match claims.exp {
-        None => findings.push("there is no exp: it would never end; every verifier of ours refuses it".to_owned()),
+        None => findings.push(
+            "there is no exp: it would never end; every verifier of ours refuses it".to_owned(),
+        ),
         Some(exp) if now >= exp.plus(leeway) => {
             findings.push(format!("it has expired {}", seen_from(exp, now)));
         }
         Some(exp) if now >= exp => {
-            findings.push(format!("it has expired {}, and passes only by the leeway for clocks", seen_from(exp, now)));
+            findings.push(format!(
+                "it has expired {}, and passes only by the leeway for clocks",
+                seen_from(exp, now)
+            ));
         }
         Some(_) => {}
     }
@@ -187,26 +234,58 @@ fn claim_findings(claims: &Claims, now: Timestamp, findings: &mut Vec<String>) {
         if exp <= iat {
             findings.push("it ends before it was issued".to_owned());
         } else if lives > VERY_LONG {
-            findings.push(format!("it lives {}: far too long for something that can be stolen", in_words(lives)));
+            findings.push(format!(
+                "it lives {}: far too long for something that can be stolen",
+                in_words(lives)
+            ));
         } else if lives > LONG {
-            findings.push(format!("it lives {}: longer than the 15 min that are advised", in_words(lives)));
+            findings.push(format!(
+                "it lives {}: longer than the 15 min that are advised",
+                in_words(lives)
+            ));
         }
     }
     for (name, missing, why) in [
-        ("iss", claims.iss.is_none(), "nobody knows whose keys to check it with"),
-        ("aud", claims.aud.is_empty(), "it is meant for nobody; every verifier of ours refuses it"),
+        (
+            "iss",
+            claims.iss.is_none(),
+            "nobody knows whose keys to check it with",
+        ),
+        (
+            "aud",
+            claims.aud.is_empty(),
+            "it is meant for nobody; every verifier of ours refuses it",
+        ),
         ("sub", claims.sub.is_none(), "RFC 9068 §2.2 requires it"),
-        ("client_id", claims.client_id.is_none(), "RFC 9068 §2.2 requires it"),
+        (
+            "client_id",
+            claims.client_id.is_none(),
+            "RFC 9068 §2.2 requires it",
+        ),
         ("iat", claims.iat.is_none(), "RFC 9068 §2.2 requires it"),
-        ("jti", claims.jti.is_none(), "it can not be revoked by itself"),
+        (
+            "jti",
+            claims.jti.is_none(),
+            "it can not be revoked by itself",
+        ),
     ] {
         if missing {
             findings.push(format!("there is no {name}: {why}"));
         }
     }
-    for name in ["email", "phone_number", "address", "birthdate", "name", "given_name", "family_name"] {
+    for name in [
+        "email",
+        "phone_number",
+        "address",
+        "birthdate",
+        "name",
+        "given_name",
+        "family_name",
+    ] {
         if claims.extra.contains_key(name) {
-            findings.push(format!("it carries personal data ({name}), which every API it is sent to can read"));
+            findings.push(format!(
+                "it carries personal data ({name}), which every API it is sent to can read"
+            ));
         }
     }
 }
@@ -220,7 +299,11 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
     fn token(header: &str, claims: &str) -> String {
-        format!("{}.{}.c2ln", base64url::encode(header.as_bytes()), base64url::encode(claims.as_bytes()))
+        format!(
+            "{}.{}.c2ln",
+            base64url::encode(header.as_bytes()),
+            base64url::encode(claims.as_bytes())
+        )
     }
 
     fn sound_claims() -> Value {
@@ -231,7 +314,9 @@ mod tests {
     }
 
     fn findings(header: &str, claims: &Value) -> Vec<String> {
-        inspect(&token(header, &claims.to_string()), NOW).unwrap().findings
+        inspect(&token(header, &claims.to_string()), NOW)
+            .unwrap()
+            .findings
     }
 
     const SOUND: &str = r#"{"alg":"ES256","typ":"at+jwt","kid":"k"}"#;
@@ -240,7 +325,11 @@ mod tests {
     fn nothing_looks_wrong_with_a_sound_token_and_its_times_are_told() {
         let found = inspect(&token(SOUND, &sound_claims().to_string()), NOW).unwrap();
         assert_eq!(found.findings, Vec::<String>::new());
-        let words: Vec<_> = found.times.iter().map(|(name, words)| format!("{name}: {words}")).collect();
+        let words: Vec<_> = found
+            .times
+            .iter()
+            .map(|(name, words)| format!("{name}: {words}"))
+            .collect();
         assert_eq!(
             words,
             [
@@ -254,13 +343,22 @@ mod tests {
     #[test]
     fn each_defect_of_a_header_is_named() {
         for (header, part) in [
-            (r#"{"alg":"none","typ":"at+jwt","kid":"k"}"#, "not signed at all"),
+            (
+                r#"{"alg":"none","typ":"at+jwt","kid":"k"}"#,
+                "not signed at all",
+            ),
             (r#"{"alg":"HS256","typ":"at+jwt","kid":"k"}"#, "shared key"),
             (r#"{"alg":"XX1","typ":"at+jwt","kid":"k"}"#, "does not know"),
-            (r#"{"alg":"ES256","typ":"at+jwt","kid":"k","jku":"https://x"}"#, "never used"),
+            (
+                r#"{"alg":"ES256","typ":"at+jwt","kid":"k","jku":"https://x"}"#,
+                "never used",
+            ),
             (r#"{"alg":"ES256","kid":"k"}"#, "no typ"),
             (r#"{"alg":"ES256","typ":"JWT","kid":"k"}"#, "ID token"),
-            (r#"{"alg":"ES256","typ":"dpop+jwt","kid":"k"}"#, "not an access token"),
+            (
+                r#"{"alg":"ES256","typ":"dpop+jwt","kid":"k"}"#,
+                "not an access token",
+            ),
             (r#"{"alg":"ES256","typ":"at+jwt"}"#, "no kid"),
         ] {
             let found = findings(header, &sound_claims());
@@ -292,7 +390,10 @@ mod tests {
                 None => drop(claims.as_object_mut().unwrap().remove(name)),
             }
             let found = findings(SOUND, &claims);
-            assert!(found.iter().any(|finding| finding.contains(part)), "{name} {value:?}: {found:?}");
+            assert!(
+                found.iter().any(|finding| finding.contains(part)),
+                "{name} {value:?}: {found:?}"
+            );
         }
         let mut claims = sound_claims();
         claims["email"] = "a@example.com".into();
@@ -312,10 +413,23 @@ mod tests {
         );
         let text = secret.secret.expose_text().unwrap().to_owned();
         let words = other_than_jws(&text).unwrap().to_string();
-        assert!(words.contains("`sk` (live)") && !words.contains(&text), "{words}");
+        assert!(
+            words.contains("`sk` (live)") && !words.contains(&text),
+            "{words}"
+        );
         assert!(other_than_jws(&text[..text.len() - 1]).is_some());
-        assert!(other_than_jws("a.b.c.d.e").unwrap().to_string().contains("encrypted"));
-        assert!(other_than_jws("opaque").unwrap().to_string().contains("introspection"));
+        assert!(
+            other_than_jws("a.b.c.d.e")
+                .unwrap()
+                .to_string()
+                .contains("encrypted")
+        );
+        assert!(
+            other_than_jws("opaque")
+                .unwrap()
+                .to_string()
+                .contains("introspection")
+        );
         assert!(other_than_jws("").is_some());
         assert!(other_than_jws("a.b.c").is_none());
     }

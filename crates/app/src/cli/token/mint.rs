@@ -38,7 +38,12 @@ pub(crate) struct MintArgs {
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
     /// The issuer; its metadata names the token endpoint
-    #[arg(long, value_name = "URL", env = "DOORWARD_ISSUER_URL", default_value = "http://127.0.0.1:8081")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "DOORWARD_ISSUER_URL",
+        default_value = "http://127.0.0.1:8081"
+    )]
     issuer: String,
     /// The token endpoint itself
     #[arg(long, value_name = "URL", conflicts_with = "issuer")]
@@ -68,11 +73,15 @@ pub(crate) async fn run(args: MintArgs, global: &Global, screen: Screen) -> Outc
     let secret = secret(&args)?;
     let endpoint = endpoint(&args, &http).await?;
     if !is_safe_for_secrets(&endpoint) {
-        return Err(Failure::new(format!("A client secret is not sent over plain HTTP to {endpoint}."))
-            .next("use the issuer's https address"));
+        return Err(Failure::new(format!(
+            "A client secret is not sent over plain HTTP to {endpoint}."
+        ))
+        .next("use the issuer's https address"));
     }
     let (headers, form) = request(&args, secret.expose_text().unwrap_or_default())?;
-    let answer = http.send(Method::POST, &endpoint, &headers, Bytes::from(form)).await?;
+    let answer = http
+        .send(Method::POST, &endpoint, &headers, Bytes::from(form))
+        .await?;
     if !answer.status.is_success() {
         return Err(refusal(&answer.body, answer.status));
     }
@@ -82,15 +91,23 @@ pub(crate) async fn run(args: MintArgs, global: &Global, screen: Screen) -> Outc
     }
     let minted: Minted = serde_json::from_slice(&answer.body).map_err(|_| not_json(&endpoint))?;
     screen.exactly(&minted.access_token)?;
-    let life = minted.expires_in.map(|seconds| format!(" for {seconds} s")).unwrap_or_default();
-    let scope = minted.scope.map(|scope| format!(", scope {scope}")).unwrap_or_default();
+    let life = minted
+        .expires_in
+        .map(|seconds| format!(" for {seconds} s"))
+        .unwrap_or_default();
+    let scope = minted
+        .scope
+        .map(|scope| format!(", scope {scope}"))
+        .unwrap_or_default();
     screen.note(&format!("Valid{life}{scope}."));
     Ok(())
 }
 
 fn not_json(endpoint: &Url) -> Failure {
-    Failure::new(format!("{endpoint} answered something that is no token response."))
-        .next("check that --issuer or --token-url is right")
+    Failure::new(format!(
+        "{endpoint} answered something that is no token response."
+    ))
+    .next("check that --issuer or --token-url is right")
 }
 
 fn secret(args: &MintArgs) -> Outcome<Secret> {
@@ -119,15 +136,24 @@ async fn endpoint(args: &MintArgs, http: &Http) -> Outcome<Url> {
     let metadata = metadata_url(&issuer);
     let answer = http.send(Method::GET, &metadata, &[], Bytes::new()).await?;
     let document: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let endpoint = document.get("token_endpoint").and_then(Value::as_str).filter(|_| answer.status.is_success());
+    let endpoint = document
+        .get("token_endpoint")
+        .and_then(Value::as_str)
+        .filter(|_| answer.status.is_success());
     let endpoint = endpoint.ok_or_else(|| {
-        Failure::new(format!("{metadata} names no token endpoint.")).next("give it with --token-url")
+        Failure::new(format!("{metadata} names no token endpoint."))
+            .next("give it with --token-url")
     })?;
     // RFC 8414 §3.3: the document must be of the issuer that was asked for.
-    let named = document.get("issuer").and_then(Value::as_str).unwrap_or_default();
+    let named = document
+        .get("issuer")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     if named.trim_end_matches('/') != args.issuer.trim_end_matches('/') {
-        return Err(Failure::new(format!("{metadata} is the metadata of another issuer, `{named}`."))
-            .next(format!("give --issuer {named}")));
+        return Err(Failure::new(format!(
+            "{metadata} is the metadata of another issuer, `{named}`."
+        ))
+        .next(format!("give --issuer {named}")));
     }
     parse(endpoint)
 }
@@ -142,7 +168,10 @@ fn metadata_url(issuer: &Url) -> Url {
     url
 }
 
-fn request(args: &MintArgs, secret: &str) -> Outcome<(Vec<(http::HeaderName, HeaderValue)>, String)> {
+fn request(
+    args: &MintArgs,
+    secret: &str,
+) -> Outcome<(Vec<(http::HeaderName, HeaderValue)>, String)> {
     let mut form = Serializer::new(String::new());
     form.append_pair("grant_type", "client_credentials");
     if !args.scopes.is_empty() {
@@ -152,19 +181,26 @@ fn request(args: &MintArgs, secret: &str) -> Outcome<(Vec<(http::HeaderName, Hea
         form.append_pair("resource", resource);
     }
     let mut headers = vec![
-        (CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded")),
+        (
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/x-www-form-urlencoded"),
+        ),
         (ACCEPT, HeaderValue::from_static("application/json")),
     ];
     match args.auth {
         ClientAuth::Post => {
-            form.append_pair("client_id", &args.client).append_pair("client_secret", secret);
+            form.append_pair("client_id", &args.client)
+                .append_pair("client_secret", secret);
         }
         ClientAuth::Basic => {
             // RFC 6749 §2.3.1: both parts are form-encoded first.
             let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
             let pair = format!("{}:{}", encoded(&args.client), encoded(secret));
-            let mut value = HeaderValue::try_from(format!("Basic {}", proof::base64std::encode(pair.as_bytes())))
-                .map_err(|_| Failure::usage("The client's id or secret can not be sent."))?;
+            let mut value = HeaderValue::try_from(format!(
+                "Basic {}",
+                proof::base64std::encode(pair.as_bytes())
+            ))
+            .map_err(|_| Failure::usage("The client's id or secret can not be sent."))?;
             value.set_sensitive(true);
             headers.push((AUTHORIZATION, value));
         }
@@ -179,11 +215,18 @@ fn refusal(body: &[u8], status: http::StatusCode) -> Failure {
     let Some(error) = text("error") else {
         return Failure::new(format!("The token endpoint answered {status}."));
     };
-    let description = text("error_description").map(|words| format!(": {words}")).unwrap_or_default();
-    let failure = Failure::new(format!("The token endpoint refused with {error}{description}"));
+    let description = text("error_description")
+        .map(|words| format!(": {words}"))
+        .unwrap_or_default();
+    let failure = Failure::new(format!(
+        "The token endpoint refused with {error}{description}"
+    ));
     match error {
-        "invalid_client" => failure.next("check the client's id, its secret and its auth_method (`doorward client show`)"),
-        "invalid_scope" | "invalid_target" => failure.next("ask for what the client's `grants` hold"),
+        "invalid_client" => failure
+            .next("check the client's id, its secret and its auth_method (`doorward client show`)"),
+        "invalid_scope" | "invalid_target" => {
+            failure.next("ask for what the client's `grants` hold")
+        }
         _ => failure,
     }
 }
@@ -211,8 +254,16 @@ mod tests {
             form,
             "grant_type=client_credentials&scope=orders%3Aread+orders%3Awrite&resource=https%3A%2F%2Forders.example"
         );
-        let value = headers.iter().find(|(name, _)| name == AUTHORIZATION).unwrap().1.to_str().unwrap().to_owned();
-        let pair = proof::base64std::decode(value.strip_prefix("Basic ").unwrap().as_bytes()).unwrap();
+        let value = headers
+            .iter()
+            .find(|(name, _)| name == AUTHORIZATION)
+            .unwrap()
+            .1
+            .to_str()
+            .unwrap()
+            .to_owned();
+        let pair =
+            proof::base64std::decode(value.strip_prefix("Basic ").unwrap().as_bytes()).unwrap();
         assert_eq!(pair, b"shop%3A1:s%2B%2F%C3%A4");
         let (headers, form) = request(&args(ClientAuth::Post), "s").unwrap();
         assert!(form.ends_with("&client_id=shop%3A1&client_secret=s"));
@@ -222,17 +273,33 @@ mod tests {
     #[test]
     fn the_well_known_part_stands_before_the_issuers_path() {
         for (issuer, metadata) in [
-            ("https://a.example", "https://a.example/.well-known/oauth-authorization-server"),
-            ("https://a.example/t1/", "https://a.example/.well-known/oauth-authorization-server/t1"),
+            (
+                "https://a.example",
+                "https://a.example/.well-known/oauth-authorization-server",
+            ),
+            (
+                "https://a.example/t1/",
+                "https://a.example/.well-known/oauth-authorization-server/t1",
+            ),
         ] {
-            assert_eq!(metadata_url(&Url::parse(issuer).unwrap()).as_str(), metadata);
+            assert_eq!(
+                metadata_url(&Url::parse(issuer).unwrap()).as_str(),
+                metadata
+            );
         }
     }
 
     #[test]
     fn a_refusal_is_told_with_its_next_step() {
-        let words = refusal(br#"{"error":"invalid_client","error_description":"no"}"#, http::StatusCode::UNAUTHORIZED);
-        assert!(words.to_string().starts_with("The token endpoint refused with invalid_client: no"));
+        let words = refusal(
+            br#"{"error":"invalid_client","error_description":"no"}"#,
+            http::StatusCode::UNAUTHORIZED,
+        );
+        assert!(
+            words
+                .to_string()
+                .starts_with("The token endpoint refused with invalid_client: no")
+        );
         assert!(words.to_string().contains("doorward client show"));
     }
 }

@@ -52,7 +52,10 @@ pub(crate) async fn run(args: VerifyArgs, global: &Global, screen: Screen) -> Ou
         let claims: serde_json::Value = serde_json::from_str(&claims.to_json()).unwrap_or_default();
         return screen.json(&serde_json::json!({ "valid": true, "claims": claims }));
     }
-    let ends = claims.exp.map(|exp| seen_from(exp, screen.now)).unwrap_or_default();
+    let ends = claims
+        .exp
+        .map(|exp| seen_from(exp, screen.now))
+        .unwrap_or_default();
     screen.line(&format!("The token is valid; it ends {ends}."))
 }
 
@@ -66,16 +69,27 @@ fn judge(text: &str, set: &JwkSet, args: &VerifyArgs, screen: Screen) -> Outcome
         .filter(|key| token.kid().is_none_or(|kid| key.kid() == Some(kid)))
         .collect();
     if candidates.is_empty() {
-        return Err(refused("the key set has no key of its kid and alg".to_owned())
-            .next("give the key set of the issuer that made it; `doorward token inspect` shows both"));
+        return Err(
+            refused("the key set has no key of its kid and alg".to_owned()).next(
+                "give the key set of the issuer that made it; `doorward token inspect` shows both",
+            ),
+        );
     }
     let payload = candidates
         .iter()
         .find_map(|key| token.verify(key).ok())
         .ok_or_else(|| refused("the signature does not hold".to_owned()))?;
     let claims = Claims::parse(&payload).map_err(|defect| refused(defect.to_string()))?;
-    let issuer = args.issuer.clone().or_else(|| claims.iss.clone()).unwrap_or_default();
-    let audiences = if args.audiences.is_empty() { claims.aud.clone() } else { args.audiences.clone() };
+    let issuer = args
+        .issuer
+        .clone()
+        .or_else(|| claims.iss.clone())
+        .unwrap_or_default();
+    let audiences = if args.audiences.is_empty() {
+        claims.aud.clone()
+    } else {
+        args.audiences.clone()
+    };
     let expect = Expect {
         issuer: &issuer,
         audiences: &audiences,
@@ -85,12 +99,16 @@ fn judge(text: &str, set: &JwkSet, args: &VerifyArgs, screen: Screen) -> Outcome
         max_lifetime: None,
         leeway: Leeway::default(),
     };
-    jwt::check(&claims, payload.typ(), &expect, screen.now).map_err(|defect| refused(defect.to_string()))?;
+    jwt::check(&claims, payload.typ(), &expect, screen.now)
+        .map_err(|defect| refused(defect.to_string()))?;
     Ok(claims)
 }
 
 async fn key_set(from: &str, global: &Global) -> Outcome<JwkSet> {
-    let bytes = match Url::parse(from).ok().filter(|url| matches!(url.scheme(), "http" | "https")) {
+    let bytes = match Url::parse(from)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https"))
+    {
         Some(url) => {
             let http = Http::new(global.ca_file.as_deref())?;
             let answer = http.send(Method::GET, &url, &[], Bytes::new()).await?;
@@ -101,7 +119,9 @@ async fn key_set(from: &str, global: &Global) -> Outcome<JwkSet> {
         }
         None => std::fs::read(Path::new(from))
             .map(Bytes::from)
-            .map_err(|error| Failure::new(format!("The key set {from} can not be read: {error}.")))?,
+            .map_err(|error| {
+                Failure::new(format!("The key set {from} can not be read: {error}."))
+            })?,
     };
     JwkSet::parse(&bytes).map_err(|defect| Failure::new(format!("{from} is no key set: {defect}.")))
 }
@@ -114,7 +134,10 @@ mod tests {
     use super::*;
     use crate::cli::screen::Format;
 
-    const SCREEN: Screen = Screen { format: Format::Table, now: Timestamp::from_secs(1_800_000_000) };
+    const SCREEN: Screen = Screen {
+        format: Format::Table,
+        now: Timestamp::from_secs(1_800_000_000),
+    };
 
     fn args(issuer: Option<&str>, audience: Option<&str>) -> VerifyArgs {
         VerifyArgs {
@@ -139,13 +162,23 @@ mod tests {
         let all = args(Some("https://i.example"), Some("a"));
         assert!(judge(&sound, &set, &all, SCREEN).is_ok());
         assert!(judge(&sound, &set, &args(None, None), SCREEN).is_ok());
-        let words = |token: &str, args: &VerifyArgs| judge(token, &set, args, SCREEN).unwrap_err().to_string();
+        let words = |token: &str, args: &VerifyArgs| {
+            judge(token, &set, args, SCREEN).unwrap_err().to_string()
+        };
         assert!(words(&sound, &args(Some("https://j.example"), None)).contains("another issuer"));
         assert!(words(&sound, &args(None, Some("b"))).contains("another audience"));
-        assert!(words(&jws::sign(&key, "JWT", &claims(1_800_000_100)), &all).contains("another type"));
-        assert!(words(&jws::sign(&key, "at+jwt", &claims(1_799_999_000)), &all).contains("expired"));
-        assert!(words(&jws::sign(&other, "at+jwt", &claims(1_800_000_100)), &all).contains("no key"));
-        let cut = sound.rsplit_once('.').unwrap().0.to_owned() + "." + jws::sign(&key, "x", "{}").rsplit_once('.').unwrap().1;
+        assert!(
+            words(&jws::sign(&key, "JWT", &claims(1_800_000_100)), &all).contains("another type")
+        );
+        assert!(
+            words(&jws::sign(&key, "at+jwt", &claims(1_799_999_000)), &all).contains("expired")
+        );
+        assert!(
+            words(&jws::sign(&other, "at+jwt", &claims(1_800_000_100)), &all).contains("no key")
+        );
+        let cut = sound.rsplit_once('.').unwrap().0.to_owned()
+            + "."
+            + jws::sign(&key, "x", "{}").rsplit_once('.').unwrap().1;
         assert!(words(&cut, &all).contains("signature does not hold"));
     }
 }

@@ -1,0 +1,95 @@
+//! **`doorward config`**: check a settings file, print its schema, explain what it means.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::cli::Format;
+use crate::cli::Global;
+use crate::settings::{self, Mode};
+
+/// Check, describe and explain settings.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Read a settings file with all it includes and list every mistake with its place
+    Check {
+        /// The settings file
+        #[arg(long, value_name = "FILE", default_value = "doorward.yaml")]
+        config: PathBuf,
+    },
+    /// Print the JSON Schema of settings, or of resource documents, for editors
+    Schema {
+        /// The schema of resource documents instead
+        #[arg(long)]
+        resources: bool,
+    },
+    /// Print the effective settings: includes joined, defaults filled in, secrets masked
+    Explain {
+        /// The settings file
+        #[arg(long, value_name = "FILE", default_value = "doorward.yaml")]
+        config: PathBuf,
+    },
+}
+
+/// Runs a command.
+#[allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the command's answer"
+)]
+pub(crate) fn run(command: &Config, global: &Global) -> ExitCode {
+    let load = |path: &PathBuf| settings::load(path, &|name| std::env::var(name).ok(), Mode::Serve);
+    let refused = |flaws: &settings::Flaws| {
+        match global.output {
+            Format::Json => println!(
+                "{:#}",
+                serde_json::json!({ "ok": false, "flaws": flaws.to_json() })
+            ),
+            Format::Table => eprintln!("{flaws}"),
+        }
+        ExitCode::FAILURE
+    };
+    match command {
+        Config::Check { config } => match load(config) {
+            Ok(loaded) => {
+                match global.output {
+                    Format::Json => println!(
+                        "{:#}",
+                        serde_json::json!({ "ok": true, "resources": loaded.documents.len() })
+                    ),
+                    Format::Table => println!(
+                        "{}: good ({} listeners, {} resources)",
+                        config.display(),
+                        loaded.settings.listeners.len(),
+                        loaded.documents.len()
+                    ),
+                }
+                ExitCode::SUCCESS
+            }
+            Err(flaws) => refused(&flaws),
+        },
+        Config::Schema { resources } => {
+            let schema = if *resources {
+                registry::document::json_schema()
+            } else {
+                settings::schema()
+            };
+            println!("{schema:#}");
+            ExitCode::SUCCESS
+        }
+        Config::Explain { config } => match load(config) {
+            Ok(loaded) => {
+                match global.output {
+                    Format::Json => println!("{:#}", loaded.explained),
+                    Format::Table => match serde_saphyr::to_string(&loaded.explained) {
+                        Ok(yaml) => print!("{yaml}"),
+                        Err(_) => println!("{:#}", loaded.explained),
+                    },
+                }
+                ExitCode::SUCCESS
+            }
+            Err(flaws) => refused(&flaws),
+        },
+    }
+}

@@ -1,0 +1,360 @@
+//! **The tour**: one line to copy and paste for each thing that works, and what to expect.
+//! `dev --check` runs these very lines.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use super::credentials::Demo;
+use crate::wire::Node;
+
+/// What a line must lead to.
+enum Expect {
+    /// `curl -si` shows this status, and this text somewhere.
+    Status(u16, &'static str),
+    /// The output holds this text.
+    Output(&'static str),
+    /// The line sets this shell variable to something.
+    Sets(&'static str),
+}
+
+struct Step {
+    title: &'static str,
+    line: String,
+    expect: Expect,
+}
+
+/// The steps with this installation's addresses and secrets.
+pub(super) struct Tour {
+    addresses: Vec<(&'static str, String)>,
+    settings: String,
+    steps: Vec<Step>,
+}
+
+impl Tour {
+    /// Fills in the steps.
+    pub(super) fn new(node: &Node, demo: &Demo, dir: &Path) -> Result<Self> {
+        let at = |name: &str| {
+            node.address(name)
+                .with_context(|| format!("the settings have no listener `{name}`"))
+        };
+        let gateway = format!("http://{}", at("gateway")?);
+        let tls = format!("https://localhost:{}", at("gateway-tls")?.port());
+        let issuer = format!("http://{}", at("issuer")?);
+        let admin = format!("http://{}", at("admin")?);
+        let ops = format!("http://{}", at("ops")?);
+        let binary = std::env::current_exe()?;
+        let text =
+            |secret: &proof::secret::Secret| secret.expose_text().unwrap_or_default().to_owned();
+        let (key, reader) = (text(&demo.key), text(&demo.reader));
+        let (client, password) = (
+            format!("shop-backend:{}", text(&demo.client_secret)),
+            format!("alice:{}", text(&demo.password)),
+        );
+        let doorward = format!(
+            "{} --admin-url {admin} --admin-key-file {}",
+            binary.display(),
+            dir.join("admin.key").display()
+        );
+        let mut wrong = key.clone();
+        wrong.pop();
+        wrong.push(if key.ends_with('0') { '1' } else { '0' });
+        let ca = dir.join("tls/ca.pem");
+        let ca = ca.display();
+        let token = |more: &str| {
+            format!(
+                "TOKEN=$(curl -s -u {client} -d grant_type=client_credentials{more} {issuer}/oauth/token | sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/')"
+            )
+        };
+        let order = r#"-H 'Content-Type: application/json' -d '{"item":"Lamp","quantity":1}'"#;
+        let reader_id = &demo.reader_id;
+
+        let mut steps = Vec::new();
+        let mut step = |title, line: String, expect| {
+            steps.push(Step {
+                title,
+                line,
+                expect,
+            })
+        };
+        use Expect::{Output, Sets, Status};
+        step(
+            "Without a credential the door stays shut",
+            format!("curl -si {gateway}/orders"),
+            Status(401, "www-authenticate"),
+        );
+        step(
+            "A route that is declared public needs none",
+            format!("curl -si {gateway}/health"),
+            Status(200, ""),
+        );
+        step(
+            "API key: read orders",
+            format!("curl -si -H 'Authorization: Bearer {key}' {gateway}/orders"),
+            Status(200, "item"),
+        );
+        step(
+            "API key in its own header",
+            format!("curl -si -H 'X-API-Key: {key}' {gateway}/orders"),
+            Status(200, "item"),
+        );
+        step(
+            "API key: place an order",
+            format!("curl -si -H 'Authorization: Bearer {key}' {order} {gateway}/orders"),
+            Status(201, "Lamp"),
+        );
+        step(
+            "One wrong character: refused by its checksum, nothing is looked up",
+            format!("curl -si -H 'Authorization: Bearer {wrong}' {gateway}/orders"),
+            Status(401, "credential-refused"),
+        );
+        step(
+            "A key that may only read can't write",
+            format!("curl -si -H 'Authorization: Bearer {reader}' {order} {gateway}/orders"),
+            Status(403, "insufficient-scope"),
+        );
+        step(
+            "Basic: alice sees her own orders",
+            format!("curl -si -u {password} {gateway}/orders"),
+            Status(200, "alice"),
+        );
+        step(
+            "Basic with a wrong password",
+            format!("curl -si -u alice:wrong-password {gateway}/orders"),
+            Status(401, "credential-refused"),
+        );
+        step(
+            "Client credentials: get an access token (JWT)",
+            token(""),
+            Sets("TOKEN"),
+        );
+        step(
+            "JWT: read orders",
+            format!("curl -si -H \"Authorization: Bearer $TOKEN\" {gateway}/orders"),
+            Status(200, "item"),
+        );
+        step(
+            "JWT over TLS",
+            format!("curl -si --cacert {ca} -H \"Authorization: Bearer $TOKEN\" {tls}/orders"),
+            Status(200, "item"),
+        );
+        step(
+            "What the API behind learns: a signed identity, never the token",
+            format!("curl -si -H \"Authorization: Bearer $TOKEN\" {gateway}/whoami"),
+            Status(200, "shop-backend"),
+        );
+        step(
+            "Ask the issuer about the token",
+            format!("curl -si -u {client} -d token=$TOKEN {issuer}/oauth/introspect"),
+            Status(200, "\"active\":true"),
+        );
+        step(
+            "Revoke the token",
+            format!("curl -si -u {client} -d token=$TOKEN {issuer}/oauth/revoke"),
+            Status(200, ""),
+        );
+        step(
+            "It is dead at once",
+            format!("curl -si -H \"Authorization: Bearer $TOKEN\" {gateway}/orders"),
+            Status(401, "credential-refused"),
+        );
+        step(
+            "A token for less: one scope only",
+            token(" -d scope=orders:read"),
+            Sets("TOKEN"),
+        );
+        step(
+            "It can't write",
+            format!("curl -si -H \"Authorization: Bearer $TOKEN\" {order} {gateway}/orders"),
+            Status(403, "orders:write"),
+        );
+        step(
+            "Look into the token without sending it anywhere",
+            format!("printf %s $TOKEN | {} token inspect", binary.display()),
+            Output("shop-backend"),
+        );
+        step(
+            "A path that could be read in two ways is refused, not tidied up",
+            format!(
+                "curl -si --path-as-is -H 'Authorization: Bearer {key}' {gateway}/orders/../admin/stats"
+            ),
+            Status(400, "unclean-target"),
+        );
+        step(
+            "Two credentials in one call",
+            format!("curl -si -H 'X-API-Key: {key}' -u {password} {gateway}/orders"),
+            Status(400, "credential-ambiguous"),
+        );
+        step(
+            "A key in the URL is exposed",
+            format!("curl -si '{gateway}/orders?api_key={key}'"),
+            Status(400, "credential-in-url"),
+        );
+        step(
+            "A role that nobody here holds",
+            format!("curl -si -H 'Authorization: Bearer {key}' {gateway}/admin/stats"),
+            Status(403, "role-missing"),
+        );
+        step(
+            "A browser's preflight",
+            format!(
+                "curl -si -X OPTIONS -H 'Origin: https://shop.example' -H 'Access-Control-Request-Method: GET' -H 'Access-Control-Request-Headers: authorization' {gateway}/orders"
+            ),
+            Status(204, "access-control-allow-origin"),
+        );
+        step(
+            "List the keys",
+            format!("{doorward} key list"),
+            Output("shop"),
+        );
+        step(
+            "Suspend one",
+            format!("{doorward} key suspend {reader_id}"),
+            Output("suspended"),
+        );
+        step(
+            "It is refused at once",
+            format!("curl -si -H 'Authorization: Bearer {reader}' {gateway}/orders"),
+            Status(401, "credential-refused"),
+        );
+        step(
+            "Resume it",
+            format!("{doorward} key resume {reader_id}"),
+            Output("active"),
+        );
+        step(
+            "It works again",
+            format!("curl -si -H 'Authorization: Bearer {reader}' {gateway}/orders"),
+            Status(200, "item"),
+        );
+        step(
+            "The audit trail is whole",
+            format!("{doorward} audit verify"),
+            Output("whole"),
+        );
+        step(
+            "Health has a listener of its own",
+            format!("curl -si {ops}/readyz"),
+            Status(200, ""),
+        );
+
+        Ok(Self {
+            addresses: vec![
+                ("gateway", gateway),
+                ("gateway (TLS)", tls),
+                ("issuer", issuer),
+                ("admin API", admin),
+                ("health, metrics", ops),
+            ],
+            settings: dir.join("doorward.yaml").display().to_string(),
+            steps,
+        })
+    }
+
+    /// Prints addresses and steps.
+    #[allow(clippy::print_stdout, reason = "the tour is what the command is for")]
+    pub(super) fn print(&self) {
+        let mut out = String::from("\nDoorward is ready.\n\n");
+        for (name, address) in &self.addresses {
+            let _ = writeln!(out, "  {name:<16} {address}");
+        }
+        let _ = writeln!(
+            out,
+            "  {:<16} {} (edit it while this runs)\n",
+            "settings", self.settings
+        );
+        out.push_str("The tour. Copy a line, see what happens:\n");
+        for (number, step) in self.steps.iter().enumerate() {
+            let expect = match step.expect {
+                Expect::Status(status, _) => format!("{status}"),
+                Expect::Output(text) => format!("… {text} …"),
+                Expect::Sets(name) => format!("sets ${name}"),
+            };
+            let _ = write!(
+                out,
+                "\n{:>2}. {} → {expect}\n{}\n",
+                number + 1,
+                step.title,
+                step.line
+            );
+        }
+        out.push_str("\nStop with Ctrl-C. `./run --check` walks this tour by itself.\n");
+        println!("{out}");
+    }
+
+    /// Runs every line and prints a tick or what differed. Returns how many differed.
+    #[allow(clippy::print_stdout, reason = "the tour is what the command is for")]
+    pub(super) fn walk(&self) -> usize {
+        let mut variables: BTreeMap<&'static str, String> = BTreeMap::new();
+        let mut failed = 0;
+        for step in &self.steps {
+            match step.run(&mut variables) {
+                Ok(()) => println!("✓ {}", step.title),
+                Err(found) => {
+                    failed += 1;
+                    println!(
+                        "✗ {}\n    {}\n    {}",
+                        step.title,
+                        step.line,
+                        found.replace('\n', "\n    ")
+                    );
+                }
+            }
+        }
+        println!("{} passed, {failed} failed", self.steps.len() - failed);
+        failed
+    }
+}
+
+impl Step {
+    fn run(&self, variables: &mut BTreeMap<&'static str, String>) -> Result<(), String> {
+        let line = match self.expect {
+            Expect::Sets(name) => format!("{}; printf %s \"${name}\"", self.line),
+            _ => self.line.clone(),
+        };
+        let ran = Command::new("sh")
+            .arg("-c")
+            .arg(&line)
+            .envs(&*variables)
+            .output();
+        let ran = ran.map_err(|error| format!("the line could not be run: {error}"))?;
+        let output = String::from_utf8_lossy(&ran.stdout).into_owned();
+        let all = || format!("{output}{}", String::from_utf8_lossy(&ran.stderr));
+        match self.expect {
+            Expect::Status(status, text) => {
+                let found = output
+                    .lines()
+                    .rev()
+                    .find_map(|line| line.strip_prefix("HTTP/")?.split(' ').nth(1));
+                let same = found.and_then(|code| code.parse().ok()) == Some(status);
+                let holds = output
+                    .to_ascii_lowercase()
+                    .contains(&text.to_ascii_lowercase());
+                if same && holds {
+                    Ok(())
+                } else {
+                    Err(format!("expected {status} {text}, found:\n{}", all()))
+                }
+            }
+            Expect::Output(text) => {
+                let holds =
+                    ran.status.success() && all().to_lowercase().contains(&text.to_lowercase());
+                if holds {
+                    Ok(())
+                } else {
+                    Err(format!("expected `{text}`, found:\n{}", all()))
+                }
+            }
+            Expect::Sets(name) => {
+                if output.is_empty() || output.contains(['{', '\n']) {
+                    return Err(format!("expected a value for {name}, found:\n{}", all()));
+                }
+                variables.insert(name, output);
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! **Adapters**: one room's port, answered by another room's part.
+
+use core::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use core::time::Duration;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use anyhow::Result;
+use gateway::UpstreamIdentity;
+use http::HeaderValue;
+use issuer::keys::KeyManager;
+use issuer::metadata::Endpoints;
+use issuer::ports::{Readiness, Revocation, Secrets};
+use issuer::upstream_token::{self, UpstreamToken};
+use outbound::hashing::HashingPool;
+use outbound::revocations::Revoked;
+use parking_lot::Mutex;
+use proof::digest::MacKey;
+use proof::issued::Presented;
+use proof::password::{Argon2Params, Verifier};
+use proof::random::Entropy;
+use proof::secret::Secret;
+use proof::time::{Leeway, Timestamp};
+use registry::usecase::{HashPurpose, Hasher};
+use store::Store;
+use verdict::credential::jwt::IssuerId;
+use verdict::facts::{Answer, Facts as _, KeyCheck, KeyLookup, Unavailable};
+use verdict::identity::Identity;
+
+use super::Facts;
+use crate::settings::{HashAlgorithm, Hashing};
+
+/// The issuer's check of client secrets, answered by the facts: same caches, same bounded pool.
+pub(crate) struct FactsSecrets(pub(crate) Arc<Facts>);
+
+impl Secrets for FactsSecrets {
+    async fn check(&self, presented: &Presented<'_>, now: Timestamp) -> Answer<KeyCheck> {
+        self.0
+            .check_key(KeyLookup::Issued(presented.id), presented.whole, now)
+            .await
+    }
+}
+
+/// The issuer's view of revocations: the list that the gateway judges by.
+pub(crate) struct NodeRevocations {
+    facts: Arc<Facts>,
+    issuer: IssuerId,
+}
+
+impl NodeRevocations {
+    /// Of one issuer.
+    pub(crate) fn new(facts: Arc<Facts>, issuer: &str) -> Self {
+        Self {
+            facts,
+            issuer: IssuerId::new(issuer),
+        }
+    }
+}
+
+impl issuer::ports::Revocations for NodeRevocations {
+    fn revoked(&self, token_id: &str, client_id: &str, issued_at: Timestamp) -> Answer<bool> {
+        self.facts.revocations().names(
+            &self.issuer,
+            Some(token_id),
+            Some(client_id),
+            Some(issued_at),
+        )
+    }
+    fn learn(&self, revocation: &Revocation) {
+        self.facts
+            .revocations()
+            .extend([pushed(&self.issuer, revocation)], super::now());
+    }
+}
+
+/// A stored revocation as the facts take it.
+pub(crate) fn pushed(issuer: &IssuerId, revocation: &Revocation) -> Revoked {
+    match revocation {
+        Revocation::Token { token_id, until } => Revoked::Token {
+            issuer: issuer.clone(),
+            token_id: token_id.as_str().into(),
+            until: *until,
+        },
+        Revocation::ClientEpoch {
+            client_id,
+            before,
+            until,
+        } => Revoked::ClientEpoch {
+            issuer: issuer.clone(),
+            client: client_id.as_str().into(),
+            before: *before,
+            until: *until,
+        },
+    }
+}
+
+/// Whether the store answers, as the follower of changes saw it last.
+#[derive(Debug, Default)]
+pub(crate) struct NodeReadiness {
+    answering: AtomicBool,
+    since: AtomicI64,
+    why: Mutex<String>,
+}
+
+impl NodeReadiness {
+    /// The store answered just now.
+    pub(crate) fn answered(&self) {
+        if !self.answering.swap(true, Ordering::Relaxed) {
+            tracing::info!("the store answers");
+        }
+    }
+    /// The store did not answer.
+    pub(crate) fn failed(&self, why: String, now: Timestamp) {
+        if self.answering.swap(false, Ordering::Relaxed) {
+            tracing::error!(
+                cause = why,
+                "the store does not answer: nothing is issued, cached calls pass for the outage's grace"
+            );
+            self.since.store(now.as_millis(), Ordering::Relaxed);
+        }
+        *self.why.lock() = why;
+    }
+    /// For the readiness probe.
+    pub(crate) fn ready(&self) -> Result<(), String> {
+        if self.answering.load(Ordering::Relaxed) {
+            Ok(())
+        } else {
+            Err("the database does not answer".to_owned())
+        }
+    }
+}
+
+impl Readiness for NodeReadiness {
+    fn can_record(&self) -> bool {
+        self.answering.load(Ordering::Relaxed)
+    }
+}
+
+/// Makes verifiers on the bounded pool.
+pub(crate) struct NodeHasher {
+    algorithm: HashAlgorithm,
+    pepper: Option<(String, Arc<MacKey>)>,
+    cost: Argon2Params,
+    pool: Arc<HashingPool>,
+    entropy: Arc<dyn Entropy>,
+}
+
+impl NodeHasher {
+    /// As the settings say.
+    ///
+    /// # Errors
+    /// For a cost out of bounds, which the settings' check would have shown.
+    pub(crate) fn new(
+        settings: &Hashing,
+        pool: Arc<HashingPool>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self> {
+        let pepper = settings.pepper.as_ref().map(|key| {
+            (
+                super::fingerprint(key.expose()),
+                Arc::new(MacKey::new(key.expose())),
+            )
+        });
+        Ok(Self {
+            algorithm: settings.algorithm,
+            pepper,
+            cost: super::argon2(settings.memory_kib, settings.passes)?,
+            pool,
+            entropy,
+        })
+    }
+    /// The cost of Argon2id here.
+    pub(crate) fn cost(&self) -> Argon2Params {
+        self.cost
+    }
+    /// The peppers by id, for the facts.
+    pub(crate) fn peppers(&self) -> HashMap<String, Arc<MacKey>> {
+        self.pepper.iter().cloned().collect()
+    }
+}
+
+impl Hasher for NodeHasher {
+    async fn hash(&self, secret: Secret, purpose: HashPurpose) -> Result<Verifier, Unavailable> {
+        if let (HashPurpose::Generated, HashAlgorithm::KeyedHash, Some((id, pepper))) =
+            (purpose, self.algorithm, &self.pepper)
+        {
+            return Verifier::keyed(secret.expose(), id, pepper)
+                .map_err(|_| Unavailable::HashingPool);
+        }
+        let (cost, entropy) = (self.cost, self.entropy.clone());
+        self.pool
+            .run(move || proof::password::hash(secret.expose(), cost, &*entropy))
+            .await
+            .ok()
+            .and_then(Result::ok)
+            .ok_or(Unavailable::HashingPool)
+    }
+}
+
+/// Signs what upstreams learn of the caller.
+pub(crate) struct NodeIdentity {
+    /// The keys.
+    pub(crate) keys: Arc<KeyManager<Store>>,
+    /// Whose tokens these are.
+    pub(crate) endpoints: Endpoints,
+    /// Randomness.
+    pub(crate) entropy: Arc<dyn Entropy>,
+}
+
+impl UpstreamIdentity for NodeIdentity {
+    fn token(
+        &self,
+        identity: &Identity,
+        audience: &str,
+        lifetime: Duration,
+        now: Timestamp,
+    ) -> Option<HeaderValue> {
+        let token = UpstreamToken {
+            standing: identity.standing(),
+            audience,
+            lifetime,
+            credential_expires: identity.expires_at(),
+            leeway: Leeway::default(),
+        };
+        let text = upstream_token::mint(
+            &self.keys.ring(),
+            &self.endpoints,
+            &token,
+            now,
+            &*self.entropy,
+        )
+        .inspect_err(|error| tracing::error!(%error, "an identity token can't be signed"))
+        .ok()?;
+        let mut value = HeaderValue::try_from(text).ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    }
+}

@@ -1,0 +1,334 @@
+//! **Background duties**: chaining and sealing the audit trail, writing the decision log and usage,
+//! rotating signing keys, sweeping what has ended. None of them is on a call's way.
+
+use core::time::Duration;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use gateway::DecisionSink;
+use issuer::ports::KeyPurpose;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry as Metrics;
+use proof::time::Timestamp;
+use registry::audit::sign_checkpoint;
+use registry::ports::{AuditTrail as _, CallRecord as _};
+use registry::record::{Decision, Usage};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::{Shared, now};
+use crate::settings::Settings;
+
+/// Entries written in one transaction.
+const BATCH: usize = 512;
+/// How long an entry waits for others.
+const LINGER: Duration = Duration::from_millis(250);
+/// How often waiting audit events are chained.
+const CHAIN_EVERY: Duration = Duration::from_millis(500);
+/// Events chained at once.
+const CHAIN_BATCH: u32 = 500;
+/// Length of an hour of usage, in milliseconds.
+const HOUR: i64 = 3_600_000;
+
+/// Metrics of the node itself; calls have their own in the gateway.
+#[derive(Debug, Clone)]
+pub(crate) struct NodeMetrics {
+    reloads_good: Counter,
+    reloads_bad: Counter,
+    settings_current: Gauge,
+    decisions_dropped: Counter,
+    decisions_lost: Counter,
+    audit_sequence: Gauge,
+}
+
+impl NodeMetrics {
+    /// Registers them.
+    pub(crate) fn register(metrics: &mut Metrics) -> Self {
+        let made = Self {
+            reloads_good: Counter::default(),
+            reloads_bad: Counter::default(),
+            settings_current: Gauge::default(),
+            decisions_dropped: Counter::default(),
+            decisions_lost: Counter::default(),
+            audit_sequence: Gauge::default(),
+        };
+        made.settings_current.set(1);
+        metrics.register(
+            "settings_reloads",
+            "Settings read again and taken over",
+            made.reloads_good.clone(),
+        );
+        metrics.register(
+            "settings_reloads_refused",
+            "Settings read again and refused",
+            made.reloads_bad.clone(),
+        );
+        metrics.register(
+            "settings_current",
+            "1 while the settings in force are those of the file",
+            made.settings_current.clone(),
+        );
+        metrics.register(
+            "decision_log_dropped",
+            "Entries dropped because the queue was full",
+            made.decisions_dropped.clone(),
+        );
+        metrics.register(
+            "decision_log_lost",
+            "Entries lost because the store did not take them",
+            made.decisions_lost.clone(),
+        );
+        metrics.register(
+            "audit_sequence",
+            "Last chained audit event",
+            made.audit_sequence.clone(),
+        );
+        made
+    }
+
+    /// A reload went well or not.
+    pub(crate) fn reloaded(&self, good: bool) {
+        if good {
+            self.reloads_good.inc();
+        } else {
+            self.reloads_bad.inc();
+        }
+        self.settings_current.set(i64::from(good));
+    }
+}
+
+/// The receiving ends of what calls leave behind.
+pub(crate) struct Queues {
+    decisions: mpsc::Receiver<Decision>,
+    keep: Option<Duration>,
+}
+
+/// Takes entries without waiting. With the log switched off they still count as usage.
+struct Sink {
+    queue: mpsc::Sender<Decision>,
+    dropped: Counter,
+}
+
+impl DecisionSink for Sink {
+    fn offer(&self, entry: Decision) -> bool {
+        let taken = self.queue.try_send(entry).is_ok();
+        if !taken {
+            self.dropped.inc();
+        }
+        taken
+    }
+}
+
+impl Queues {
+    /// A sink for the gateway and the queue behind it.
+    pub(crate) fn new(settings: &Settings, metrics: &NodeMetrics) -> (Arc<dyn DecisionSink>, Self) {
+        let Some(log) = &settings.decision_log else {
+            let (_, decisions) = mpsc::channel(1);
+            return (
+                Arc::new(gateway::NoDecisions),
+                Self {
+                    decisions,
+                    keep: None,
+                },
+            );
+        };
+        let (queue, decisions) = mpsc::channel(log.queue);
+        let sink = Sink {
+            queue,
+            dropped: metrics.decisions_dropped.clone(),
+        };
+        (
+            Arc::new(sink),
+            Self {
+                decisions,
+                keep: Some(log.keep),
+            },
+        )
+    }
+}
+
+/// Starts the duties.
+pub(crate) fn spawn(
+    shared: &Arc<Shared>,
+    queues: Queues,
+    metrics: &NodeMetrics,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) {
+    tasks.spawn(record(
+        shared.clone(),
+        queues,
+        metrics.clone(),
+        stop.clone(),
+    ));
+    tasks.spawn(chain(shared.clone(), metrics.clone(), stop.clone()));
+    tasks.spawn(keep_house(shared.clone(), stop.clone()));
+    let (facts, stop) = (shared.facts.clone(), stop.clone());
+    tasks.spawn(async move {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = facts.key_sets().keep_fresh() => {}
+        }
+    });
+}
+
+/// Writes decisions in batches and adds usage up.
+async fn record(
+    shared: Arc<Shared>,
+    mut queues: Queues,
+    metrics: NodeMetrics,
+    stop: CancellationToken,
+) {
+    if queues.keep.is_none() {
+        return;
+    }
+    let mut batch: Vec<Decision> = Vec::with_capacity(BATCH);
+    let mut trimmed = now();
+    loop {
+        let ending = tokio::select! {
+            taken = queues.decisions.recv_many(&mut batch, BATCH) => taken == 0,
+            () = stop.cancelled() => {
+                queues.decisions.close();
+                while batch.len() < BATCH {
+                    let Ok(entry) = queues.decisions.try_recv() else { break };
+                    batch.push(entry);
+                }
+                true
+            }
+        };
+        if !ending && batch.len() < BATCH {
+            let more = tokio::time::timeout(LINGER, async {
+                while batch.len() < BATCH {
+                    let room = BATCH - batch.len();
+                    if queues.decisions.recv_many(&mut batch, room).await == 0 {
+                        break;
+                    }
+                }
+            });
+            let _ = more.await;
+        }
+        if !batch.is_empty() {
+            let usage = usage_of(&batch);
+            if let Err(error) = shared.store.append_decisions(&batch).await {
+                metrics.decisions_lost.inc_by(batch.len() as u64);
+                tracing::warn!(%error, entries = batch.len(), "decision-log entries are lost");
+            }
+            if let Err(error) = shared.store.add_usage(&usage).await {
+                tracing::warn!(%error, "usage figures are lost");
+            }
+            batch.clear();
+        }
+        if ending {
+            return;
+        }
+        if let Some(keep) = queues.keep
+            && now().since(trimmed) > Duration::from_secs(600)
+        {
+            trimmed = now();
+            if let Err(error) = shared.store.trim_decisions(now().minus(keep)).await {
+                tracing::warn!(%error, "old decision-log entries could not be removed");
+            }
+        }
+    }
+}
+
+/// Calls per credential and hour.
+fn usage_of(batch: &[Decision]) -> Vec<Usage> {
+    let mut usage: HashMap<(&str, i64), (i64, Timestamp)> = HashMap::new();
+    for entry in batch {
+        if let Some(credential) = &entry.credential {
+            let hour = entry.at.as_millis().div_euclid(HOUR) * HOUR;
+            let count = usage.entry((credential, hour)).or_insert((0, entry.at));
+            count.0 += 1;
+            count.1 = count.1.max(entry.at);
+        }
+    }
+    usage
+        .into_iter()
+        .map(|((credential, hour), (calls, last_used))| Usage {
+            credential: credential.to_owned(),
+            hour: Timestamp::from_millis(hour),
+            calls,
+            last_used,
+        })
+        .collect()
+}
+
+/// Chains waiting audit events and signs checkpoints while the trail grows.
+async fn chain(shared: Arc<Shared>, metrics: NodeMetrics, stop: CancellationToken) {
+    let every = shared.loaded.load().settings.checkpoint_every;
+    let mut sealed: Option<(i64, Timestamp)> = None;
+    let mut ending = false;
+    loop {
+        if let Err(error) = chain_once(&shared, &metrics, &mut sealed, every, ending).await {
+            tracing::warn!(%error, "the audit trail could not be chained; events wait");
+        }
+        if ending {
+            return;
+        }
+        ending = tokio::select! {
+            () = stop.cancelled() => true,
+            () = tokio::time::sleep(CHAIN_EVERY) => false,
+        };
+    }
+}
+
+async fn chain_once(
+    shared: &Shared,
+    metrics: &NodeMetrics,
+    sealed: &mut Option<(i64, Timestamp)>,
+    every: Duration,
+    ending: bool,
+) -> registry::ports::Stores<()> {
+    let store = &shared.store;
+    while store
+        .chain_waiting(&shared.node, now(), CHAIN_BATCH)
+        .await?
+        >= CHAIN_BATCH
+    {}
+    let (sequence, hash) = store.chain_head().await?;
+    metrics.audit_sequence.set(sequence);
+    let (last, at) = match *sealed {
+        Some(known) => known,
+        None => {
+            let last = store
+                .checkpoints()
+                .await?
+                .last()
+                .map_or(0, |checkpoint| checkpoint.sequence);
+            (last, Timestamp::from_millis(0))
+        }
+    };
+    *sealed = Some((last, at));
+    if sequence > last && (ending || now().since(at) >= every) {
+        let ring = shared.keys.ring();
+        let Some(key) = ring.signer(KeyPurpose::Audit) else {
+            return Ok(());
+        };
+        let checkpoint = sign_checkpoint(sequence, &hash, now(), key);
+        // The log is the copy outside of the database that shows a cut tail.
+        tracing::info!(target: "audit", sequence, hash = checkpoint.hash, signature = checkpoint.signature, "checkpoint");
+        store.add_checkpoint(checkpoint).await?;
+        *sealed = Some((sequence, now()));
+    }
+    Ok(())
+}
+
+/// Rotates signing keys by schedule and sweeps what has ended.
+async fn keep_house(shared: Arc<Shared>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(Duration::from_secs(60)) => {}
+        }
+        if let Err(error) = shared.keys.tick(now()).await {
+            tracing::error!(%error, "the signing keys' schedule could not be followed");
+        }
+        if let Err(error) = shared.store.sweep(now()).await {
+            tracing::warn!(%error, "what has ended could not be swept");
+        }
+        shared.facts.drop_expired(now());
+    }
+}

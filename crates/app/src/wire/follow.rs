@@ -1,0 +1,175 @@
+//! **Following changes**: every node catches up by number, so that a revocation or a new key is in
+//! force everywhere within a poll, and at once on the node that made it.
+//!
+//! Missing a wake-up is harmless: numbers have no gaps, so whoever asks for everything after the
+//! last number it saw misses nothing.
+
+use core::time::Duration;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use issuer::ports::IssuerStore as _;
+use outbound::facts::Changed;
+use registry::ports::{Change, ChangeSubject, Registry as _};
+use tokio_util::sync::CancellationToken;
+use verdict::credential::jwt::IssuerId;
+
+use super::planes::{self, Planes};
+use super::{Shared, adapters, now};
+
+/// How often other nodes' changes are asked for.
+const POLL: Duration = Duration::from_millis(200);
+/// Changes read at once.
+const BATCH: u32 = 500;
+
+/// What a batch of changes asks to be done again.
+#[derive(Debug, Default)]
+struct Stale {
+    records: HashSet<Changed>,
+    resources: bool,
+    revocations: bool,
+    signing_keys: bool,
+}
+
+impl Stale {
+    fn of(changes: &[Change]) -> Self {
+        let mut stale = Self::default();
+        for change in changes {
+            match &change.subject {
+                ChangeSubject::Resource(_, name) => {
+                    stale.resources = true;
+                    stale.records.insert(Changed::Owner(name.as_str().into()));
+                }
+                ChangeSubject::Credential(_, id, owner) => {
+                    stale
+                        .records
+                        .insert(Changed::Credential(id.as_str().into()));
+                    stale.records.insert(Changed::Owner(owner.as_str().into()));
+                }
+                ChangeSubject::Revocation => stale.revocations = true,
+                ChangeSubject::SigningKey => stale.signing_keys = true,
+            }
+        }
+        stale
+    }
+
+    fn everything() -> Self {
+        Self {
+            resources: true,
+            revocations: true,
+            signing_keys: true,
+            records: HashSet::new(),
+        }
+    }
+}
+
+/// Brings everything that is derived from the store up to date, once, before the first call.
+///
+/// # Errors
+/// If the store does not answer, or what it declares can't be served.
+pub(crate) async fn catch_up(shared: &Arc<Shared>, planes: &Planes) -> Result<()> {
+    refresh(shared, planes, &Stale::everything()).await?;
+    shared.facts.contact(now());
+    shared.readiness.answered();
+    Ok(())
+}
+
+/// Follows changes until stopped.
+pub(crate) async fn follow(shared: Arc<Shared>, planes: Arc<Planes>, stop: CancellationToken) {
+    let mut wakeups = shared.store.wakeups();
+    // Everything up to now was read by `catch_up`; what came in between is read twice at worst.
+    let mut seen: Option<i64> = None;
+    // What could not be done again stays stale until it was.
+    let mut owed = Stale::default();
+    loop {
+        match step(&shared, &planes, &mut seen, &mut owed).await {
+            Ok(()) => {
+                shared.facts.contact(now());
+                shared.readiness.answered();
+            }
+            Err(error) => shared.readiness.failed(format!("{error:#}"), now()),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(POLL) => {}
+            woken = wakeups.changed() => if woken.is_err() { return },
+        }
+    }
+}
+
+async fn step(
+    shared: &Arc<Shared>,
+    planes: &Planes,
+    seen: &mut Option<i64>,
+    owed: &mut Stale,
+) -> Result<()> {
+    let from = match *seen {
+        Some(number) => number,
+        None => {
+            let newest = shared.store.newest_change().await?;
+            *owed = Stale::everything();
+            *seen = Some(newest);
+            newest
+        }
+    };
+    loop {
+        let after = seen.unwrap_or(from);
+        let changes = shared.store.changes_after(after, BATCH).await?;
+        let Some(last) = changes.last() else { break };
+        let found = Stale::of(&changes);
+        // Records go first: they are what a revoked key would still pass by.
+        shared.facts.invalidate(&found.records);
+        owed.resources |= found.resources;
+        owed.revocations |= found.revocations;
+        owed.signing_keys |= found.signing_keys;
+        *seen = Some(last.number);
+        if changes.len() < BATCH as usize {
+            break;
+        }
+    }
+    if owed.resources || owed.revocations || owed.signing_keys {
+        refresh(shared, planes, owed).await?;
+        *owed = Stale::default();
+    }
+    Ok(())
+}
+
+async fn refresh(shared: &Arc<Shared>, planes: &Planes, stale: &Stale) -> Result<()> {
+    if stale.revocations
+        && let Some(issuer) = &shared.issuer
+    {
+        let id = IssuerId::new(issuer.endpoints().issuer());
+        let revocations = shared.store.revocations(now()).await?;
+        let entries: Vec<_> = revocations
+            .iter()
+            .map(|one| adapters::pushed(&id, one))
+            .collect();
+        shared.facts.revocations().replace(entries, now());
+    }
+    if stale.signing_keys {
+        shared.keys.reload().await?;
+        planes::publish_own_keys(shared)?;
+    }
+    if stale.resources {
+        let stored = shared.store.resources(None).await?;
+        let documents = registry::usecase::resource::documents(&stored)?;
+        let meaning =
+            registry::meaning::mean_all(&documents, &shared.context).map_err(|flaws| {
+                let list: Vec<String> = flaws.iter().map(ToString::to_string).collect();
+                anyhow::anyhow!(
+                    "the stored resources mean nothing together: {}",
+                    list.join("; ")
+                )
+            })?;
+        planes
+            .take_over(shared, &meaning)
+            .context("what is declared can't be served")?;
+        tracing::info!(
+            apis = meaning.apis.len(),
+            clients = meaning.clients.len(),
+            "resources are in force"
+        );
+    }
+    Ok(())
+}

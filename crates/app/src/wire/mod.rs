@@ -1,0 +1,404 @@
+//! **The composition root**: the only place that knows both sides of every port.
+//!
+//! [`Node::start`] turns settings into running parts in an order in which nothing is served before
+//! everything it needs is there: store, keys, declared resources, facts, planes, and only then the
+//! ports. [`Node::run`] serves until it is told to stop, then drains.
+
+mod adapters;
+mod admin;
+mod duties;
+mod follow;
+mod planes;
+mod reload;
+
+use core::time::Duration;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use arc_swap::ArcSwap;
+use cluster::MemoryCounters;
+use gateway::{Bound, Gateway, Metrics, Ops};
+use issuer::Issuer;
+use issuer::keys::{KeyManager, KeySettings};
+use issuer::metadata::Endpoints;
+use outbound::clock::{Clock as _, SystemClock};
+use outbound::facts::{FactsOptions, FactsParts, StandardFacts};
+use outbound::fetch::{FetchOptions, Fetcher};
+use outbound::hashing::HashingPool;
+use outbound::keysets::{KeySetOptions, KeySets, OwnKeys};
+use outbound::revocations::Revocations;
+use outbound::trust::Trust;
+use proof::password::Argon2Params;
+use proof::random::{Entropy, SystemEntropy, uuid_v7};
+use proof::seal::{KekRing, KeyEncryptionKey};
+use registry::usecase::Ctx;
+use store::Store;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::settings::{self, Database, Loaded, Mode, Serves, Settings};
+use adapters::{FactsSecrets, NodeHasher, NodeReadiness, NodeRevocations};
+
+/// The facts as this binary builds them.
+pub(crate) type Facts = StandardFacts<Store, MemoryCounters>;
+/// The issuer as this binary builds it.
+pub(crate) type NodeIssuer = Issuer<Store, FactsSecrets>;
+
+/// What every part of a node may use.
+pub(crate) struct Shared {
+    /// Settings in force; swapped whole at each reload.
+    pub(crate) loaded: ArcSwap<Loaded>,
+    /// What documents are read against.
+    pub(crate) context: Arc<registry::meaning::Context>,
+    /// Where the settings stand, and how a reload went.
+    pub(crate) reload: reload::Status,
+    pub(crate) mode: Mode,
+    pub(crate) store: Arc<Store>,
+    pub(crate) facts: Arc<Facts>,
+    pub(crate) keys: Arc<KeyManager<Store>>,
+    pub(crate) own_keys: OwnKeys,
+    pub(crate) issuer: Option<Arc<NodeIssuer>>,
+    pub(crate) hasher: Arc<NodeHasher>,
+    pub(crate) readiness: Arc<NodeReadiness>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) node: String,
+    pub(crate) started: proof::time::Timestamp,
+    pub(crate) stop: CancellationToken,
+}
+
+/// A node whose ports are open but not yet served.
+pub(crate) struct Node {
+    shared: Arc<Shared>,
+    planes: planes::Planes,
+    bound: Vec<(Gateway<Facts>, Vec<Bound>)>,
+    addresses: Vec<(String, Vec<Serves>, core::net::SocketAddr)>,
+    ops: Option<(Ops, tokio::net::TcpListener)>,
+    duties: duties::Queues,
+    metrics: duties::NodeMetrics,
+    /// The first owner's key, if this start made it.
+    pub(crate) first_key: Option<proof::secret::Secret>,
+}
+
+/// Now.
+pub(crate) fn now() -> proof::time::Timestamp {
+    SystemClock.now()
+}
+
+impl Node {
+    /// Builds a node from settings and takes its ports.
+    ///
+    /// # Errors
+    /// A sentence that says what to do.
+    pub(crate) async fn start(path: &Path, loaded: Loaded, mode: Mode) -> Result<Self> {
+        let began = Instant::now();
+        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+        let settings = &loaded.settings;
+        let context = Arc::new(settings::context(settings, mode));
+        for danger in &settings.dangers {
+            tracing::warn!("{danger}");
+        }
+
+        let store = Arc::new(Store::open(&store_settings(settings)).await?);
+        let kek = Arc::new(key_ring(settings)?);
+        let keys = Arc::new(KeyManager::new(
+            store.clone(),
+            kek,
+            KeySettings {
+                access: settings
+                    .issuer
+                    .as_ref()
+                    .map_or_else(|| KeySettings::default().access, |i| i.algorithm),
+                ..KeySettings::default()
+            },
+            entropy.clone(),
+        ));
+        keys.start(now()).await.context(
+            "the signing keys can't be used: is `master_key` the one they were sealed under?",
+        )?;
+
+        let pool = Arc::new(match settings.hashing.threads {
+            0 => HashingPool::for_this_machine()?,
+            threads => HashingPool::new(threads.try_into()?, settings.hashing.queue)?,
+        });
+        let hasher = Arc::new(NodeHasher::new(
+            &settings.hashing,
+            pool.clone(),
+            entropy.clone(),
+        )?);
+        let own_keys = OwnKeys::new();
+        let key_sets = Arc::new(KeySets::new(
+            Arc::new(fetcher(settings)?),
+            KeySetOptions::default(),
+        ));
+        let options = FactsOptions {
+            outage_grace: settings.outage_grace,
+            password_cost: hasher.cost(),
+            ..FactsOptions::default()
+        };
+        let facts = Arc::new(Facts::new(
+            FactsParts {
+                records: (*store).clone(),
+                counters: MemoryCounters::default(),
+                key_sets,
+                revocations: Arc::new(Revocations::default()),
+                pool,
+                peppers: hasher.peppers(),
+                clock: Arc::new(SystemClock),
+            },
+            &options,
+            &*entropy,
+        ));
+        let readiness = Arc::new(NodeReadiness::default());
+
+        let issuer = match &settings.issuer {
+            Some(own) => {
+                let proxied = !settings.trusted_proxies.is_empty();
+                let endpoints = Endpoints::new(&own.identifier, proxied)?;
+                let revocations = NodeRevocations::new(facts.clone(), &own.identifier);
+                Some(Arc::new(Issuer::new(
+                    endpoints,
+                    issuer::IssuerSettings {
+                        brand: settings.brand.clone(),
+                        ..Default::default()
+                    },
+                    issuer::Ports {
+                        store: store.clone(),
+                        secrets: Arc::new(FactsSecrets(facts.clone())),
+                        revocations: Arc::new(revocations),
+                        readiness: readiness.clone(),
+                        entropy: entropy.clone(),
+                    },
+                    keys.clone(),
+                )))
+            }
+            None => None,
+        };
+
+        let ctx_id = uuid_v7(now(), &*entropy);
+        let ctx = Ctx {
+            now: now(),
+            entropy: &*entropy,
+            request_id: &ctx_id,
+            context: &context,
+        };
+        let first_key = registry::usecase::admin_key::bootstrap(&*store, &*hasher, &ctx)
+            .await
+            .context("the first administrator's key can't be made")?
+            .and_then(|made| made.secret);
+
+        let shared = Arc::new(Shared {
+            context,
+            reload: reload::Status::new(path.to_owned(), now()),
+            mode,
+            store,
+            facts,
+            keys,
+            own_keys,
+            issuer,
+            hasher,
+            readiness,
+            node: uuid_v7(now(), &*entropy),
+            started: now(),
+            stop: CancellationToken::new(),
+            entropy,
+            loaded: ArcSwap::from_pointee(loaded),
+        });
+        reload::sync_resources(&shared).await?;
+
+        let mut registry = prometheus_client::registry::Registry::with_prefix("doorward");
+        let gateway_metrics = Metrics::register(&mut registry);
+        let metrics = duties::NodeMetrics::register(&mut registry);
+        let (sink, queues) = duties::Queues::new(&shared.loaded.load().settings, &metrics);
+        let planes = planes::Planes::new(&shared, sink, &gateway_metrics)?;
+        follow::catch_up(&shared, &planes).await?;
+
+        let (bound, mut addresses) = planes.bind(&shared)?;
+        let registry = Arc::new(registry);
+        let ops = match shared
+            .loaded
+            .load()
+            .settings
+            .listeners
+            .iter()
+            .find(|l| l.serves.contains(&Serves::Ops))
+        {
+            Some(listener) => {
+                let readiness = shared.readiness.clone();
+                let ops = Ops {
+                    registry,
+                    ready: Arc::new(move || readiness.ready()),
+                };
+                let socket = Ops::bind(listener.address)
+                    .with_context(|| port_taken(&listener.name, listener.address))?;
+                addresses.push((
+                    listener.name.clone(),
+                    listener.serves.clone(),
+                    socket.local_addr()?,
+                ));
+                Some((ops, socket))
+            }
+            None => None,
+        };
+        tracing::info!(
+            millis = began.elapsed().as_millis() as u64,
+            version = env!("CARGO_PKG_VERSION"),
+            "ready"
+        );
+        Ok(Self {
+            shared,
+            planes,
+            bound,
+            addresses,
+            ops,
+            duties: queues,
+            metrics,
+            first_key,
+        })
+    }
+
+    /// What every part may use, for `dev`.
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Where something is served, once the ports are open.
+    pub(crate) fn address(&self, name: &str) -> Option<core::net::SocketAddr> {
+        self.addresses
+            .iter()
+            .find(|(known, _, _)| known == name)
+            .map(|(_, _, address)| *address)
+    }
+
+    /// Serves until stopped, then drains.
+    ///
+    /// # Errors
+    /// If a plane can't be served at all.
+    pub(crate) async fn run(self) -> Result<()> {
+        let Self {
+            shared,
+            planes,
+            bound,
+            ops,
+            duties,
+            metrics,
+            ..
+        } = self;
+        let tasks = TaskTracker::new();
+        let planes = Arc::new(planes);
+        // Background work outlives the planes, so that the last calls are recorded too.
+        let background = CancellationToken::new();
+        tasks.spawn(follow::follow(
+            shared.clone(),
+            planes.clone(),
+            background.clone(),
+        ));
+        tasks.spawn(reload::watch(
+            shared.clone(),
+            planes.clone(),
+            metrics.clone(),
+            background.clone(),
+        ));
+        duties::spawn(&shared, duties, &metrics, &tasks, &background);
+
+        let mut serving = tokio::task::JoinSet::new();
+        for (gateway, listeners) in bound {
+            let stop = shared.stop.clone();
+            serving.spawn(async move { gateway.run(listeners, stop).await });
+        }
+        let ops_stop = CancellationToken::new();
+        if let Some((ops, socket)) = ops {
+            tasks.spawn(ops.run(socket, ops_stop.clone()));
+        }
+        let mut outcome = Ok(());
+        while let Some(ended) = serving.join_next().await {
+            if let Err(error) = ended
+                .map_err(anyhow::Error::from)
+                .and_then(|result| result.map_err(Into::into))
+            {
+                outcome = Err(error);
+                shared.stop.cancel();
+            }
+        }
+        background.cancel();
+        ops_stop.cancel();
+        tasks.close();
+        let _ = tokio::time::timeout(Duration::from_secs(10), tasks.wait()).await;
+        shared.store.close().await;
+        tracing::info!("stopped");
+        outcome
+    }
+}
+
+/// A sentence for a port that can't be had.
+pub(crate) fn port_taken(name: &str, address: core::net::SocketAddr) -> String {
+    format!(
+        "listener `{name}` can't have {address}: stop what uses the port, or write another address"
+    )
+}
+
+fn store_settings(settings: &Settings) -> store::Settings {
+    match &settings.database {
+        Database::Sqlite(path) => store::Settings::new(store::Location::Sqlite(path.clone())),
+        Database::Postgres {
+            url,
+            max_connections,
+        } => {
+            let location =
+                store::Location::Postgres(proof::secret::Secret::from_text(url.0.clone()));
+            store::Settings {
+                max_connections: *max_connections,
+                ..store::Settings::new(location)
+            }
+        }
+    }
+}
+
+/// Ids of master keys are their own fingerprints: nothing to name, nothing to mix up.
+fn key_ring(settings: &Settings) -> Result<KekRing> {
+    let key = |secret: &proof::secret::Secret| -> Result<KeyEncryptionKey> {
+        Ok(KeyEncryptionKey::from_bytes(
+            &fingerprint(secret.expose()),
+            secret,
+        )?)
+    };
+    let mut ring = KekRing::new(key(&settings.master_key)?);
+    for former in &settings.former_master_keys {
+        ring = ring.with_previous(key(former)?);
+    }
+    Ok(ring)
+}
+
+/// Names a key by what it is: the first bytes of a hash of it.
+pub(crate) fn fingerprint(key: &[u8]) -> String {
+    proof::digest::hex(&proof::digest::sha256(&[b"doorward key id".as_slice(), key].concat())[..8])
+}
+
+fn fetcher(settings: &Settings) -> Result<Fetcher> {
+    let trust = match &settings.outbound.ca_file {
+        Some(file) => {
+            let pem =
+                std::fs::read(file).with_context(|| format!("{} can't be read", file.display()))?;
+            Trust::only_pem(&pem)?
+        }
+        None => Trust::public(),
+    };
+    Ok(Fetcher::new(FetchOptions {
+        trust,
+        listed: settings.outbound.allow_networks.clone(),
+        allow_insecure_loopback: settings.outbound.plain_loopback,
+        ..FetchOptions::default()
+    })?)
+}
+
+/// The folder that holds the settings: relative paths start there.
+pub(crate) fn base_of(path: &Path) -> PathBuf {
+    path.parent()
+        .map_or_else(|| PathBuf::from("."), Path::to_owned)
+}
+
+/// Argon2 as the settings say.
+pub(crate) fn argon2(memory_kib: u32, passes: u32) -> Result<Argon2Params> {
+    Ok(Argon2Params::new(memory_kib, passes, 1)?)
+}

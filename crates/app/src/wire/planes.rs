@@ -1,0 +1,291 @@
+//! **Planes**: which listeners serve which APIs, and how a new set of APIs comes into service.
+//!
+//! Listeners that serve the same things share a plane and its snapshot. Admin stands alone
+//! (threat H7); health and metrics are no plane at all.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, bail};
+use gateway::{
+    Bound, CertStore, CertificateFiles, DecisionSink, Gateway, Limits, Listener, LocalService,
+    Locals, Metrics, NoTokens, Options, Tls, TrustedProxies, UpstreamIdentity,
+};
+use issuer::declared::Declared;
+use issuer::ports::KeyPurpose;
+use proof::jose::jwk::JwkSet;
+use registry::api::ApiMeaning;
+use registry::meaning::Meaning;
+use registry::trusted_issuer::IssuerKeys;
+
+use outbound::keysets::KeySource;
+
+use super::adapters::NodeIdentity;
+use super::{Facts, Shared};
+use crate::settings::{self, Serves, Settings};
+
+/// The planes of a node, by what they serve.
+pub(crate) struct Planes {
+    by_duty: BTreeMap<Duty, Gateway<Facts>>,
+    certificates: Vec<(String, Arc<CertStore>)>,
+}
+
+/// What a plane serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Duty {
+    Gateway,
+    Issuer,
+    Both,
+    Admin,
+}
+
+impl Duty {
+    fn of(serves: &[Serves]) -> Option<Self> {
+        let has = |kind| serves.contains(&kind);
+        match (
+            has(Serves::Gateway),
+            has(Serves::Issuer),
+            has(Serves::Admin),
+        ) {
+            (true, true, _) => Some(Self::Both),
+            (true, false, _) => Some(Self::Gateway),
+            (false, true, _) => Some(Self::Issuer),
+            (false, false, true) => Some(Self::Admin),
+            (false, false, false) => None,
+        }
+    }
+}
+
+impl Planes {
+    /// Builds the planes that the listeners need, with nothing in service yet.
+    ///
+    /// # Errors
+    /// If a certificate can't be read.
+    pub(crate) fn new(
+        shared: &Arc<Shared>,
+        sink: Arc<dyn DecisionSink>,
+        metrics: &Metrics,
+    ) -> Result<Self> {
+        let loaded = shared.loaded.load();
+        let settings = &loaded.settings;
+        let identity: Arc<dyn UpstreamIdentity> = match &shared.issuer {
+            Some(issuer) => Arc::new(NodeIdentity {
+                keys: shared.keys.clone(),
+                endpoints: issuer.endpoints().clone(),
+                entropy: shared.entropy.clone(),
+            }),
+            None => Arc::new(NoTokens),
+        };
+        let mut locals = Locals::new();
+        if let Some(issuer) = &shared.issuer {
+            let router = web::protocol::router(issuer.clone(), Arc::new(super::now));
+            locals.insert(web::protocol::declaration::NAME, LocalService::new(router));
+            let router = super::admin::router(shared, issuer.clone());
+            locals.insert(web::admin::NAME, LocalService::new(router));
+        }
+        let mut by_duty = BTreeMap::new();
+        let mut certificates = Vec::new();
+        for listener in &settings.listeners {
+            if let Some(duty) = Duty::of(&listener.serves) {
+                by_duty.entry(duty).or_insert_with(|| {
+                    let options = Options {
+                        identity: identity.clone(),
+                        decisions: sink.clone(),
+                        proxies: TrustedProxies::new(settings.trusted_proxies.iter().copied()),
+                        locals: locals.clone(),
+                        drain: settings.drain,
+                        ..Options::default()
+                    };
+                    Gateway::new(shared.facts.clone(), options, metrics.clone())
+                });
+            }
+            if !listener.certificates.is_empty() {
+                let store = CertStore::from_files(&files(listener))
+                    .with_context(|| format!("listener `{}`", listener.name))?;
+                certificates.push((listener.name.clone(), Arc::new(store)));
+            }
+        }
+        Ok(Self {
+            by_duty,
+            certificates,
+        })
+    }
+
+    /// Takes all ports.
+    ///
+    /// # Errors
+    /// The first port that can't be had.
+    #[allow(clippy::type_complexity, reason = "two lists, used once")]
+    pub(crate) fn bind(
+        &self,
+        shared: &Shared,
+    ) -> Result<(
+        Vec<(Gateway<Facts>, Vec<Bound>)>,
+        Vec<(String, Vec<Serves>, core::net::SocketAddr)>,
+    )> {
+        let loaded = shared.loaded.load();
+        let settings = &loaded.settings;
+        let mut bound: BTreeMap<Duty, Vec<Bound>> = BTreeMap::new();
+        let mut addresses = Vec::new();
+        for listener in &settings.listeners {
+            let Some(duty) = Duty::of(&listener.serves) else {
+                continue;
+            };
+            let tls = self
+                .certificates
+                .iter()
+                .find(|(name, _)| *name == listener.name);
+            let listening = Listener {
+                name: listener.name.clone(),
+                address: listener.address,
+                tls: tls.map(|(_, store)| Tls {
+                    certificates: store.clone(),
+                    client_certificates: false,
+                }),
+                limits: Limits {
+                    connections: settings.connections,
+                    head: settings.header_timeout,
+                    idle: settings.idle_timeout,
+                    ..Limits::default()
+                },
+                reuse_port: false,
+            }
+            .bind()
+            .with_context(|| super::port_taken(&listener.name, listener.address))?;
+            let address = listening.local_addr()?;
+            tracing::info!(listener = listener.name, %address, serves = ?listener.serves, tls = tls.is_some(), "listening");
+            addresses.push((listener.name.clone(), listener.serves.clone(), address));
+            bound.entry(duty).or_default().push(listening);
+        }
+        let bound = bound
+            .into_iter()
+            .filter_map(|(duty, listeners)| Some((self.by_duty.get(&duty)?.clone(), listeners)))
+            .collect();
+        Ok((bound, addresses))
+    }
+
+    /// Takes what is declared now into service: the issuer's view, issuers' keys, every plane.
+    /// Everything is prepared before anything is swapped.
+    ///
+    /// # Errors
+    /// If some part can't be prepared; what was in service stays so.
+    pub(crate) fn take_over(&self, shared: &Shared, meaning: &Meaning) -> Result<()> {
+        let loaded = shared.loaded.load();
+        let settings = &loaded.settings;
+        let declared = Declared::new(meaning.apis.iter().map(|api| &**api), &meaning.clients)?;
+        let mut prepared = Vec::new();
+        for (duty, gateway) in &self.by_duty {
+            let apis = apis_of(*duty, shared, settings, meaning);
+            let snapshot = gateway.prepare(&apis).map_err(|errors| {
+                let list: Vec<String> = errors.iter().map(ToString::to_string).collect();
+                anyhow::anyhow!(list.join("; "))
+            })?;
+            prepared.push((gateway, snapshot));
+        }
+        let base = super::base_of(shared.reload.path());
+        let mut sources = Vec::new();
+        for issuer in &meaning.issuers {
+            let source = match &issuer.keys {
+                IssuerKeys::Own => KeySource::Own(shared.own_keys.clone()),
+                IssuerKeys::Url(url) => KeySource::Url(url.clone()),
+                IssuerKeys::Static(set) => KeySource::Static(set.clone()),
+                IssuerKeys::File(file) => KeySource::Static(key_file(&base.join(file))?),
+            };
+            sources.push((issuer.profile.issuer.clone(), source));
+        }
+
+        shared.facts.key_sets().configure(sources);
+        if let Some(issuer) = &shared.issuer {
+            issuer.declare(declared);
+        }
+        for (gateway, snapshot) in prepared {
+            gateway.swap(snapshot);
+        }
+        Ok(())
+    }
+
+    /// Reads certificates again.
+    ///
+    /// # Errors
+    /// If one can't be read; the old ones stay.
+    pub(crate) fn reload_certificates(&self, settings: &Settings) -> Result<()> {
+        for listener in &settings.listeners {
+            if let Some((_, store)) = self
+                .certificates
+                .iter()
+                .find(|(name, _)| *name == listener.name)
+            {
+                store
+                    .load(&files(listener))
+                    .with_context(|| format!("listener `{}`", listener.name))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Publishes our own access-token keys to the gateway's judging.
+///
+/// # Errors
+/// If the ring's own key set can't be read back, which is a defect.
+pub(crate) fn publish_own_keys(shared: &Shared) -> Result<()> {
+    let ring = shared.keys.ring();
+    let set = JwkSet::parse(ring.jwks(KeyPurpose::Access).as_bytes())
+        .map_err(|defect| anyhow::anyhow!("our own key set does not read: {defect:?}"))?;
+    shared.own_keys.publish(&set);
+    Ok(())
+}
+
+fn apis_of(
+    duty: Duty,
+    shared: &Shared,
+    settings: &Settings,
+    meaning: &Meaning,
+) -> Vec<Arc<ApiMeaning>> {
+    let issuer = |alone: bool| {
+        let issuer = shared.issuer.as_ref()?;
+        // On a listener of its own the issuer answers to any name, since it is found by address.
+        let hosts = match &settings.issuer {
+            Some(own) if !alone => own.url.host_str().map(str::to_owned).into_iter().collect(),
+            _ => Vec::new(),
+        };
+        let brand = settings.brand.clone();
+        let api = web::protocol::declaration::built_in_api(
+            issuer.endpoints(),
+            hosts,
+            brand,
+            settings.per_address,
+        );
+        Some(Arc::new(api))
+    };
+    match duty {
+        Duty::Gateway => meaning.apis.clone(),
+        Duty::Issuer => issuer(true).into_iter().collect(),
+        Duty::Both => meaning.apis.iter().cloned().chain(issuer(false)).collect(),
+        Duty::Admin => {
+            vec![Arc::new(web::admin::declaration(
+                settings.brand.clone(),
+                settings.failures_per_address,
+            ))]
+        }
+    }
+}
+
+fn files(listener: &settings::Listener) -> Vec<CertificateFiles> {
+    listener
+        .certificates
+        .iter()
+        .map(|(chain, key)| CertificateFiles {
+            chain: chain.clone(),
+            key: key.clone(),
+        })
+        .collect()
+}
+
+fn key_file(path: &std::path::Path) -> Result<JwkSet> {
+    let text = std::fs::read(path).with_context(|| format!("{} can't be read", path.display()))?;
+    match JwkSet::parse(&text) {
+        Ok(set) => Ok(set),
+        Err(defect) => bail!("{} is no key set (RFC 7517 §5): {defect:?}", path.display()),
+    }
+}

@@ -1,0 +1,191 @@
+//! **Reload**: a changed settings file is read whole, judged, and taken over at once, or not at all.
+//! A bad file leaves the running settings in force and shows in the log, in a metric and in the
+//! admin API.
+//!
+//! Taken over while running: resources, certificates, secret files' resources, log-independent
+//! limits of APIs. What a process decides once at its start (listeners, database, keys, brand)
+//! asks for a restart, and the log says so.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use arc_swap::ArcSwap;
+use proof::random::uuid_v7;
+use proof::time::Timestamp;
+use registry::usecase::{Ctx, Refusal};
+use tokio_util::sync::CancellationToken;
+
+use super::duties::NodeMetrics;
+use super::planes::Planes;
+use super::{Shared, follow, now};
+use crate::settings;
+use crate::watch::Watch;
+
+/// How the last readings went.
+#[derive(Debug)]
+pub(crate) struct Status {
+    path: PathBuf,
+    state: ArcSwap<State>,
+}
+
+#[derive(Debug, Clone)]
+struct State {
+    loaded_at: Timestamp,
+    refused: Option<(Timestamp, String)>,
+}
+
+impl Status {
+    /// Settings that were just read from `path`.
+    pub(crate) fn new(path: PathBuf, at: Timestamp) -> Self {
+        Self {
+            path,
+            state: ArcSwap::from_pointee(State {
+                loaded_at: at,
+                refused: None,
+            }),
+        }
+    }
+    /// Where the settings stand.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+    /// When the settings in force were read.
+    pub(crate) fn loaded_at(&self) -> Timestamp {
+        self.state.load().loaded_at
+    }
+    /// When a later version was refused, and why.
+    pub(crate) fn refused(&self) -> Option<(Timestamp, String)> {
+        self.state.load().refused.clone()
+    }
+    fn good(&self, at: Timestamp) {
+        self.state.store(Arc::new(State {
+            loaded_at: at,
+            refused: None,
+        }));
+    }
+    fn bad(&self, at: Timestamp, why: String) {
+        let loaded_at = self.loaded_at();
+        self.state.store(Arc::new(State {
+            loaded_at,
+            refused: Some((at, why)),
+        }));
+    }
+}
+
+/// Writes what the settings file declares into the store.
+///
+/// # Errors
+/// If it can't be, with every flaw.
+pub(crate) async fn sync_resources(shared: &Shared) -> Result<()> {
+    let loaded = shared.loaded.load_full();
+    let id = uuid_v7(now(), &*shared.entropy);
+    let ctx = Ctx {
+        now: now(),
+        entropy: &*shared.entropy,
+        request_id: &id,
+        context: &shared.context,
+    };
+    let applied = registry::apply::sync_files(&*shared.store, &ctx, &loaded.documents)
+        .await
+        .map_err(told)
+        .context("the resources that the settings declare can't be taken over")?;
+    if let Some((subject, refusal)) = applied.stopped {
+        return Err(told(refusal).context(format!("{subject}")));
+    }
+    Ok(())
+}
+
+/// A refusal with all its flaws in words.
+fn told(refusal: Refusal) -> anyhow::Error {
+    match &refusal {
+        Refusal::Flawed(flaws) => {
+            let list: Vec<String> = flaws.iter().map(ToString::to_string).collect();
+            anyhow::anyhow!(list.join("\n"))
+        }
+        _ => refusal.into(),
+    }
+}
+
+/// Reads the settings again whenever a file changed or SIGHUP came, until stopped.
+pub(crate) async fn watch(
+    shared: Arc<Shared>,
+    planes: Arc<Planes>,
+    metrics: NodeMetrics,
+    stop: CancellationToken,
+) {
+    let mut watch = Watch::new(shared.loaded.load().watched.clone());
+    let Ok(mut hangup) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())
+    else {
+        tracing::error!("SIGHUP can't be listened for; settings are not reloaded");
+        return;
+    };
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = watch.changed() => {}
+            _ = hangup.recv() => {}
+        }
+        match reload(&shared, &planes).await {
+            Ok(()) => {
+                watch.set(shared.loaded.load().watched.clone());
+                shared.reload.good(now());
+                metrics.reloaded(true);
+                tracing::info!("the settings were read again and are in force");
+            }
+            Err(error) => {
+                shared.reload.bad(now(), format!("{error:#}"));
+                metrics.reloaded(false);
+                tracing::error!(
+                    "the settings were not taken over, the running ones stay in force:\n{error:#}"
+                );
+            }
+        }
+    }
+}
+
+async fn reload(shared: &Arc<Shared>, planes: &Planes) -> Result<()> {
+    let loaded = settings::load(
+        shared.reload.path(),
+        &|name| std::env::var(name).ok(),
+        shared.mode,
+    )?;
+    let before = shared.loaded.load_full();
+    for (what, same) in [
+        (
+            "listeners",
+            format!("{:?}", loaded.settings.listeners)
+                == format!("{:?}", before.settings.listeners),
+        ),
+        (
+            "database",
+            loaded.settings.database == before.settings.database,
+        ),
+        (
+            "issuer",
+            format!("{:?}", loaded.settings.issuer) == format!("{:?}", before.settings.issuer),
+        ),
+        (
+            "brand",
+            loaded.settings.brand.as_str() == before.settings.brand.as_str(),
+        ),
+        (
+            "trusted_proxies",
+            loaded.settings.trusted_proxies == before.settings.trusted_proxies,
+        ),
+    ] {
+        if !same {
+            tracing::warn!("`{what}` changed in the settings: it is taken over at the next start");
+        }
+    }
+    planes.reload_certificates(&before.settings)?;
+    shared.loaded.store(Arc::new(loaded));
+    let taken = match sync_resources(shared).await {
+        Ok(()) => follow::catch_up(shared, planes).await,
+        Err(error) => Err(error),
+    };
+    if taken.is_err() {
+        shared.loaded.store(before);
+    }
+    taken
+}
