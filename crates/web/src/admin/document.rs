@@ -254,13 +254,17 @@ fn components() -> Components {
     named::<view::Rotate>("Rotate", &mut found);
     named::<view::Act>("Act", &mut found);
     named::<view::UsageView>("UsageView", &mut found);
+    named::<view::SigningKeyView>("SigningKeyView", &mut found);
     named::<Page<view::SigningKeyView>>("SigningKeyPage", &mut found);
     named::<view::RotateSigningKey>("RotateSigningKey", &mut found);
     named::<view::RevokeTokens>("RevokeTokens", &mut found);
     named::<view::RevokedTokens>("RevokedTokens", &mut found);
+    named::<view::AuditEventView>("AuditEventView", &mut found);
     named::<Page<view::AuditEventView>>("AuditPage", &mut found);
     named::<view::AuditVerified>("AuditVerified", &mut found);
+    named::<view::CheckpointView>("CheckpointView", &mut found);
     named::<Page<view::CheckpointView>>("CheckpointPage", &mut found);
+    named::<view::DecisionView>("DecisionView", &mut found);
     named::<Page<view::DecisionView>>("DecisionPage", &mut found);
     named::<view::ProblemView>("Problem", &mut found);
     let key = HttpBuilder::new()

@@ -234,7 +234,7 @@ impl Fault {
             }
             Self::Refusal(refusal) => {
                 let mut problem = Problem::new(refusal.code(), refusal.to_string());
-                problem.detail = refusal.detail().map(sentence);
+                problem.detail = refusal.detail().as_deref().map(sentence);
                 match &refusal {
                     Refusal::Flawed(flaws) => {
                         problem.detail = None;
@@ -261,7 +261,7 @@ impl Fault {
 }
 
 /// `it is suspended` → `It is suspended.`
-fn sentence(text: String) -> Box<str> {
+fn sentence(text: &str) -> Box<str> {
     let mut chars = text.chars();
     let first = chars
         .next()

@@ -284,3 +284,6 @@ async fn nothing_here(caller: Caller) -> Response {
         caller.request_id(),
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -104,6 +104,11 @@ impl CredentialAct {
         Self::Revoke,
         Self::Usage,
     ];
+    /// Whether it exists for a family. Calls are counted by what authenticated them: a client's
+    /// secret only gets tokens, and an account's calls are the account's, whichever password.
+    fn is_of(self, family: Family) -> bool {
+        self != Self::Usage || matches!(family, Family::ApiKey | Family::AdminKey)
+    }
     fn verb(self) -> &'static str {
         match self {
             Self::List => "list",
@@ -173,7 +178,10 @@ impl Operation {
             all.extend(ResourceAct::ALL.map(|act| Self::Resource(kind, act)));
         }
         for family in Family::ALL {
-            all.extend(CredentialAct::ALL.map(|act| Self::Credential(family, act)));
+            let acts = CredentialAct::ALL
+                .into_iter()
+                .filter(|act| act.is_of(family));
+            all.extend(acts.map(|act| Self::Credential(family, act)));
         }
         all.extend([
             Self::ImportKey,

@@ -107,7 +107,7 @@ pub(super) async fn revoke<P: Parts>(work: &Work<P>, input: &Input) -> Result<An
         issuer
             .revoke_token_id(&id, &work.actor, &work.request_id, work.now)
             .await
-            .map_err(refused)?;
+            .map_err(|refusal| refused(&refusal))?;
     } else {
         // A client that was removed is not known any more; its tokens may well be alive.
         let known =
@@ -127,7 +127,7 @@ pub(super) async fn revoke<P: Parts>(work: &Work<P>, input: &Input) -> Result<An
                 work.now,
             )
             .await
-            .map_err(refused)?;
+            .map_err(|refusal| refused(&refusal))?;
     }
     Answer::ok(&RevokedTokens {
         kind: kind.to_owned(),
@@ -136,7 +136,7 @@ pub(super) async fn revoke<P: Parts>(work: &Work<P>, input: &Input) -> Result<An
 }
 
 /// What the issuer refuses here is the store's refusal.
-fn refused(refusal: issuer::error::Refusal) -> Fault {
+fn refused(refusal: &issuer::error::Refusal) -> Fault {
     let code = match refusal.reason().code() {
         issuer::error::ErrorCode::TemporarilyUnavailable => Code::FactUnavailable,
         _ => Code::Internal,

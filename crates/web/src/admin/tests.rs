@@ -1,0 +1,5 @@
+mod access;
+mod credentials;
+mod declared;
+mod record;
+mod world;

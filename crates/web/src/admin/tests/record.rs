@@ -1,0 +1,245 @@
+//! What was recorded, how the process is, and the end of signing keys and tokens.
+
+use issuer::ports::Revocation;
+use registry::ports::{AuditTrail as _, CallRecord as _};
+use registry::record::Decision;
+use serde_json::{Value, json};
+
+use super::world::{As, NOW, World, get, post, put};
+
+#[tokio::test]
+async fn the_trail_is_read_forward_and_from_its_end() {
+    let world = World::new().await;
+    world.store.chain_waiting("test", NOW, 1000).await.unwrap();
+    let all = world.ok(get(As::Auditor, "/v1/audit?limit=1000")).await;
+    let all = all["items"].as_array().unwrap();
+    assert!(all.len() >= 6, "{all:?}");
+    assert!(
+        all.iter()
+            .enumerate()
+            .all(|(index, one)| one["sequence"] == json!(index + 1))
+    );
+    let page = world.ok(get(As::Auditor, "/v1/audit?limit=2")).await;
+    assert_eq!((&page["items"][1], &page["next"]), (&all[1], &json!("2")));
+    let page = world
+        .ok(get(As::Auditor, "/v1/audit?limit=2&after=2"))
+        .await;
+    assert_eq!(page["items"][0], all[2]);
+
+    world
+        .ok(put(
+            As::Operator,
+            "/v1/applications/new",
+            &json!({ "spec": {} }),
+        ))
+        .await;
+    let newest = world
+        .ok(get(As::Auditor, "/v1/audit?newest=true&limit=2"))
+        .await;
+    let newest = newest["items"].as_array().unwrap();
+    assert_eq!(newest.len(), 2);
+    assert_eq!(newest[0], all[all.len() - 1]);
+    assert_eq!(
+        (&newest[1]["subject"], newest[1].get("sequence")),
+        (&json!("Application/new"), None)
+    );
+    assert_eq!(
+        newest[1]["actor"],
+        json!(format!("operator ({})", world.admin_ids[1]))
+    );
+}
+
+#[tokio::test]
+async fn a_whole_trail_verifies_and_a_forged_checkpoint_shows() {
+    let world = World::new().await;
+    world.store.chain_waiting("test", NOW, 1000).await.unwrap();
+    let found = world.ok(get(As::Auditor, "/v1/audit/verify")).await;
+    assert_eq!(found["intact"], true);
+    let (head, hash) = world.store.chain_head().await.unwrap();
+    assert_eq!(
+        (&found["events"], &found["head"]),
+        (&json!(head), &json!(proof::digest::hex(&hash)))
+    );
+    // Signed by nobody we know.
+    let stranger =
+        proof::jose::key::SigningKey::generate(proof::jose::alg::Algorithm::ES256).unwrap();
+    let forged = registry::audit::sign_checkpoint(head, &hash, NOW, &stranger);
+    world.store.add_checkpoint(forged).await.unwrap();
+    let found = world.ok(get(As::Auditor, "/v1/audit/verify")).await;
+    assert_eq!(found["intact"], false);
+    assert!(
+        found["fault"]
+            .as_str()
+            .unwrap()
+            .contains("no valid signature"),
+        "{found}"
+    );
+    let list = world.ok(get(As::Auditor, "/v1/audit/checkpoints")).await;
+    assert_eq!(list["items"][0]["sequence"], json!(head));
+}
+
+#[tokio::test]
+async fn decisions_are_read_newest_first_and_page_by_page() {
+    let world = World::new().await;
+    let decision = |number: u64| Decision {
+        v: 1,
+        request_id: format!("r{number}"),
+        at: NOW.plus(core::time::Duration::from_secs(number)),
+        client: "192.0.2.1".to_owned(),
+        method: "GET".to_owned(),
+        path: "/orders".to_owned(),
+        api: Some("orders".to_owned()),
+        route: Some("list".to_owned()),
+        decision: "deny".to_owned(),
+        code: Some("credential-missing".to_owned()),
+        cause: None,
+        credential_kind: None,
+        credential: None,
+        principal: None,
+        application: None,
+        status: 401,
+        micros: 17,
+    };
+    world
+        .store
+        .append_decisions(&[decision(1), decision(2), decision(3)])
+        .await
+        .unwrap();
+    let ids = |page: &Value| -> Vec<String> {
+        page["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["request_id"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let page = world.ok(get(As::Auditor, "/v1/decisions?limit=2")).await;
+    assert_eq!(ids(&page), ["r3", "r2"]);
+    let next = page["next"].as_str().unwrap();
+    let page = world
+        .ok(get(
+            As::Auditor,
+            &format!("/v1/decisions?limit=2&before={next}"),
+        ))
+        .await;
+    assert_eq!(ids(&page), ["r1"]);
+    assert_eq!(page.get("next"), None);
+}
+
+#[tokio::test]
+async fn status_tells_how_it_is_and_who_asks() {
+    let world = World::new().await;
+    let status = world.ok(get(As::Auditor, "/v1/status")).await;
+    assert_eq!(
+        status["you"],
+        json!({ "key": world.admin_ids[2], "name": "auditor", "role": "auditor" })
+    );
+    assert_eq!(
+        (
+            &status["resources"]["apis"],
+            &status["resources"]["clients"]
+        ),
+        (&json!(1), &json!(0))
+    );
+    assert!(status["audit"]["waiting"].as_u64().unwrap() > 0);
+    assert!(
+        status["settings"]["refused"]["message"]
+            .as_str()
+            .unwrap()
+            .contains("3:7")
+    );
+    let settings = world.ok(get(As::Auditor, "/v1/settings")).await;
+    assert_eq!(settings["effective"]["master_key"], "***");
+}
+
+#[tokio::test]
+async fn a_signing_key_is_published_before_it_signs_unless_it_leaked() {
+    let world = World::new().await;
+    let states = |page: &Value| -> Vec<String> {
+        let keys = page["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|one| one["purpose"] == "access");
+        let mut states: Vec<_> = keys
+            .map(|one| one["state"].as_str().unwrap().to_owned())
+            .collect();
+        states.sort();
+        states
+    };
+    let list = world.send(get(As::Auditor, "/v1/signing-keys")).await;
+    assert_eq!(states(&list.json()), ["active"]);
+    assert!(
+        !list.body.contains("\"d\"") && !list.body.contains("sealed"),
+        "{}",
+        list.body
+    );
+    let rotate = |body: Value| post(As::Owner, "/v1/signing-keys/rotate", &body);
+    let page = world.ok(rotate(json!({ "purpose": "access" }))).await;
+    assert_eq!(states(&page), ["active", "published"]);
+    let page = world
+        .ok(rotate(json!({ "purpose": "access", "leaked": true })))
+        .await;
+    assert!(!states(&page).contains(&"retiring".to_owned()), "{page}");
+    assert!(states(&page).contains(&"active".to_owned()));
+    for bad in [
+        json!({ "purpose": "other" }),
+        json!({ "purpose": "audit", "leaked": true }),
+    ] {
+        assert_eq!(world.send(rotate(bad)).await.code(), "invalid-request");
+    }
+}
+
+#[tokio::test]
+async fn a_checkpoint_verifies_after_its_key_was_rotated() {
+    let world = World::new().await;
+    let rotate = json!({ "purpose": "audit", "immediately": true });
+    let page = world
+        .ok(post(As::Owner, "/v1/signing-keys/rotate", &rotate))
+        .await;
+    let old = page["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|one| one["purpose"] == "audit" && one["state"] == "retiring");
+    assert_eq!(old.expect("the old key stays").get("until"), None);
+}
+
+#[tokio::test]
+async fn tokens_are_revoked_by_id_or_by_client_with_a_trace() {
+    let world = World::new().await;
+    let revoke = |body: Value| post(As::Operator, "/v1/tokens/revoke", &body);
+    world.ok(revoke(json!({ "token_id": "jti-1" }))).await;
+    world.ok(revoke(json!({ "client": "backend" }))).await;
+    {
+        let learned = world.learned.0.lock().unwrap();
+        assert!(matches!(&learned[0], Revocation::Token { token_id, .. } if token_id == "jti-1"));
+        assert!(
+            matches!(&learned[1], Revocation::ClientEpoch { client_id, .. } if client_id == "backend")
+        );
+    }
+    let events = world.store.audit_events(0, 1000, true).await.unwrap();
+    let actor = format!("operator ({})", world.admin_ids[1]);
+    for subject in ["token/jti-1", "client/backend"] {
+        let event = events
+            .iter()
+            .find(|event| event.subject == subject)
+            .expect(subject);
+        assert_eq!(event.actor, actor);
+    }
+    for bad in [
+        json!({}),
+        json!({ "token_id": "a", "client": "b" }),
+        json!({ "token_id": "a b" }),
+        json!({ "token_id": "" }),
+    ] {
+        assert_eq!(world.send(revoke(bad)).await.code(), "invalid-request");
+    }
+    assert_eq!(
+        world
+            .send(revoke(json!({ "client": "No Such" })))
+            .await
+            .code(),
+        "not-found"
+    );
+}
