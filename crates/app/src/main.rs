@@ -4,6 +4,7 @@
 mod cli;
 mod config;
 mod dev;
+mod reference;
 mod serve;
 mod settings;
 mod telemetry;
@@ -30,6 +31,10 @@ struct Args {
 }
 
 #[derive(Debug, Subcommand)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "made once, from the command line"
+)]
 enum Command {
     /// Start everything on loopback, with a sample API behind the door and a tour to try it
     Dev(dev::Args),
@@ -42,6 +47,12 @@ enum Command {
     /// Check, describe and explain settings
     #[command(subcommand)]
     Config(config::Config),
+    /// Print a page of the generated reference
+    #[command(hide = true)]
+    Reference {
+        /// Which
+        page: reference::Page,
+    },
     #[command(flatten)]
     Remote(cli::Command),
 }
@@ -62,6 +73,10 @@ fn main() -> ExitCode {
             Command::Dev(dev) => ended(dev::run(dev).await),
             Command::Serve { config } => ended(serve::run(&config).await),
             Command::Config(command) => config::run(&command, &args.global),
+            Command::Reference { page } => {
+                reference::print(page);
+                ExitCode::SUCCESS
+            }
             Command::Remote(command) => cli::run(command, &args.global).await,
         }
     })

@@ -36,7 +36,7 @@ mod upstream;
 pub use body::{Body, BodyError, RequestBody};
 pub use identity::{NoTokens, UpstreamIdentity};
 pub use listen::{Bound, Limits, ListenError, Listener};
-pub use metrics::Metrics;
+pub use metrics::{BY_ROUTE, Metrics};
 pub use ops::Ops;
 pub use plane::{Gateway, Options};
 pub use proxies::TrustedProxies;

@@ -70,6 +70,20 @@ pub(crate) struct RouteMetrics {
     seconds: Histogram,
 }
 
+/// The metrics that exist per API and route, so only once something is served: name, type, help.
+pub const BY_ROUTE: [(&str, &str, &str); 2] = [
+    (
+        "doorward_calls",
+        "counter",
+        "Calls answered, by route and status class",
+    ),
+    (
+        "doorward_call_seconds",
+        "histogram",
+        "Time from a call's head to its answer's head",
+    ),
+];
+
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 impl Metrics {
@@ -100,16 +114,9 @@ impl Metrics {
             dropped: Counter::default(),
             swaps: Counter::default(),
         };
-        registry.register(
-            "doorward_calls",
-            "Calls answered, by route and status class",
-            metrics.calls.clone(),
-        );
-        registry.register(
-            "doorward_call_seconds",
-            "Time from a call's head to its answer's head",
-            metrics.seconds.clone(),
-        );
+        let [(calls, _, calls_help), (seconds, _, seconds_help)] = BY_ROUTE;
+        registry.register(calls, calls_help, metrics.calls.clone());
+        registry.register(seconds, seconds_help, metrics.seconds.clone());
         registry.register(
             "doorward_refusals",
             "Calls refused, by problem code",

@@ -67,7 +67,7 @@ fn typed(what: &str) -> Outcome<Secret> {
         Failure::new("The terminal's echo can not be switched off.")
             .next(format!("pipe the {what} in, or give its file"))
     })?;
-    let mut ask = |words: &str| -> Outcome<Zeroizing<String>> {
+    let ask = |words: &str| -> Outcome<Zeroizing<String>> {
         let _ = write!(io::stderr(), "{words}: ");
         let mut line = Zeroizing::new(String::with_capacity(256));
         let read = io::stdin().lock().take(MOST_BYTES).read_line(&mut line);

@@ -38,7 +38,6 @@ pub(crate) struct NodeMetrics {
     reloads_good: Counter,
     reloads_bad: Counter,
     settings_current: Gauge,
-    decisions_dropped: Counter,
     decisions_lost: Counter,
     audit_sequence: Gauge,
 }
@@ -50,38 +49,32 @@ impl NodeMetrics {
             reloads_good: Counter::default(),
             reloads_bad: Counter::default(),
             settings_current: Gauge::default(),
-            decisions_dropped: Counter::default(),
             decisions_lost: Counter::default(),
             audit_sequence: Gauge::default(),
         };
         made.settings_current.set(1);
         metrics.register(
-            "settings_reloads",
+            "doorward_settings_reloads",
             "Settings read again and taken over",
             made.reloads_good.clone(),
         );
         metrics.register(
-            "settings_reloads_refused",
+            "doorward_settings_reloads_refused",
             "Settings read again and refused",
             made.reloads_bad.clone(),
         );
         metrics.register(
-            "settings_current",
+            "doorward_settings_current",
             "1 while the settings in force are those of the file",
             made.settings_current.clone(),
         );
         metrics.register(
-            "decision_log_dropped",
-            "Entries dropped because the queue was full",
-            made.decisions_dropped.clone(),
-        );
-        metrics.register(
-            "decision_log_lost",
+            "doorward_decision_log_lost",
             "Entries lost because the store did not take them",
             made.decisions_lost.clone(),
         );
         metrics.register(
-            "audit_sequence",
+            "doorward_audit_sequence",
             "Last chained audit event",
             made.audit_sequence.clone(),
         );
@@ -105,25 +98,9 @@ pub(crate) struct Queues {
     keep: Option<Duration>,
 }
 
-/// Takes entries without waiting. With the log switched off they still count as usage.
-struct Sink {
-    queue: mpsc::Sender<Decision>,
-    dropped: Counter,
-}
-
-impl DecisionSink for Sink {
-    fn offer(&self, entry: Decision) -> bool {
-        let taken = self.queue.try_send(entry).is_ok();
-        if !taken {
-            self.dropped.inc();
-        }
-        taken
-    }
-}
-
 impl Queues {
     /// A sink for the gateway and the queue behind it.
-    pub(crate) fn new(settings: &Settings, metrics: &NodeMetrics) -> (Arc<dyn DecisionSink>, Self) {
+    pub(crate) fn new(settings: &Settings) -> (Arc<dyn DecisionSink>, Self) {
         let Some(log) = &settings.decision_log else {
             let (_, decisions) = mpsc::channel(1);
             return (
@@ -135,12 +112,8 @@ impl Queues {
             );
         };
         let (queue, decisions) = mpsc::channel(log.queue);
-        let sink = Sink {
-            queue,
-            dropped: metrics.decisions_dropped.clone(),
-        };
         (
-            Arc::new(sink),
+            Arc::new(queue),
             Self {
                 decisions,
                 keep: Some(log.keep),

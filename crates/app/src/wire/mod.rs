@@ -39,6 +39,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::settings::{self, Database, Loaded, Mode, Serves, Settings};
+pub(crate) use duties::NodeMetrics;
+
 use adapters::{FactsSecrets, NodeHasher, NodeReadiness, NodeRevocations};
 
 /// The facts as this binary builds them.
@@ -207,11 +209,11 @@ impl Node {
         });
         reload::sync_resources(&shared).await?;
 
-        let mut registry = prometheus_client::registry::Registry::with_prefix("doorward");
+        let mut registry = prometheus_client::registry::Registry::default();
         let gateway_metrics = Metrics::register(&mut registry);
         let metrics = duties::NodeMetrics::register(&mut registry);
-        let (sink, queues) = duties::Queues::new(&shared.loaded.load().settings, &metrics);
-        let planes = planes::Planes::new(&shared, sink, &gateway_metrics)?;
+        let (sink, queues) = duties::Queues::new(&shared.loaded.load().settings);
+        let planes = planes::Planes::new(&shared, &sink, &gateway_metrics)?;
         follow::catch_up(&shared, &planes).await?;
 
         let (bound, mut addresses) = planes.bind(&shared)?;

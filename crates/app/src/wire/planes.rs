@@ -63,7 +63,7 @@ impl Planes {
     /// If a certificate can't be read.
     pub(crate) fn new(
         shared: &Arc<Shared>,
-        sink: Arc<dyn DecisionSink>,
+        sink: &Arc<dyn DecisionSink>,
         metrics: &Metrics,
     ) -> Result<Self> {
         let loaded = shared.loaded.load();
