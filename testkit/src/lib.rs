@@ -1,4 +1,8 @@
 //! **What tests share**: real servers to start, real clients to drive. Nothing here ships.
 #![forbid(unsafe_code)]
 
+pub mod doorward;
 pub mod postgres;
+pub mod tokens;
+pub mod upstream;
+pub mod wire;
