@@ -9,6 +9,7 @@ mod apply;
 mod audit;
 mod client;
 mod credential;
+mod doctor;
 mod failure;
 mod input;
 mod resource;
@@ -103,6 +104,8 @@ pub(crate) enum Command {
     Token(token::TokenAct),
     /// How the running Doorward is
     Status,
+    /// Looks for what is wrong: settings, files, database, clocks, listeners, keys
+    Doctor(doctor::DoctorArgs),
 }
 
 /// What can be done with clients.
@@ -138,39 +141,37 @@ pub(crate) async fn run(command: Command, global: &Global) -> ExitCode {
 }
 
 async fn dispatch(command: Command, global: &Global, screen: Screen) -> Outcome<()> {
-    // Commands that need no server come first: they work where there is no admin key.
-    if let Command::Token(act) = command {
-        return token::run(act, global, screen).await;
-    }
-    let client = &AdminClient::new(global)?;
+    // Asked for where it is needed only: some commands work where there is no server and no key.
+    let client = || AdminClient::new(global);
     match command {
-        Command::Api(act) => resource::run(Collection::Apis, act, client, screen).await,
+        Command::Api(act) => resource::run(Collection::Apis, act, &client()?, screen).await,
         Command::Application(act) => {
-            resource::run(Collection::Applications, act, client, screen).await
+            resource::run(Collection::Applications, act, &client()?, screen).await
         }
         Command::Client(ClientAct::Resource(act)) => {
-            resource::run(Collection::Clients, act, client, screen).await
+            resource::run(Collection::Clients, act, &client()?, screen).await
         }
         Command::Client(ClientAct::Secret(act)) => {
-            credential::client_secret(act, client, screen).await
+            credential::client_secret(act, &client()?, screen).await
         }
         Command::Account(AccountAct::Resource(act)) => {
-            resource::run(Collection::Accounts, act, client, screen).await
+            resource::run(Collection::Accounts, act, &client()?, screen).await
         }
         Command::Account(AccountAct::Password(act)) => {
-            credential::account_password(act, client, screen).await
+            credential::account_password(act, &client()?, screen).await
         }
-        Command::Issuer(act) => resource::run(Collection::Issuers, act, client, screen).await,
-        Command::Key(act) => credential::key(act, client, screen).await,
-        Command::AdminKey(act) => credential::admin_key(act, client, screen).await,
-        Command::SigningKey(act) => signing_key::run(act, client, screen).await,
-        Command::Apply(args) => apply::apply(args, client, screen).await,
-        Command::Diff(args) => apply::diff(args, client, screen).await,
-        Command::Export(args) => apply::export(args, client, screen).await,
-        Command::Audit(act) => audit::run(act, client, screen).await,
-        Command::Decisions(act) => audit::decisions(act, client, screen).await,
-        Command::Status => status::run(client, screen).await,
+        Command::Issuer(act) => resource::run(Collection::Issuers, act, &client()?, screen).await,
+        Command::Key(act) => credential::key(act, &client()?, screen).await,
+        Command::AdminKey(act) => credential::admin_key(act, &client()?, screen).await,
+        Command::SigningKey(act) => signing_key::run(act, &client()?, screen).await,
+        Command::Apply(args) => apply::apply(args, &client()?, screen).await,
+        Command::Diff(args) => apply::diff(args, &client()?, screen).await,
+        Command::Export(args) => apply::export(args, &client()?, screen).await,
+        Command::Audit(act) => audit::run(act, &client()?, screen).await,
+        Command::Decisions(act) => audit::decisions(act, &client()?, screen).await,
         Command::Token(act) => token::run(act, global, screen).await,
+        Command::Status => status::run(&client()?, screen).await,
+        Command::Doctor(args) => doctor::run(args, global, screen).await,
     }
 }
 
