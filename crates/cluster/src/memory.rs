@@ -204,7 +204,7 @@ const KINDS: usize = 3;
 
 fn kind(key: &LimitKey) -> usize {
     match key {
-        LimitKey::Address(_) => 0,
+        LimitKey::Address(..) => 0,
         LimitKey::FailedAddress(_) => 1,
         LimitKey::Principal(..) => 2,
     }

@@ -26,7 +26,10 @@ pub(crate) struct Told {
     taken: Taken,
 }
 
-/// Takes a call from its address's budget.
+/// The number of the door's own rule: what comes before any API is known.
+pub(crate) const DOOR: u64 = 0;
+
+/// Takes a call from its address's budget under a rule.
 ///
 /// # Errors
 /// 429, or 503 where the counters don't answer.
@@ -34,9 +37,44 @@ pub(crate) async fn address(
     facts: &impl Facts,
     rate: &Rate,
     client: IpAddr,
+    rule: u64,
     now: proof::time::Timestamp,
 ) -> Result<Told, (Problem, Option<Told>)> {
-    take(facts, &LimitKey::address(client), "address", rate, now).await
+    let key = LimitKey::address(client, rule);
+    take(facts, &key, "address", rate, now).await
+}
+
+/// Refuses an address that failed too often lately, before its next guess costs anything.
+///
+/// # Errors
+/// 429, or 503 where the counters don't answer.
+pub(crate) async fn failures(
+    facts: &impl Facts,
+    rate: &Rate,
+    client: IpAddr,
+    now: proof::time::Timestamp,
+) -> Result<(), Problem> {
+    let key = LimitKey::failed_address(client);
+    let asked = facts.take(&key, rate, 0, now).await?;
+    if asked.remaining > 0 {
+        return Ok(());
+    }
+    let mut problem = Problem::new(Code::RateLimited, "the address failed too often lately");
+    problem.retry_after = Some(asked.retry_after);
+    Err(problem)
+}
+
+/// Counts a failed authentication of an address.
+pub(crate) async fn failed(
+    facts: &impl Facts,
+    rate: &Rate,
+    client: IpAddr,
+    now: proof::time::Timestamp,
+) {
+    // A counter that does not answer has no say in an answer that is a refusal anyway.
+    let _ = facts
+        .take(&LimitKey::failed_address(client), rate, 1, now)
+        .await;
 }
 
 /// Takes a call from its principal's budget on an API.

@@ -14,6 +14,7 @@ use registry::api::ApiMeaning;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use verdict::facts::Facts;
+use verdict::limit::Rate;
 
 use crate::identity::{NoTokens, UpstreamIdentity};
 use crate::listen::{self, Bound};
@@ -33,6 +34,10 @@ pub struct Options {
     pub proxies: TrustedProxies,
     /// Services in this process, by name.
     pub locals: Locals,
+    /// Calls of one client address on this plane, whatever they ask for.
+    pub per_address: Option<Rate>,
+    /// Failed authentications of one client address; beyond them its calls get 429 unjudged.
+    pub failures_per_address: Option<Rate>,
     /// Calls at once; above it calls are refused with 503. At least 1.
     pub calls_at_once: usize,
     /// How long calls may go on once the node stops.
@@ -46,6 +51,8 @@ impl Default for Options {
             decisions: Arc::new(NoDecisions),
             proxies: TrustedProxies::default(),
             locals: Locals::new(),
+            per_address: None,
+            failures_per_address: None,
             calls_at_once: 20_000,
             drain: Duration::from_secs(30),
         }

@@ -29,6 +29,7 @@ use crate::plane::{Plane, clock};
 use crate::record::{Heading, Story};
 use crate::respond;
 use crate::snapshot::{ApiEntry, Matched, Snapshot};
+use crate::upstream::Upstream;
 
 /// Answers one request. Whatever happens, there is an answer and a record.
 pub(crate) async fn serve<F: Facts>(
@@ -115,6 +116,12 @@ async fn way<F: Facts>(
     trip.story.client = head.arrival().client;
     trip.story.head = Some(Heading::of(&head));
 
+    // Whoever floods is held back before anything is looked up for it.
+    if let Some(rate) = &plane.options.per_address {
+        let taken = limit::address(facts, rate, trip.story.client, limit::DOOR, now).await;
+        trip.told(taken)?;
+    }
+
     // Preflights before any judgement: browsers send them without credentials.
     if let Some(asked) = Preflight::of(&head)
         && let Some((api, routed)) = trip.snapshot.preflight(&head, &asked.method)
@@ -150,15 +157,29 @@ async fn way<F: Facts>(
 
     // Strangers are counted before they can cost a hash or a signature check.
     if let Some(rate) = &route.api.meaning.per_address {
-        let taken = limit::address(facts, rate, head.arrival().client, now).await;
+        let client = head.arrival().client;
+        let taken = limit::address(facts, rate, client, route.api.address_rule, now).await;
         trip.told(taken)?;
+    }
+    let failures = plane.options.failures_per_address.as_ref();
+    if let Some(rate) = failures {
+        limit::failures(facts, rate, trip.story.client, now).await?;
     }
 
     let judged = &*route.meaning.judged;
     let call = Call::new(head, CallBody::Stream(body));
-    let who = identify(call, judged, facts, now)
-        .await
-        .map_err(|refused| trip.refused(refused))?;
+    let who = match identify(call, judged, facts, now).await {
+        Ok(who) => who,
+        Err(refused) => {
+            let problem = trip.refused(refused);
+            if let Some(rate) = failures
+                && problem.code == Code::CredentialRefused
+            {
+                limit::failed(facts, rate, trip.story.client, now).await;
+            }
+            return Err(problem);
+        }
+    };
     trip.story.identity = who.identity().cloned();
     let permitted = decide(who, judged, facts, now)
         .await
@@ -170,18 +191,22 @@ async fn way<F: Facts>(
         trip.told(taken)?;
     }
 
-    forward(
-        permitted,
-        Road {
-            plane,
-            connection,
-            route: &route,
-            below,
-            request_id: &trip.request_id,
-            upgrade,
-        },
-    )
-    .await
+    let road = Road {
+        plane,
+        connection,
+        route: &route,
+        below,
+        request_id: &trip.request_id,
+        upgrade,
+    };
+    let answer = forward(permitted, road).await?;
+    // Clients of our own issuer prove themselves to it, so that is where their guesses show.
+    if let (Some(rate), Upstream::Local(_), http::StatusCode::UNAUTHORIZED) =
+        (failures, &route.api.upstream, answer.status())
+    {
+        limit::failed(facts, rate, trip.story.client, now).await;
+    }
+    Ok(answer)
 }
 
 /// What a call has met so far.

@@ -33,6 +33,8 @@ pub(crate) struct ApiEntry {
     pub(crate) cors: Option<CorsAnswers>,
     /// What its upstream was told of callers lately; a changed declaration begins anew.
     pub(crate) statements: Statements,
+    /// Names its rule for addresses.
+    pub(crate) address_rule: u64,
 }
 
 /// A route, prepared.
@@ -159,6 +161,7 @@ impl Snapshot {
                 upstream,
                 cors,
                 statements: Statements::default(),
+                address_rule: verdict::limit::rule_number(&meaning.judged.name),
             });
             snapshot.apis.push(api.clone());
             for route in &meaning.routes {

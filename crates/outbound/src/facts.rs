@@ -218,6 +218,12 @@ impl<R: Records, C: Counters> StandardFacts<R, C> {
         self.passwords.forget();
     }
 
+    /// Forgets every verified token: their issuers' keys may have been withdrawn. The next call
+    /// of each is verified anew.
+    pub fn forget_tokens(&self) {
+        self.tokens.clear();
+    }
+
     /// Drops tokens that have expired. Call it now and then; no call is judged by it.
     pub fn drop_expired(&self, now: Timestamp) {
         // A token may still be used within its issuer's leeway, which is not known here; dropping

@@ -114,7 +114,7 @@ pub enum OpenError {
     },
     /// The schema is older and migrating was not allowed.
     #[error(
-        "the database has schema {found}, this Doorward needs {knows}: back it up and run doorward migrate"
+        "the database has schema {found}, this Doorward needs {knows}: back it up, then start a Doorward that may migrate it"
     )]
     Older {
         /// The schema's version.

@@ -26,8 +26,9 @@ pub struct Rate {
 /// What a budget belongs to. The scope keeps budgets of different rules apart.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum LimitKey {
-    /// A client address (IPv6: its /64), before authentication.
-    Address(IpAddr),
+    /// A client address (IPv6: its /64), before authentication, under the rule that the number
+    /// names: 0 is the door itself, any other an API ([`rule_number`]).
+    Address(IpAddr, u64),
     /// Failed authentications of an address: grows penalties.
     FailedAddress(IpAddr),
     /// A principal on an API: hash of (principal, API, rule).
@@ -35,9 +36,9 @@ pub enum LimitKey {
 }
 
 impl LimitKey {
-    /// The budget of a client address, before authentication.
-    pub fn address(from: IpAddr) -> Self {
-        Self::Address(folded(from))
+    /// The budget of a client address, before authentication, under one rule.
+    pub fn address(from: IpAddr, rule: u64) -> Self {
+        Self::Address(folded(from), rule)
     }
 
     /// The failures of a client address.
@@ -53,6 +54,11 @@ impl LimitKey {
             stable_hash(&[principal.kind(), issuer, principal.id(), api.as_str(), rule]);
         Self::Principal(high, low)
     }
+}
+
+/// The number of an API's rule for addresses: APIs don't spend each other's budgets.
+pub fn rule_number(api: &ApiName) -> u64 {
+    stable_hash(&["address", api.as_str()])[0]
 }
 
 /// One subscriber's line holds a whole /64 of IPv6, so its addresses count as one; an IPv4 address
@@ -238,7 +244,7 @@ mod tests {
 
     #[test]
     fn callers_of_one_ipv6_network_share_a_budget() {
-        let key = |address: &str| LimitKey::address(address.parse().unwrap());
+        let key = |address: &str| LimitKey::address(address.parse().unwrap(), 0);
         assert_eq!(
             key("2001:db8:0:1::1"),
             key("2001:db8:0:1:ffff:ffff:ffff:ffff")
@@ -248,7 +254,7 @@ mod tests {
         assert_ne!(key("192.0.2.7"), key("192.0.2.8"));
         let address = "192.0.2.7".parse().unwrap();
         assert_ne!(
-            LimitKey::address(address),
+            LimitKey::address(address, 0),
             LimitKey::failed_address(address)
         );
     }

@@ -522,6 +522,13 @@ impl Meaning<'_> {
                 );
                 self.flaws.push(flaw.hint("add `issuer: {url: …}`"));
             }
+            if listener.serves.contains(&Serves::Admin) && written.issuer.is_none() {
+                let flaw = Flaw::at(
+                    place(self, "serves"),
+                    "the admin API manages the issuer's keys and needs `issuer`, which is not set",
+                );
+                self.flaws.push(flaw.hint("add `issuer: {url: …}`"));
+            }
             let plain_allowed =
                 address.ip().is_loopback() || (listener.behind_trusted_proxy && proxies);
             // Health and metrics hold no secrets and take no credentials: plain HTTP is their normal form.

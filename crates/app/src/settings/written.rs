@@ -176,7 +176,8 @@ pub(crate) struct Certificate {
 pub(crate) struct Limits {
     /// Calls per client address before anything else is done, e.g. `1000/s`; `off` to have none.
     pub(crate) per_address: String,
-    /// Failed authentications per client address, e.g. `60/m`.
+    /// Failed authentications per client address, e.g. `300/m`; beyond them its calls get 429
+    /// unjudged; `off` to have none.
     pub(crate) failures_per_address: String,
     /// Open connections per listener.
     #[schemars(range(min = 1, max = 1_000_000))]
@@ -191,7 +192,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             per_address: "1000/s".to_owned(),
-            failures_per_address: "60/m".to_owned(),
+            failures_per_address: "300/m".to_owned(),
             connections: 10_000,
             header_timeout: "10s".to_owned(),
             idle_timeout: "75s".to_owned(),

@@ -100,6 +100,7 @@ pub(crate) struct NodeReadiness {
     answering: AtomicBool,
     since: AtomicI64,
     why: Mutex<String>,
+    unserved: Mutex<Option<String>>,
 }
 
 impl NodeReadiness {
@@ -120,12 +121,27 @@ impl NodeReadiness {
         }
         *self.why.lock() = why;
     }
-    /// For the readiness probe.
+    /// What is declared is in service.
+    pub(crate) fn served(&self) {
+        *self.unserved.lock() = None;
+    }
+    /// What is declared can't be served; what was in service stays so.
+    pub(crate) fn unserved(&self, why: String) {
+        tracing::error!(
+            cause = why,
+            "what is declared can't be served; what was in service stays so"
+        );
+        *self.unserved.lock() = Some(why);
+    }
+    /// For the readiness probe: whether a call can be judged by what is declared. Not ready is also
+    /// a node that serves an older declaration than the store has.
     pub(crate) fn ready(&self) -> Result<(), String> {
-        if self.answering.load(Ordering::Relaxed) {
-            Ok(())
-        } else {
-            Err("the database does not answer".to_owned())
+        if !self.answering.load(Ordering::Relaxed) {
+            return Err("the database does not answer".to_owned());
+        }
+        match &*self.unserved.lock() {
+            Some(_) => Err("what is declared can't be served; the log says why".to_owned()),
+            None => Ok(()),
         }
     }
 }

@@ -8,10 +8,13 @@ use core::time::Duration;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use issuer::ports::IssuerStore as _;
 use outbound::facts::Changed;
+use registry::document::Document;
+use registry::meaning::Meaning;
 use registry::ports::{Change, ChangeSubject, Registry as _};
+use registry::resource::Stored;
 use tokio_util::sync::CancellationToken;
 use verdict::credential::jwt::IssuerId;
 
@@ -67,7 +70,8 @@ impl Stale {
 /// Brings everything that is derived from the store up to date, once, before the first call.
 ///
 /// # Errors
-/// If the store does not answer, or what it declares can't be served.
+/// If the store does not answer. What can't be served shows in readiness, log and admin API, and
+/// can be mended there.
 pub(crate) async fn catch_up(shared: &Arc<Shared>, planes: &Planes) -> Result<()> {
     refresh(shared, planes, &Stale::everything()).await?;
     shared.facts.contact(now());
@@ -150,26 +154,40 @@ async fn refresh(shared: &Arc<Shared>, planes: &Planes, stale: &Stale) -> Result
     if stale.signing_keys {
         shared.keys.reload().await?;
         planes::publish_own_keys(shared)?;
+        // A key may have been dropped because it leaked: what it signed is verified anew.
+        shared.facts.forget_tokens();
     }
     if stale.resources {
         let stored = shared.store.resources(None).await?;
-        let documents = registry::usecase::resource::documents(&stored)?;
-        let meaning =
-            registry::meaning::mean_all(&documents, &shared.context).map_err(|flaws| {
-                let list: Vec<String> = flaws.iter().map(ToString::to_string).collect();
-                anyhow::anyhow!(
-                    "the stored resources mean nothing together: {}",
-                    list.join("; ")
-                )
-            })?;
-        planes
-            .take_over(shared, &meaning)
-            .context("what is declared can't be served")?;
-        tracing::info!(
-            apis = meaning.apis.len(),
-            clients = meaning.clients.len(),
-            "resources are in force"
-        );
+        match take_over(shared, planes, &stored) {
+            Ok(()) => shared.readiness.served(),
+            // Asked for again at the next change: the store answered, so this is no outage.
+            Err(error) => shared.readiness.unserved(format!("{error:#}")),
+        }
     }
     Ok(())
+}
+
+/// Takes what is stored into service.
+fn take_over(shared: &Shared, planes: &Planes, stored: &[Stored]) -> Result<()> {
+    let documents = registry::usecase::resource::documents(stored)?;
+    let meaning = meaning_of(shared, &documents)?;
+    planes.take_over(shared, &meaning)?;
+    tracing::info!(
+        apis = meaning.apis.len(),
+        clients = meaning.clients.len(),
+        "resources are in force"
+    );
+    Ok(())
+}
+
+/// What documents mean together.
+///
+/// # Errors
+/// Every flaw, in words.
+pub(crate) fn meaning_of(shared: &Shared, documents: &[Document]) -> Result<Meaning> {
+    registry::meaning::mean_all(documents, &shared.context).map_err(|flaws| {
+        let list: Vec<String> = flaws.iter().map(ToString::to_string).collect();
+        anyhow::anyhow!("the resources mean nothing together: {}", list.join("; "))
+    })
 }

@@ -207,13 +207,14 @@ impl Node {
             entropy,
             loaded: ArcSwap::from_pointee(loaded),
         });
-        reload::sync_resources(&shared).await?;
 
         let mut registry = prometheus_client::registry::Registry::default();
         let gateway_metrics = Metrics::register(&mut registry);
         let metrics = duties::NodeMetrics::register(&mut registry);
         let (sink, queues) = duties::Queues::new(&shared.loaded.load().settings);
         let planes = planes::Planes::new(&shared, &sink, &gateway_metrics)?;
+        reload::rehearse(&shared, &planes, &shared.loaded.load_full().documents).await?;
+        reload::sync_resources(&shared).await?;
         follow::catch_up(&shared, &planes).await?;
 
         let (bound, mut addresses) = planes.bind(&shared)?;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use gateway::{
     Bound, CertStore, CertificateFiles, DecisionSink, Gateway, Limits, Listener, LocalService,
-    Locals, Metrics, NoTokens, Options, Tls, TrustedProxies, UpstreamIdentity,
+    Locals, Metrics, NoTokens, Options, Snapshot, Tls, TrustedProxies, UpstreamIdentity,
 };
 use issuer::declared::Declared;
 use issuer::ports::KeyPurpose;
@@ -20,9 +20,18 @@ use registry::trusted_issuer::IssuerKeys;
 
 use outbound::keysets::KeySource;
 
+use verdict::credential::jwt::IssuerId;
+
 use super::adapters::NodeIdentity;
 use super::{Facts, Shared};
 use crate::settings::{self, Serves, Settings};
+
+/// A set of APIs, ready to be taken into service.
+struct Prepared {
+    declared: Declared,
+    sources: Vec<(IssuerId, KeySource)>,
+    snapshots: Vec<(Gateway<Facts>, Snapshot)>,
+}
 
 /// The planes of a node, by what they serve.
 pub(crate) struct Planes {
@@ -93,6 +102,8 @@ impl Planes {
                         decisions: sink.clone(),
                         proxies: TrustedProxies::new(settings.trusted_proxies.iter().copied()),
                         locals: locals.clone(),
+                        per_address: settings.per_address,
+                        failures_per_address: settings.failures_per_address,
                         drain: settings.drain,
                         ..Options::default()
                     };
@@ -104,6 +115,12 @@ impl Planes {
                     .with_context(|| format!("listener `{}`", listener.name))?;
                 certificates.push((listener.name.clone(), Arc::new(store)));
             }
+        }
+        // The admin API depends on nothing that is declared, so whatever is declared wrongly can
+        // be mended through it.
+        if let Some(admin) = by_duty.get(&Duty::Admin) {
+            let apis = apis_of(Duty::Admin, shared, settings, &Meaning::default());
+            admin.swap(snapshot(admin, &apis)?);
         }
         Ok(Self {
             by_duty,
@@ -170,17 +187,37 @@ impl Planes {
     /// # Errors
     /// If some part can't be prepared; what was in service stays so.
     pub(crate) fn take_over(&self, shared: &Shared, meaning: &Meaning) -> Result<()> {
+        let prepared = self.prepare(shared, meaning)?;
+        shared.facts.key_sets().configure(prepared.sources);
+        if let Some(issuer) = &shared.issuer {
+            issuer.declare(prepared.declared);
+        }
+        for (gateway, snapshot) in prepared.snapshots {
+            gateway.swap(snapshot);
+        }
+        Ok(())
+    }
+
+    /// Whether what is declared could be taken into service; nothing is changed.
+    ///
+    /// # Errors
+    /// Why it can't be served.
+    pub(crate) fn rehearse(&self, shared: &Shared, meaning: &Meaning) -> Result<()> {
+        self.prepare(shared, meaning).map(drop)
+    }
+
+    fn prepare(&self, shared: &Shared, meaning: &Meaning) -> Result<Prepared> {
         let loaded = shared.loaded.load();
         let settings = &loaded.settings;
         let declared = Declared::new(meaning.apis.iter().map(|api| &**api), &meaning.clients)?;
         let mut prepared = Vec::new();
-        for (duty, gateway) in &self.by_duty {
+        for (duty, gateway) in self
+            .by_duty
+            .iter()
+            .filter(|(duty, _)| **duty != Duty::Admin)
+        {
             let apis = apis_of(*duty, shared, settings, meaning);
-            let snapshot = gateway.prepare(&apis).map_err(|errors| {
-                let list: Vec<String> = errors.iter().map(ToString::to_string).collect();
-                anyhow::anyhow!(list.join("; "))
-            })?;
-            prepared.push((gateway, snapshot));
+            prepared.push((gateway.clone(), snapshot(gateway, &apis)?));
         }
         let base = super::base_of(shared.reload.path());
         let mut sources = Vec::new();
@@ -194,14 +231,11 @@ impl Planes {
             sources.push((issuer.profile.issuer.clone(), source));
         }
 
-        shared.facts.key_sets().configure(sources);
-        if let Some(issuer) = &shared.issuer {
-            issuer.declare(declared);
-        }
-        for (gateway, snapshot) in prepared {
-            gateway.swap(snapshot);
-        }
-        Ok(())
+        Ok(Prepared {
+            declared,
+            sources,
+            snapshots: prepared,
+        })
     }
 
     /// Reads certificates again.
@@ -265,10 +299,18 @@ fn apis_of(
         Duty::Admin => {
             vec![Arc::new(web::admin::declaration(
                 settings.brand.clone(),
-                settings.failures_per_address,
+                None,
             ))]
         }
     }
+}
+
+/// Prepares APIs for a plane.
+fn snapshot(gateway: &Gateway<Facts>, apis: &[Arc<ApiMeaning>]) -> Result<Snapshot> {
+    gateway.prepare(apis).map_err(|errors| {
+        let list: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        anyhow::anyhow!(list.join("; "))
+    })
 }
 
 fn files(listener: &settings::Listener) -> Vec<CertificateFiles> {

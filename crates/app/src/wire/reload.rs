@@ -13,6 +13,9 @@ use anyhow::{Context as _, Result};
 use arc_swap::ArcSwap;
 use proof::random::uuid_v7;
 use proof::time::Timestamp;
+use registry::document::Document;
+use registry::ports::Registry as _;
+use registry::resource::ManagedBy;
 use registry::usecase::{Ctx, Refusal};
 use tokio_util::sync::CancellationToken;
 
@@ -144,6 +147,25 @@ pub(crate) async fn watch(
     }
 }
 
+/// Whether the file's resources could be served together with those of the admin API, before
+/// anything is written.
+pub(crate) async fn rehearse(
+    shared: &Shared,
+    planes: &Planes,
+    declared: &[Document],
+) -> Result<()> {
+    let mut stored = shared.store.resources(None).await?;
+    stored.retain(|one| one.managed_by != ManagedBy::File);
+    let mut documents = registry::usecase::resource::documents(&stored)?;
+    documents.retain(|one| {
+        !declared
+            .iter()
+            .any(|own| own.kind() == one.kind() && own.name == one.name)
+    });
+    documents.extend_from_slice(declared);
+    planes.rehearse(shared, &follow::meaning_of(shared, &documents)?)
+}
+
 async fn reload(shared: &Arc<Shared>, planes: &Planes) -> Result<()> {
     let loaded = settings::load(
         shared.reload.path(),
@@ -178,6 +200,7 @@ async fn reload(shared: &Arc<Shared>, planes: &Planes) -> Result<()> {
             tracing::warn!("`{what}` changed in the settings: it is taken over at the next start");
         }
     }
+    rehearse(shared, planes, &loaded.documents).await?;
     planes.reload_certificates(&before.settings)?;
     shared.loaded.store(Arc::new(loaded));
     let taken = match sync_resources(shared).await {

@@ -14,7 +14,7 @@ fn at(millis: i64) -> Timestamp {
 }
 
 fn address(n: u32) -> LimitKey {
-    LimitKey::Address(IpAddr::V4(Ipv4Addr::from_bits(n)))
+    LimitKey::Address(IpAddr::V4(Ipv4Addr::from_bits(n)), 0)
 }
 
 /// Takes one call of each of `keys`.
@@ -68,16 +68,17 @@ fn budgets_of_different_kinds_are_apart() {
     for _ in 0..5 {
         assert!(
             counters
-                .take_now(&LimitKey::Address(ip), &FIVE_PER_MINUTE, 1, at(0))
+                .take_now(&LimitKey::Address(ip, 0), &FIVE_PER_MINUTE, 1, at(0))
                 .allowed
         );
     }
     assert!(
         !counters
-            .take_now(&LimitKey::Address(ip), &FIVE_PER_MINUTE, 1, at(0))
+            .take_now(&LimitKey::Address(ip, 0), &FIVE_PER_MINUTE, 1, at(0))
             .allowed
     );
     for key in [
+        LimitKey::Address(ip, 1),
         LimitKey::FailedAddress(ip),
         LimitKey::Principal(1, 2),
         LimitKey::Principal(2, 1),

@@ -106,3 +106,67 @@ async fn above_the_calls_at_once_calls_are_refused_with_503() {
     );
     slow.abort();
 }
+
+#[tokio::test]
+async fn one_apis_address_budget_is_not_anothers() {
+    let upstream = Upstream::start().await;
+    let apis = ["orders", "stock"].map(|name| {
+        let mut api = api(name, UpstreamMeaning::Pool(pool(&[upstream.at])));
+        api.base_path = format!("/{name}");
+        api.per_address = Some(TWO);
+        api.routes = vec![route(&api, "/{rest*}", by_key())];
+        api
+    });
+    let door = Door::open(apis.into());
+    for _ in 0..2 {
+        assert_eq!(door.get("/orders/x", "").await.status(), 401);
+    }
+    assert_eq!(door.get("/orders/x", "").await.status(), 429);
+    assert_eq!(door.get("/stock/x", "").await.status(), 401);
+}
+
+#[tokio::test]
+async fn the_doors_own_budget_holds_for_whatever_is_asked() {
+    let upstream = Upstream::start().await;
+    let options = Options {
+        per_address: Some(TWO),
+        ..Options::default()
+    };
+    let door = Door::with(vec![open_api(upstream.at)], options, plain_listener());
+    assert_eq!(door.get("/x", "").await.status(), 200);
+    assert_eq!(door.get("/x", "").await.status(), 200);
+    assert_eq!(door.get("/x", "").await.status(), 429);
+}
+
+#[tokio::test]
+async fn an_address_that_keeps_failing_is_refused_unjudged() {
+    let upstream = Upstream::start().await;
+    let mut orders = api("orders", UpstreamMeaning::Pool(pool(&[upstream.at])));
+    orders.routes = vec![route(&orders, "/{rest*}", by_key())];
+    let options = Options {
+        failures_per_address: Some(TWO),
+        ..Options::default()
+    };
+    let door = Door::with(vec![orders], options, plain_listener());
+    let key = door.facts.key("ada", &["orders"], &[]);
+    let good = format!("authorization: Bearer {key}\r\n");
+    // What lacks a credential is no guess and costs nothing of this budget.
+    for _ in 0..3 {
+        assert_eq!(door.get("/x", "").await.status(), 401);
+        assert_eq!(door.get("/x", &good).await.status(), 200);
+    }
+    for _ in 0..2 {
+        assert_eq!(
+            door.get("/x", "authorization: Bearer dw_guess\r\n")
+                .await
+                .status(),
+            401
+        );
+    }
+    let spent = door.get("/x", &good).await;
+    assert_eq!(
+        (spent.status(), spent.code().as_str()),
+        (429, "rate-limited")
+    );
+    assert!(spent.field("retry-after").is_some());
+}

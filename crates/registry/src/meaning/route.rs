@@ -418,6 +418,7 @@ pub(super) fn apis_do_not_collide(apis: &[(At, Arc<ApiMeaning>)], flaws: &mut Ve
     type Site<'a> = (Option<&'a str>, Vec<Option<String>>);
     type Taken<'a> = (&'a ApiMeaning, &'a RouteMeaning);
     let mut seen: BTreeMap<Site<'_>, Vec<Taken<'_>>> = BTreeMap::new();
+    let mut bases: BTreeMap<(Option<&str>, &str), &ApiMeaning> = BTreeMap::new();
     for (at, api) in apis {
         let report = &mut at.on(flaws);
         let hosts: Vec<Option<&str>> = if api.hosts.is_empty() {
@@ -425,6 +426,25 @@ pub(super) fn apis_do_not_collide(apis: &[(At, Arc<ApiMeaning>)], flaws: &mut Ve
         } else {
             api.hosts.iter().map(|host| Some(host.as_str())).collect()
         };
+        // What is not found below a base path is answered in the name of the API that has it.
+        let mut shared = None;
+        for host in &hosts {
+            let first = *bases.entry((*host, api.base_path.as_str())).or_insert(api);
+            if first.judged.name != api.judged.name {
+                shared = Some(first);
+            }
+        }
+        if let Some(first) = shared {
+            report.hinted(
+                Place::spec().key("base_path"),
+                format!(
+                    "API `{}` has this base path on the same host",
+                    first.judged.name
+                ),
+                "give one of the APIs another host or base_path",
+            );
+            continue;
+        }
         for (index, route) in api.routes.iter().enumerate() {
             let shape = shape(&api.base_path, &route.path);
             let mut reported = false;

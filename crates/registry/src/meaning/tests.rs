@@ -272,6 +272,30 @@ fn two_apis_on_one_host_must_not_answer_the_same_call() {
 }
 
 #[test]
+fn a_base_path_belongs_to_one_api_of_a_host() {
+    let api = |host: &str, path: &str| {
+        let mut spec = orders();
+        spec["hosts"] = json!([host]);
+        spec["routes"] = json!([{ "path": path, "public": true }]);
+        spec
+    };
+    let flaws = mean_values(
+        vec![
+            document("Api", "one", api("a.example.com", "/x")),
+            document("Api", "two", api("a.example.com", "/y")),
+            document("Api", "three", api("b.example.com", "/y")),
+        ],
+        &context(),
+    )
+    .expect_err("a flaw");
+    let places: Vec<_> = flaws
+        .iter()
+        .map(|flaw| (flaw.document.name.as_str(), flaw.place()))
+        .collect();
+    assert_eq!(places, [("two", "spec.base_path".to_owned())]);
+}
+
+#[test]
 fn c04_one_audience_never_means_two_apis() {
     let mut one = orders();
     one["audiences"] = json!(["https://api.example.com"]);
