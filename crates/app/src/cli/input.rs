@@ -29,7 +29,7 @@ pub(crate) fn secret(from: &Path, what: &str) -> Outcome<Secret> {
 /// Reads a text from standard input whole, e.g. a token that was piped in.
 pub(crate) fn piped(what: &str) -> Outcome<String> {
     if io::stdin().is_terminal() {
-        let _ = write!(io::stderr(), "{what}, then Enter: ");
+        let _ = write!(io::stderr(), "Paste the {what}, then press Enter: ");
         let mut line = String::new();
         io::stdin()
             .lock()

@@ -42,7 +42,7 @@ impl TokenArg {
                 screen.note("The token is in your shell's history now; pipe it in to avoid that.");
                 token
             }
-            None => input::piped("Token")?,
+            None => input::piped("token")?,
         };
         let text = text.trim();
         let bare = text
