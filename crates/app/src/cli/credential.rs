@@ -32,7 +32,7 @@ pub(crate) async fn key(act: KeyAct, client: &AdminClient, screen: Screen) -> Ou
     match act {
         KeyAct::Create(args) => {
             let issued = client.post(KEYS, &CreateKey::from(args)).await?;
-            show_issued(issued, screen)
+            show_issued(&issued, screen)
         }
         KeyAct::Import {
             key,
@@ -47,7 +47,7 @@ pub(crate) async fn key(act: KeyAct, client: &AdminClient, screen: Screen) -> Ou
                 prefix,
             };
             let credential: CredentialView = client.post("/v1/keys/import", &body).await?;
-            show_one(credential, screen)
+            show_one(&credential, screen)
         }
         KeyAct::List { application } => {
             let filter = match &application {
@@ -85,7 +85,7 @@ pub(crate) async fn client_secret(
                 label,
                 expires_at: expires.map(|end| end.0),
             };
-            show_issued(client.post(&base(&name)?, &body).await?, screen)
+            show_issued(&client.post(&base(&name)?, &body).await?, screen)
         }
         SecretAct::List { client: name } => {
             let none = format!(
@@ -133,7 +133,7 @@ pub(crate) async fn account_password(
                 password,
                 expires_at: expires.map(|end| end.0),
             };
-            show_issued(client.post(&base(&account)?, &body).await?, screen)
+            show_issued(&client.post(&base(&account)?, &body).await?, screen)
         }
         PasswordAct::List { account } => {
             let none = format!(
@@ -177,7 +177,7 @@ pub(crate) async fn admin_key(
                 role: role.into(),
                 expires_at: expires.map(|end| end.0),
             };
-            show_issued(client.post(ADMIN_KEYS, &body).await?, screen)
+            show_issued(&client.post(ADMIN_KEYS, &body).await?, screen)
         }
         AdminKeyAct::List => {
             show_list(ADMIN_KEYS, "", client, screen, "There is no admin key.").await
@@ -196,9 +196,9 @@ async fn life(base: &str, act: LifeAct, client: &AdminClient, screen: Screen) ->
     };
     let path = format!("{base}/{}{verb}", segment(id)?);
     match act {
-        LifeAct::Show { .. } => show_one(client.get(&path).await?, screen),
+        LifeAct::Show { .. } => show_one(&client.get(&path).await?, screen),
         LifeAct::Rotate { overlap, .. } => show_issued(
-            client
+            &client
                 .post(
                     &path,
                     &Rotate {
@@ -210,7 +210,7 @@ async fn life(base: &str, act: LifeAct, client: &AdminClient, screen: Screen) ->
             screen,
         ),
         LifeAct::Suspend { .. } | LifeAct::Resume { .. } | LifeAct::Revoke { .. } => {
-            show_one(client.post(&path, &json!({})).await?, screen)
+            show_one(&client.post(&path, &json!({})).await?, screen)
         }
     }
 }
@@ -244,7 +244,7 @@ async fn amend(
         expires_at,
         version: Some(current.version),
     };
-    show_one(client.patch(&path, &body).await?, screen)
+    show_one(&client.patch(&path, &body).await?, screen)
 }
 
 async fn usage(id: &str, since: Option<&str>, client: &AdminClient, screen: Screen) -> Outcome<()> {
@@ -346,17 +346,17 @@ fn print_list(items: Vec<CredentialView>, screen: Screen, none: &str) -> Outcome
     )
 }
 
-fn show_one(credential: CredentialView, screen: Screen) -> Outcome<()> {
+fn show_one(credential: &CredentialView, screen: Screen) -> Outcome<()> {
     if screen.is_json() {
-        return screen.json(&credential);
+        return screen.json(credential);
     }
-    screen.fields(&fields(&credential, screen.now))
+    screen.fields(&fields(credential, screen.now))
 }
 
-fn show_issued(issued: Issued, screen: Screen) -> Outcome<()> {
+fn show_issued(issued: &Issued, screen: Screen) -> Outcome<()> {
     let once = "The secret is shown this once: it is not kept. Put it where it belongs now.";
     if screen.is_json() {
-        screen.json(&issued)?;
+        screen.json(issued)?;
         if issued.secret.is_some() {
             screen.note(once);
         }

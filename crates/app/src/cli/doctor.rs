@@ -518,7 +518,7 @@ mod tests {
             .collect()
     }
 
-    fn status(now: &str, waiting: u64, refused: Value) -> Status {
+    fn status(now: &str, waiting: u64, refused: &Value) -> Status {
         serde_json::from_value(json!({
             "version": "1", "started_at": now, "now": now,
             "you": { "key": "adm_1", "name": "alice", "role": "owner" }, "resources": {}, "newest_change": 1,
@@ -531,7 +531,7 @@ mod tests {
     fn a_healthy_process_is_good_in_all() {
         let mut found = Findings::default();
         judge_status(
-            &status("2027-01-15T08:00:04Z", 3, Value::Null),
+            &status("2027-01-15T08:00:04Z", 3, &Value::Null),
             &mut found,
             NOW,
         );
@@ -547,7 +547,7 @@ mod tests {
         let refused =
             json!({ "at": "2027-01-15T07:59:00Z", "message": "doorward.yaml:3:7: unknown key" });
         judge_status(
-            &status("2027-01-15T07:59:54Z", 500, refused),
+            &status("2027-01-15T07:59:54Z", 500, &refused),
             &mut found,
             NOW,
         );
