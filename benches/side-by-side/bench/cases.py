@@ -47,6 +47,7 @@ def all_cases():
     doorward, recorded = Doorward(), Doorward(record=True)
     cases += [
         Case("Doorward, plain", doorward),
+        Case("Doorward, plain, recorded", recorded),
         Case("Doorward, API key", doorward, "key"),
         *_jwt_cases("Doorward", doorward, ""),
         Case("Doorward, JWT, 100 tokens, recorded", recorded, "jwt", 100),

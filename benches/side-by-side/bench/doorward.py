@@ -1,12 +1,14 @@
 """Doorward as a subject, set up by `doorward.yaml` beside the command.
 
 The program itself is asked whether it takes the settings, and starts once on a
-fresh folder, so that later starts find a database as an installed one would. A
-Doorward that can't be measured is skipped with its own words, never pretended.
+fresh folder, where an API key of its own is made through the admin API, so that
+later starts find a database as an installed one would and measured calls carry a
+key that is stored as an Argon2id hash. A Doorward that can't be measured is
+skipped with its own words, never pretended.
 """
 
 import base64
-import hashlib
+import json
 import pathlib
 import secrets
 import shutil
@@ -50,17 +52,18 @@ class Doorward:
             return
         installed.mkdir()
         try:
-            key = "bench_" + secrets.token_hex(20)
-            self.key_file(made).write_text(key + "\n")
             master = installed / "master.key"
             master.touch(mode=0o600)
             master.write_text(base64.b64encode(secrets.token_bytes(32)).decode() + "\n")
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                port = probe.getsockname()[1]
-            file = self._settings(installed, port, 1, made, tls=False)
+            admin = _free_port()
+            file = self._settings(installed, _free_port(), admin, 1, made, tls=False)
             _ask([tools.doorward, "config", "check", "--config", file])
-            _start_once(Server([tools.doorward, "serve", "--config", file], CORE_OF_SUBJECT, made / "log"), port)
+            server = Server([tools.doorward, "serve", "--config", file], CORE_OF_SUBJECT, made / "log")
+            try:
+                first = _await_first_key(server)
+                self._make_key(tools, made, f"http://127.0.0.1:{admin}", first)
+            finally:
+                server.stop()
         except NotMeasurable as reason:
             refusal.write_text(str(reason))
             raise
@@ -69,17 +72,29 @@ class Doorward:
         """The file with the API key."""
         return made / "doorward.key"
 
+    def _make_key(self, tools, made, admin_url, first):
+        """Makes an API key as an administrator would."""
+        admin_key = made / "admin.key"
+        admin_key.touch(mode=0o600)
+        admin_key.write_text(first)
+        command = [tools.doorward, "key", "create", "--admin-url", admin_url, "--admin-key-file", admin_key]
+        command += ["--application", "bench", "--api", "keyed", "--scope", SCOPE, "--label", "Measuring"]
+        answer = json.loads(_ask([*command, "--output", "json"]))
+        key = self.key_file(made)
+        key.touch(mode=0o600)
+        key.write_text(answer["secret"] + "\n")
+
     def start(self, tools, folder, ports, made, tls):
         shutil.copytree(made / "doorward", folder)
-        file = self._settings(folder, ports.listen, ports.upstream, made, tls)
-        # Pinned to one core, tokio starts one worker thread; said once more for the reader.
-        env = {"TOKIO_WORKER_THREADS": "1"}
-        return Server([tools.doorward, "serve", "--config", file], CORE_OF_SUBJECT, folder / "log", env)
+        file = self._settings(folder, ports.listen, _free_port(), ports.upstream, made, tls)
+        command = [tools.doorward, "serve", "--config", file, "--workers", "1"]
+        return Server(command, CORE_OF_SUBJECT, folder / "log")
 
-    def _settings(self, folder, listen, upstream, made, tls):
+    def _settings(self, folder, listen, admin, upstream, made, tls):
         certificate = f"{{ certificate_file: {made}/server.pem, key_file: {made}/server.key }}"
         values = {
             "listen": listen,
+            "admin": admin,
             "upstream": upstream,
             "made": made,
             "tls": f", tls: {{ certificates: [{certificate}] }}" if tls else "",
@@ -87,7 +102,6 @@ class Doorward:
             "issuer": ISSUER,
             "audience": AUDIENCE,
             "scope": SCOPE,
-            "key_sha256": hashlib.sha256(self.key_file(made).read_text().strip().encode()).hexdigest(),
         }
         text = TEMPLATE.read_text()
         for name, value in values.items():
@@ -97,28 +111,29 @@ class Doorward:
         return file
 
 
-def _start_once(server, port):
-    """Waits until the port is open, then ends the program."""
-    try:
-        while time.perf_counter() - server.started < FIRST_START_SECONDS:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    return
-            if not server.alive():
-                break
-            time.sleep(0.01)
-        words = server.tail().strip() or "it said nothing"
-        raise NotMeasurable(f"`doorward serve` opened no port:\n{words}")
-    finally:
-        server.stop()
+def _free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _await_first_key(server):
+    """Waits for the administrator's key that a first start prints, once its ports are open."""
+    while time.perf_counter() - server.started < FIRST_START_SECONDS and server.alive():
+        for line in server.tail().splitlines():
+            if line.startswith("dw_ak_"):
+                return line
+        time.sleep(0.01)
+    raise NotMeasurable(f"`doorward serve` printed no first key:\n{server.tail().strip() or 'it said nothing'}")
 
 
 def _ask(command):
-    """Runs one of the program's own commands; its refusal is the reason."""
-    words = " ".join(map(str, command[1:-1]))
+    """Runs one of the program's own commands and returns what it printed; its refusal is the reason."""
+    words = " ".join(map(str, command[1:3]))
     try:
         done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=30)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NotMeasurable(f"`doorward {words}`: {error}") from None
     if done.returncode != 0:
         raise NotMeasurable(f"`doorward {words}` failed:\n{(done.stdout + done.stderr)[-1500:].strip()}")
+    return done.stdout

@@ -43,6 +43,10 @@ enum Command {
         /// The settings file
         #[arg(long, value_name = "FILE", default_value = "doorward.yaml")]
         config: PathBuf,
+        /// Threads that carry calls; one per usable core unless said otherwise. Passwords and keys
+        /// are hashed, and the database is read, on threads of their own
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+        workers: Option<u16>,
     },
     /// Check, describe and explain settings
     #[command(subcommand)]
@@ -61,17 +65,18 @@ fn main() -> ExitCode {
     // One provider of cryptography for every TLS connection of this process.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let args = Args::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
+    let workers = match &args.command {
+        Command::Serve { workers, .. } => workers.map(usize::from),
+        _ => None,
+    };
+    let runtime = match runtime(workers.unwrap_or_else(usable_cores)) {
         Ok(runtime) => runtime,
         Err(error) => return complain(&error.into()),
     };
     runtime.block_on(async {
         match args.command {
             Command::Dev(dev) => ended(dev::run(dev).await),
-            Command::Serve { config } => ended(serve::run(&config).await),
+            Command::Serve { config, .. } => ended(serve::run(&config).await),
             Command::Config(command) => config::run(&command, &args.global),
             Command::Reference { page } => {
                 reference::print(page);
@@ -80,6 +85,23 @@ fn main() -> ExitCode {
             Command::Remote(command) => cli::run(command, &args.global).await,
         }
     })
+}
+
+/// One worker needs no other to wake, steal from or share with, so it runs on this very thread.
+fn runtime(workers: usize) -> std::io::Result<tokio::runtime::Runtime> {
+    let mut builder = match workers {
+        1 => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    if workers > 1 {
+        builder.worker_threads(workers);
+    }
+    builder.enable_all().build()
+}
+
+/// What the system lets this process use: affinity and control-group quotas count.
+fn usable_cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn ended(outcome: anyhow::Result<()>) -> ExitCode {

@@ -11,11 +11,9 @@ use crate::settings::{Log, LogFormat};
 
 /// Starts logging to standard error. A second start in one process changes nothing.
 pub(crate) fn start(log: &Log) {
-    let level = if log.access {
-        log.level.clone()
-    } else {
-        format!("{},access=off", log.level)
-    };
+    // Lines of calls are wanted or not by their own word, however quiet the rest is.
+    let access = if log.access { "info" } else { "off" };
+    let level = format!("{},access={access}", log.level);
     let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
     let json = match log.format {
         LogFormat::Json => true,
