@@ -271,6 +271,15 @@ pub async fn amend(
     label_is_sound(&label)?;
     let grant = amendment.grant.unwrap_or_else(|| credential.grant.clone());
     let expires_at = amendment.expires_at.unwrap_or(credential.expires_at);
+    // A rotated credential ends with its overlap; to live longer would undo the rotation unseen.
+    let lengthens = match (expires_at, credential.expires_at) {
+        (Some(new), Some(old)) => new > old,
+        (None, Some(_)) => true,
+        (_, None) => false,
+    };
+    if lengthens && let Some(successor) = credential.successor {
+        return Err(Refusal::AlreadyRotated { successor });
+    }
     let after = Credential {
         label,
         grant,

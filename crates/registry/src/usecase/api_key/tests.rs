@@ -171,6 +171,33 @@ async fn a_rotated_key_and_its_successor_are_both_valid_for_the_overlap() {
 }
 
 #[tokio::test]
+async fn a_rotated_key_can_not_be_made_to_outlive_its_overlap() {
+    let house = House::furnished().await;
+    let old = created(&house).await.credential;
+    let (store, who, ctx) = (&house.store, owner(), house.ctx());
+    let replaced = credential::rotate(store, &Quick, &who, &ctx, &old.id, None, None)
+        .await
+        .expect("is active");
+    let until = |expires_at| Amendment {
+        expires_at: Some(expires_at),
+        ..Amendment::default()
+    };
+    let for_ever = credential::amend(store, &who, &ctx, &old.id, until(None), None).await;
+    assert_eq!(
+        why(for_ever),
+        format!(
+            "it was rotated already; its successor is {}",
+            replaced.new.credential.id
+        )
+    );
+    let sooner = house.now.plus(Duration::from_secs(60));
+    let sooner = until(Some(sooner));
+    credential::amend(store, &who, &ctx, &old.id, sooner, None)
+        .await
+        .expect("an overlap may be cut short");
+}
+
+#[tokio::test]
 async fn an_overlap_can_be_nothing_and_is_bounded() {
     let house = House::furnished().await;
     let id = created(&house).await.credential.id;
