@@ -30,13 +30,25 @@ pub struct Misfit {
 ///
 /// # Errors
 /// Every misfit that can be told apart, at most 50.
-pub fn read<T: DeserializeOwned>(mut value: Value) -> Result<T, Vec<Misfit>> {
+pub fn read<T: DeserializeOwned>(value: Value) -> Result<T, Vec<Misfit>> {
+    match read_what_fits(value) {
+        (Some(read), misfits) if misfits.is_empty() => Ok(read),
+        (_, misfits) => Err(misfits),
+    }
+}
+
+/// Reads a written form past keys that are not known, so that the meaning of the rest can be judged
+/// in the same round. Nothing is read past a value that does not fit: what it should have said is
+/// not known, so what follows from it is not either.
+pub fn read_what_fits<T: DeserializeOwned>(mut value: Value) -> (Option<T>, Vec<Misfit>) {
     let mut misfits: Vec<Misfit> = Vec::new();
     let mut taken_out: Vec<Vec<PathStep>> = Vec::new();
     loop {
         let error = match serde_path_to_error::deserialize::<_, T>(&value) {
-            Ok(read) if misfits.is_empty() => return Ok(read),
-            Ok(_) => return Err(misfits),
+            Ok(read) => {
+                let whole = misfits.iter().all(|misfit| misfit.of_key);
+                return (whole.then_some(read), misfits);
+            }
             Err(error) => error,
         };
         let mut path: Vec<PathStep> = error
@@ -77,7 +89,7 @@ pub fn read<T: DeserializeOwned>(mut value: Value) -> Result<T, Vec<Misfit>> {
             });
         }
         if misfits.len() >= MOST || path.is_empty() || !take_out(&mut value, &path) {
-            return Err(misfits);
+            return (None, misfits);
         }
         taken_out.push(written);
     }

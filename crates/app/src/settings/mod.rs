@@ -68,25 +68,26 @@ pub(crate) fn load(path: &Path, env: Environment<'_>, mode: Mode) -> Result<Load
         folders,
     } = source;
 
-    let written: Written = match registry::shape::read(root.to_json()) {
-        Ok(written) => written,
-        Err(misfits) => {
-            let list = misfits
-                .into_iter()
-                .map(|misfit| {
-                    let flaw =
-                        Flaw::at(place_of(&root, &misfit.path, misfit.of_key), misfit.message);
-                    match misfit.hint {
-                        Some(hint) => flaw.hint(hint),
-                        None => flaw,
-                    }
-                })
-                .collect();
-            return Err(Flaws::new(files, list));
-        }
+    let nodes: Vec<&Node> = root
+        .get("resources")
+        .map(|list| list.items().iter().collect())
+        .unwrap_or_default();
+    let (written, misfits) = registry::shape::read_what_fits::<Written>(root.to_json());
+    let mut flaws: Vec<Flaw> = misfits
+        .into_iter()
+        .map(|misfit| {
+            let flaw = Flaw::at(place_of(&root, &misfit.path, misfit.of_key), misfit.message);
+            match misfit.hint {
+                Some(hint) => flaw.hint(hint),
+                None => flaw,
+            }
+        })
+        .collect();
+    let Some(written) = written else {
+        flaws.extend(documents(&nodes).err().unwrap_or_default());
+        return Err(Flaws::new(files, flaws));
     };
 
-    let mut flaws = Vec::new();
     if written.version != 1 {
         let place = root.nearest([Step::Key("version")]).place;
         flaws.push(
@@ -114,10 +115,6 @@ pub(crate) fn load(path: &Path, env: Environment<'_>, mode: Mode) -> Result<Load
         }
     };
 
-    let nodes: Vec<&Node> = root
-        .get("resources")
-        .map(|list| list.items().iter().collect())
-        .unwrap_or_default();
     let documents = match documents(&nodes) {
         Ok(documents) => documents,
         Err(found) => {
@@ -281,5 +278,31 @@ fn mask(value: Option<&mut serde_json::Value>) {
             .is_some_and(|text| !text.starts_with("file:"))
     {
         *value = "***".into();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mistakes_of_shape_of_meaning_and_of_documents_are_told_in_one_round() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("doorward.yaml");
+        let text = "version: 1\n\
+                    data_dir: .\n\
+                    master_key: file:missing.key\n\
+                    shutdwn: { drain: 1s }\n\
+                    audit: { checkpoint_every: soon }\n\
+                    listeners: [{ name: ops, address: '127.0.0.1:0', serves: [ops] }]\n\
+                    resources: [{ apiVersion: doorward/v1, kind: Apy, metadata: { name: a }, spec: {} }]\n";
+        std::fs::write(&file, text).expect("written");
+        let flaws = load(&file, &|_| None, Mode::Serve).expect_err("it is full of mistakes");
+        let lines: Vec<usize> = flaws
+            .list
+            .iter()
+            .filter_map(|flaw| flaw.place.map(|place| place.line))
+            .collect();
+        assert_eq!(lines, [3, 4, 5, 7], "{flaws}");
     }
 }
