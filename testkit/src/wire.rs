@@ -158,6 +158,11 @@ pub fn raw_tls(address: SocketAddr, ca: &Path, bytes: impl AsRef<[u8]>) -> Resul
 /// # Errors
 /// If the connection ends or times out first, or what comes is no HTTP.
 pub fn first_answer(stream: &mut impl Stream) -> Result<Answer> {
+    answer_to(stream, true)
+}
+
+/// `with_body`: false for the answer to `HEAD`.
+fn answer_to(stream: &mut impl Stream, with_body: bool) -> Result<Answer> {
     let mut bytes = Vec::new();
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -173,7 +178,7 @@ pub fn first_answer(stream: &mut impl Stream) -> Result<Answer> {
             continue;
         }
         bytes.drain(..at);
-        if answer.status == 204 || answer.status == 304 || answer.status == 101 {
+        if !with_body || answer.status == 204 || answer.status == 304 || answer.status == 101 {
             return Ok(answer);
         }
         let chunked = answer.header("transfer-encoding").is_some();
@@ -275,7 +280,9 @@ pub fn call(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> Result<Answer> {
-    raw(address, request(address, method, target, headers, body))
+    let mut stream = connect(address)?;
+    let _ = stream.write_all(&request(address, method, target, headers, body));
+    answer_to(&mut stream, method != "HEAD")
 }
 
 /// A `GET`.
@@ -388,4 +395,117 @@ where
         body,
         closed: false,
     })
+}
+
+/// What came back on one HTTP/2 stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Http2Reply {
+    /// A header block, still packed (RFC 7541).
+    Head(Vec<u8>),
+    /// The stream was reset.
+    Reset(u32),
+    /// The connection is ended.
+    Away(u32),
+    /// The connection was closed without a word.
+    Closed,
+}
+
+impl Http2Reply {
+    /// Whether it is `:status: 200`: entry 8 of the static table stands first (RFC 7541 A).
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        matches!(self, Self::Head(block) if block.iter().find(|byte| **byte >> 5 != 1) == Some(&0x88))
+    }
+}
+
+/// The beginning of a connection: preface and empty settings.
+pub const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+/// A frame (RFC 9113 §4.1).
+#[must_use]
+pub fn http2_frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len())
+        .unwrap_or(u32::MAX)
+        .to_be_bytes();
+    let mut frame = vec![length[1], length[2], length[3], kind, flags];
+    frame.extend_from_slice(&stream.to_be_bytes());
+    frame.extend_from_slice(payload);
+    frame
+}
+
+/// A header block of literals without indexing (RFC 7541 §6.2.2), as they are given.
+#[must_use]
+pub fn http2_block(fields: &[(&str, &str)]) -> Vec<u8> {
+    let mut block = Vec::new();
+    for (name, value) in fields {
+        block.push(0);
+        for text in [name, value] {
+            let mut length = text.len();
+            if length < 127 {
+                block.push(u8::try_from(length).unwrap_or(0));
+            } else {
+                block.push(127);
+                length -= 127;
+                while length >= 128 {
+                    block.push(u8::try_from(length % 128).unwrap_or(0) | 128);
+                    length /= 128;
+                }
+                block.push(u8::try_from(length).unwrap_or(0));
+            }
+            block.extend_from_slice(text.as_bytes());
+        }
+    }
+    block
+}
+
+/// Sends one request of HTTP/2 with exactly these fields, pseudo-headers among them, which no
+/// well-bred client would send.
+///
+/// # Errors
+/// If nothing comes back in time.
+pub fn http2_fields(address: SocketAddr, fields: &[(&str, &str)]) -> Result<Http2Reply> {
+    let mut stream = connect(address)?;
+    let mut bytes = HTTP2_PREFACE.to_vec();
+    bytes.extend(http2_frame(1, 0x4 | 0x1, 1, &http2_block(fields)));
+    stream.write_all(&bytes)?;
+    http2_reply(&mut stream, 1)
+}
+
+/// Reads frames until something is said about a stream or the connection ends.
+///
+/// # Errors
+/// If nothing comes in time.
+pub fn http2_reply(stream: &mut impl Stream, wanted: u32) -> Result<Http2Reply> {
+    loop {
+        let mut head = [0u8; 9];
+        match stream.read_exact(&mut head) {
+            Ok(()) => {}
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
+                ) =>
+            {
+                bail!("nothing was said about stream {wanted}");
+            }
+            Err(_) => return Ok(Http2Reply::Closed),
+        }
+        let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
+        let about = u32::from_be_bytes([head[5] & 0x7f, head[6], head[7], head[8]]);
+        let mut payload = vec![0u8; length];
+        if stream.read_exact(&mut payload).is_err() {
+            return Ok(Http2Reply::Closed);
+        }
+        let word = |at: usize| {
+            payload
+                .get(at..at + 4)
+                .map_or(0, |w| u32::from_be_bytes([w[0], w[1], w[2], w[3]]))
+        };
+        match head[3] {
+            1 if about == wanted => return Ok(Http2Reply::Head(payload)),
+            3 if about == wanted => return Ok(Http2Reply::Reset(word(0))),
+            7 => return Ok(Http2Reply::Away(word(4))),
+            _ => {}
+        }
+    }
 }
