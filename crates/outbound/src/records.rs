@@ -94,7 +94,8 @@ impl<K: Hash + Eq + Clone, V> RecordCache<K, V> {
         F: Future<Output = Answer<Option<V>>>,
     {
         if let Some(held) = self.held.get(&key) {
-            if now.as_millis() < held.due.load(Ordering::Acquire) {
+            // Out of touch for too long, a revocation may have been missed, however fresh the record.
+            if now.as_millis() < held.due.load(Ordering::Acquire) && contact.holds(now) {
                 return Ok(Some(held));
             }
             return self.renew(&key, held, now, contact, load).await;

@@ -361,6 +361,19 @@ async fn without_the_store_known_keys_pass_for_the_outage_rule_and_no_longer() {
 }
 
 #[tokio::test]
+async fn a_record_that_is_still_fresh_does_not_outlive_the_outage_rule() {
+    let world = World::with(|options| options.outage_grace = Duration::from_secs(3));
+    world.store_key(1, b"right");
+    assert_eq!(world.check(1, b"right", now()).await, Ok("match"));
+    world.stored.gone.store(true, Ordering::SeqCst);
+    assert_eq!(world.check(1, b"right", later(3)).await, Ok("match"));
+    assert_eq!(
+        world.check(1, b"right", later(4)).await,
+        Err(Unavailable::Store)
+    );
+}
+
+#[tokio::test]
 async fn callers_with_one_new_secret_at_once_cost_one_hash() {
     let world = Arc::new(World::new());
     world.store_key(1, b"right");
