@@ -14,6 +14,7 @@ use core::time::Duration;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use proof::issued::Brand;
 use proof::jose::alg::Algorithm;
 use registry::document::Document;
 use registry::flaw::PathStep;
@@ -122,13 +123,19 @@ pub(crate) fn load(path: &Path, env: Environment<'_>, mode: Mode) -> Result<Load
             Vec::new()
         }
     };
+    // Mistakes of documents are listed together with those of the settings themselves.
+    let context = match &settings {
+        Some(settings) => Some(context(settings, mode)),
+        None => provisional_context(&written, mode),
+    };
+    if let Some(context) = context
+        && let Err(found) = registry::meaning::mean_all(&documents, &context)
+    {
+        flaws.extend(found.into_iter().map(|flaw| placed(&nodes, &flaw)));
+    }
     let Some(settings) = settings else {
         return Err(Flaws::new(files, flaws));
     };
-    let context = context(&settings, mode);
-    if let Err(found) = registry::meaning::mean_all(&documents, &context) {
-        flaws.extend(found.into_iter().map(|flaw| placed(&nodes, &flaw)));
-    }
     if !flaws.is_empty() {
         return Err(Flaws::new(files, flaws));
     }
@@ -151,6 +158,18 @@ pub(crate) fn context(settings: &Settings, mode: Mode) -> Context {
             .map(|issuer| Arc::new(own_profile(&issuer.identifier))),
         loopback_dev: mode == Mode::Dev,
     }
+}
+
+/// The same from settings that have mistakes; `None` if what documents depend on is among them.
+fn provisional_context(written: &Written, mode: Mode) -> Option<Context> {
+    Some(Context {
+        brand: Brand::new(&written.brand).ok()?,
+        own_issuer: written
+            .issuer
+            .as_ref()
+            .map(|issuer| Arc::new(own_profile(&issuer.url))),
+        loopback_dev: mode == Mode::Dev,
+    })
 }
 
 /// How tokens of our own issuer are judged: RFC 9068 §4.
