@@ -5,5 +5,5 @@
     reason = "a test that can't go on says so by panicking"
 )]
 
-// `mod operations;`: reload, crashes, drain, disks and ports.
+mod operations;
 mod threats;

@@ -1,0 +1,25 @@
+//! **How Doorward runs**: crashes, reloads, failing upstreams and databases, full disks, several
+//! nodes, the command line, large bodies. Each test starts the real binary with settings of its
+//! own; what they share (an API to put behind the door, an upstream to kill, steady load) stands in
+//! `scene`, `backend` and `load`.
+
+#![allow(
+    clippy::print_stdout,
+    reason = "figures for the record, and why something was skipped"
+)]
+
+mod audit;
+mod backend;
+mod bodies;
+mod commands;
+mod crash;
+mod drain;
+mod environment;
+mod fleet;
+mod gateway_only;
+mod load;
+mod outage;
+mod reload;
+mod scene;
+mod startup;
+mod upstreams;
