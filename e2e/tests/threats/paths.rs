@@ -189,18 +189,17 @@ fn a05_http2_pseudo_headers_are_judged_alike() {
         assert!(!reply.is_success(), "{path:?}: {reply:?}");
     }
     // Two paths, none, a host that disagrees, fields of a connection.
-    let mut odd: Vec<Vec<(&str, &str)>> = Vec::new();
-    odd.push([&pseudo("/public/x")[..], &[(":path", "/public/y")]].concat());
-    odd.push(pseudo("/public/x")[..3].to_vec());
-    odd.push([&pseudo("/public/x")[..], &[("host", "other.example")]].concat());
-    odd.push(
+    let odd: Vec<Vec<(&str, &str)>> = vec![
+        [&pseudo("/public/x")[..], &[(":path", "/public/y")]].concat(),
+        pseudo("/public/x")[..3].to_vec(),
+        [&pseudo("/public/x")[..], &[("host", "other.example")]].concat(),
         [
             &pseudo("/public/x")[..],
             &[("transfer-encoding", "chunked")],
         ]
         .concat(),
-    );
-    odd.push([&pseudo("/public/x")[..], &[("connection", "close")]].concat());
+        [&pseudo("/public/x")[..], &[("connection", "close")]].concat(),
+    ];
     for mut fields in odd {
         fields.push(("x-mark", &mark));
         let reply = call(&fields);

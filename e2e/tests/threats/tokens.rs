@@ -791,7 +791,7 @@ fn c13_the_key_that_verified_belongs_to_the_subject_that_is_claimed() {
     for (header, claims, extra) in [
         (jwt(a), of_b.clone(), ""),
         (but(&jwt(a), "kid", json!(b.key.kid())), of_b.clone(), ""),
-        (but(&jwt(a), "kid", Value::Null), of_b.clone(), ""),
+        (but(&jwt(a), "kid", Value::Null), of_b, ""),
         (jwt(a), mixed, ""),
         (jwt(a), assertion(world, "signer-a"), "&client_id=signer-b"),
         (jwt(a), assertion(world, "machine"), ""),
