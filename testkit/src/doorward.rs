@@ -118,7 +118,8 @@ impl Place {
         std::fs::write(self.settings_file(), self.fill(text)).context("writing the settings")
     }
 
-    /// Runs the binary in this directory to its end, with nothing in its environment but `PATH`.
+    /// Runs the binary in this directory to its end, 60 s at most, with nothing in its environment
+    /// but `PATH` and `HOME`.
     ///
     /// # Errors
     /// If it can't be started.
@@ -132,7 +133,10 @@ impl Place {
     /// If it can't be started.
     pub fn run_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Result<Output> {
         let binary = binary()?;
-        Command::new(&binary)
+        // `timeout` ends what was expected to end by itself and does not, a server above all.
+        Command::new("timeout")
+            .args(["--signal=KILL", "60"])
+            .arg(&binary)
             .args(arguments)
             .current_dir(self.path())
             .env_clear()
