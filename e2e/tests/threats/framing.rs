@@ -271,7 +271,8 @@ fn e03_floods_cost_bounded_memory_and_others_keep_working() {
 }
 
 /// Defence: `upstream/conn.rs` gives a connection back only when its answer was read to the end,
-/// and `upstream/pool.rs` keeps no more bytes than that.
+/// and `upstream/pool.rs` keeps no more bytes than that. Connections by client certificate join
+/// this line when upstreams take one.
 #[test]
 fn e04_a_left_over_answer_is_never_the_next_callers() {
     // The upstream says more than it announced: the rest looks like the answer to the next call.
