@@ -6,7 +6,7 @@
 
 use core::future::Future;
 use core::pin::Pin;
-use core::task::{Context, Poll};
+use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 
 use tokio::time::{Instant, Sleep};
@@ -58,25 +58,39 @@ impl IdleTimer {
 /// A timer for deadlines that mostly move on before they are due: it is set anew only when it rings
 /// too early or would ring too late, which spares the runtime's timer wheel a visit per call.
 #[derive(Default)]
-pub(crate) struct Alarm(Option<Pin<Box<Sleep>>>);
+pub(crate) struct Alarm {
+    sleep: Option<Pin<Box<Sleep>>>,
+    /// Whom it wakes when it rings.
+    wakes: Option<Waker>,
+}
 
 impl Alarm {
     /// Ready once `due` has passed.
     pub(crate) fn poll_due(&mut self, due: Instant, cx: &mut Context<'_>) -> Poll<()> {
         let sleep = self
-            .0
+            .sleep
             .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
         if sleep.deadline() > due {
             sleep.as_mut().reset(due);
+        } else if !sleep.is_elapsed()
+            && self.wakes.as_ref().is_some_and(|w| w.will_wake(cx.waker()))
+        {
+            // It is set, and knows whom to wake.
+            return Poll::Pending;
         }
-        while sleep.as_mut().poll(cx).is_ready() {
+        loop {
+            // A task that has used up its turn is put off before the sleep has noted whom to wake.
+            let noted = tokio::task::coop::has_budget_remaining();
+            if sleep.as_mut().poll(cx).is_pending() {
+                self.wakes = noted.then(|| cx.waker().clone());
+                return Poll::Pending;
+            }
             if Instant::now() >= due {
-                self.0 = None;
+                *self = Self::default();
                 return Poll::Ready(());
             }
             // It rang for an earlier deadline.
             sleep.as_mut().reset(due);
         }
-        Poll::Pending
     }
 }

@@ -27,6 +27,7 @@ mod proxies;
 mod record;
 mod respond;
 mod route;
+mod seldom;
 mod serve;
 mod snapshot;
 mod tls;

@@ -29,6 +29,7 @@ use verdict::facts::Facts;
 use self::clock::{HeadClock, Watched};
 pub(crate) use self::connection::Connection;
 use crate::plane::Plane;
+use crate::seldom::Seldom;
 use crate::serve::serve;
 use crate::tls::{Tls, TlsError};
 
@@ -344,6 +345,7 @@ async fn converse<F: Facts + 'static, C>(
     let mut serving = pin!(serving);
     let done = {
         let ending = pin!(connection.ending(rest));
+        let ending = Seldom::new(ending);
         tokio::select! {
             biased;
             done = &mut serving => Some(done),
