@@ -6,6 +6,7 @@
 //! limits of APIs. What a process decides once at its start (listeners, database, keys, brand)
 //! asks for a restart, and the log says so.
 
+use core::time::Duration;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,8 +23,11 @@ use tokio_util::sync::CancellationToken;
 use super::duties::NodeMetrics;
 use super::planes::Planes;
 use super::{Shared, follow, now};
-use crate::settings;
+use crate::settings::{self, Flaws};
 use crate::watch::Watch;
+
+/// How soon a good file is tried again that could not be taken over.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// How the last readings went.
 #[derive(Debug)]
@@ -123,22 +127,27 @@ pub(crate) async fn watch(
         tracing::error!("SIGHUP can't be listened for; settings are not reloaded");
         return;
     };
+    // A good file that could not be taken over, because the store was away, is tried again.
+    let mut again = false;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             () = watch.changed() => {}
             _ = hangup.recv() => {}
+            () = tokio::time::sleep(AGAIN), if again => {}
         }
         match reload(&shared, &planes).await {
             Ok(()) => {
                 watch.set(shared.loaded.load().watched.clone());
                 shared.reload.good(now());
                 metrics.reloaded(true);
+                again = false;
                 tracing::info!("the settings were read again and are in force");
             }
             Err(error) => {
                 shared.reload.bad(now(), format!("{error:#}"));
                 metrics.reloaded(false);
+                again = error.downcast_ref::<Flaws>().is_none();
                 tracing::error!(
                     "the settings were not taken over, the running ones stay in force:\n{error:#}"
                 );
