@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::declared::RegisteredClient;
 use crate::keys::KeyRing;
-use crate::ports::KeyPurpose;
+use crate::ports::{KeyPurpose, TokenNames};
 
 /// `typ` of an access token (RFC 9068 §2.1).
 pub const TYPE: &str = "at+jwt";
@@ -107,6 +107,15 @@ impl ReadToken {
     /// Its `jti`.
     pub fn token_id(&self) -> &str {
         &self.token_id
+    }
+    /// What it can be revoked by.
+    pub fn names(&self) -> TokenNames<'_> {
+        TokenNames {
+            token_id: &self.token_id,
+            grant_id: self.claims.extra.get("grant_id").and_then(|id| id.as_str()),
+            client_id: &self.client_id,
+            issued_at: self.issued_at,
+        }
     }
     /// Its `exp`.
     pub fn expires_at(&self) -> Timestamp {

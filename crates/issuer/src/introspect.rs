@@ -44,7 +44,7 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
         }
         if self
             .revocations()
-            .revoked(token.token_id(), token.client_id(), token.issued_at())?
+            .revoked(&token.names())?
         {
             return Ok(Introspection::Inactive);
         }

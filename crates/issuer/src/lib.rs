@@ -16,6 +16,7 @@ pub mod access;
 pub mod client;
 pub mod declared;
 pub mod error;
+pub mod flow;
 pub mod grant;
 pub mod introspect;
 pub mod keys;
@@ -26,6 +27,7 @@ pub mod revoke;
 pub mod upstream_token;
 
 use core::fmt;
+use core::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -99,10 +101,48 @@ pub struct OAuthRequest<'a> {
     pub authorization: Option<&'a [u8]>,
     /// The form.
     pub params: &'a Params<'a>,
+    /// What the sender can show beside the form, to bind tokens to it.
+    pub sender: Sender<'a>,
     /// Joins audit events to the request.
     pub request_id: &'a str,
     /// When.
     pub now: Timestamp,
+}
+
+/// What a request shows of who sends it, beside its form.
+#[derive(Debug, Clone, Copy)]
+pub struct Sender<'a> {
+    /// The address it came from.
+    pub address: IpAddr,
+    /// The `DPoP` header (RFC 9449 §4.1).
+    pub dpop: DpopHeader<'a>,
+    /// The client's certificate (DER) whose key the TLS handshake proved.
+    pub certificate: Option<&'a [u8]>,
+    /// `Origin` (RFC 6454 §7), of a browser's script.
+    pub origin: Option<&'a str>,
+}
+
+/// The `DPoP` header of a request: RFC 9449 §4.3 allows one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DpopHeader<'a> {
+    /// None.
+    Absent,
+    /// One.
+    One(&'a [u8]),
+    /// More than one.
+    Repeated,
+}
+
+impl Sender<'_> {
+    /// A sender that shows nothing but where it is.
+    pub const fn at(address: IpAddr) -> Self {
+        Self {
+            address,
+            dpop: DpopHeader::Absent,
+            certificate: None,
+            origin: None,
+        }
+    }
 }
 
 impl<S: IssuerStore, C: Secrets> Issuer<S, C> {

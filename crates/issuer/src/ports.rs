@@ -2,13 +2,17 @@
 //! whether anything may be issued now.
 
 use core::future::Future;
+use core::net::IpAddr;
+use std::sync::Arc;
 
-use proof::issued::Presented;
+use proof::issued::{Environment, Presented};
 use proof::jose::alg::Algorithm;
+use proof::secret::Secret;
 use proof::time::Timestamp;
 use registry::audit::AuditDraft;
 use registry::ports::Stores;
 use verdict::facts::{Answer, KeyCheck};
+use verdict::identity::RoleName;
 
 /// What a signing key signs. Keys of one purpose are never accepted for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -99,6 +103,13 @@ pub enum Revocation {
         /// After this the entry may be dropped.
         until: Timestamp,
     },
+    /// Every token of a grant.
+    Grant {
+        /// The grant's id: `grant_id` in its access tokens.
+        grant_id: String,
+        /// After this the entry may be dropped.
+        until: Timestamp,
+    },
 }
 
 /// What the issuer asks of the store.
@@ -151,6 +162,51 @@ pub trait IssuerStore: Send + Sync {
     fn revocations(&self, now: Timestamp) -> impl Future<Output = Stores<Vec<Revocation>>> + Send;
 }
 
+/// A person who can log in, and may.
+#[derive(Debug, Clone)]
+pub struct Person {
+    /// `sub`.
+    pub subject: String,
+    /// The user name, for pages.
+    pub username: String,
+    /// Standard claims (OpenID Connect Core §5.1), those that are known.
+    pub claims: serde_json::Map<String, serde_json::Value>,
+    /// Roles that their tokens carry.
+    pub roles: Vec<RoleName>,
+    /// The wall they stand behind.
+    pub environment: Environment,
+}
+
+/// What came of a user name and a password.
+#[derive(Debug, Clone)]
+pub enum PersonCheck {
+    /// They match, and the person may log in.
+    Match(Arc<Person>),
+    /// No such person, a wrong password, or one who may not log in: one answer, at one price (F8).
+    Refused,
+    /// Too many failures for this person from here, or from here at all; nothing was hashed.
+    Throttled,
+}
+
+/// People: looked up, and their passwords compared on the bounded pool, with budgets against
+/// guessing; all of that lives outside of this room.
+pub trait People: Send + Sync {
+    /// Compares a password.
+    fn check_password(
+        &self,
+        username: &str,
+        password: &Secret,
+        from: IpAddr,
+        now: Timestamp,
+    ) -> impl Future<Output = Answer<PersonCheck>> + Send;
+    /// The person of a `sub`; `None` if there is none, or they may not log in any more.
+    fn person(
+        &self,
+        subject: &str,
+        now: Timestamp,
+    ) -> impl Future<Output = Answer<Option<Arc<Person>>>> + Send;
+}
+
 /// The check of presented client secrets. The slow hash behind it runs on a bounded pool, and what
 /// matched before is cached; both live outside of this room.
 pub trait Secrets: Send + Sync {
@@ -166,13 +222,26 @@ pub trait Secrets: Send + Sync {
     ) -> impl Future<Output = Answer<KeyCheck>> + Send;
 }
 
+/// What a token can be revoked by.
+#[derive(Debug, Clone, Copy)]
+pub struct TokenNames<'a> {
+    /// `jti`.
+    pub token_id: &'a str,
+    /// `grant_id`, of a person's token.
+    pub grant_id: Option<&'a str>,
+    /// `client_id`.
+    pub client_id: &'a str,
+    /// `iat`.
+    pub issued_at: Timestamp,
+}
+
 /// What this node knows of revocations: local, kept fresh by the bus of changes.
 pub trait Revocations: Send + Sync {
-    /// Whether a token was revoked, by its `jti` or by its client's epoch.
+    /// Whether a token was revoked: itself, its grant, or all of its client until a time.
     ///
     /// # Errors
     /// [`verdict::facts::Unavailable::CutOff`] when this node has not heard of revocations for too long.
-    fn revoked(&self, token_id: &str, client_id: &str, issued_at: Timestamp) -> Answer<bool>;
+    fn revoked(&self, token: &TokenNames<'_>) -> Answer<bool>;
     /// Takes in a revocation that this node just stored, without waiting for the bus.
     fn learn(&self, revocation: &Revocation);
 }

@@ -119,6 +119,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         issued_at: Some(now),
         token_id: Some("0192f0c1-6a1e-7c3e-8a55-0123456789ab".into()),
         bound: false,
+        grant_id: None,
         standing,
     });
     let hashes: Vec<TokenHash> = (0..TOKENS)

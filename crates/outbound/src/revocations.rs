@@ -34,6 +34,15 @@ pub enum Revoked {
         /// When the token has expired anyway, leeway included.
         until: Timestamp,
     },
+    /// Every token of a grant.
+    Grant {
+        /// The tokens' issuer.
+        issuer: IssuerId,
+        /// Their `grant_id`.
+        grant_id: Box<str>,
+        /// When the last of those tokens has expired anyway.
+        until: Timestamp,
+    },
     /// Every token of a client that was issued before a time.
     ClientEpoch {
         /// The tokens' issuer.
@@ -50,7 +59,9 @@ pub enum Revoked {
 impl Revoked {
     fn until(&self) -> Timestamp {
         match self {
-            Self::Token { until, .. } | Self::ClientEpoch { until, .. } => *until,
+            Self::Token { until, .. }
+            | Self::Grant { until, .. }
+            | Self::ClientEpoch { until, .. } => *until,
         }
     }
 }
@@ -69,7 +80,7 @@ pub struct Revocations {
 
 #[derive(Debug, Clone, Default)]
 struct Slice {
-    /// By `jti`.
+    /// By `jti` or `grant_id`.
     tokens: HashMap<Box<str>, Vec<(IssuerId, Timestamp)>>,
     /// By client: issuer, before, until.
     clients: HashMap<Box<str>, Vec<(IssuerId, Timestamp, Timestamp)>>,
@@ -94,6 +105,16 @@ impl Slice {
                     None => entries.push((issuer, until)),
                 }
             }
+            // A grant's id and a token's are both ours and never equal, so they share the map.
+            Revoked::Grant {
+                issuer,
+                grant_id,
+                until,
+            } => self.add(Revoked::Token {
+                issuer,
+                token_id: grant_id,
+                until,
+            }),
             Revoked::ClientEpoch {
                 issuer,
                 client,
@@ -207,21 +228,21 @@ impl Revocations {
     pub fn revoked(&self, token: &VerifiedToken) -> Answer<bool> {
         self.names(
             &token.issuer,
-            token.token_id.as_deref(),
+            [token.token_id.as_deref(), token.grant_id.as_deref()],
             token.standing.client.as_ref().map(|id| id.as_str()),
             token.issued_at,
         )
     }
 
-    /// Whether a token of an issuer was revoked, by what names it: its `jti`, its client and its
-    /// `iat`. A token without `iat` counts as older than any epoch of its client.
+    /// Whether a token of an issuer was revoked, by what names it: its `jti` and grant, its client
+    /// and its `iat`. A token without `iat` counts as older than any epoch of its client.
     ///
     /// # Errors
     /// [`Unavailable::CutOff`] after the list overflowed.
     pub fn names(
         &self,
         issuer: &IssuerId,
-        token_id: Option<&str>,
+        ids: [Option<&str>; 2],
         client: Option<&str>,
         issued_at: Option<Timestamp>,
     ) -> Answer<bool> {
@@ -231,7 +252,7 @@ impl Revocations {
         if self.is_empty() {
             return Ok(false);
         }
-        let by_id = token_id.is_some_and(|id| {
+        let by_id = ids.into_iter().flatten().any(|id| {
             let slice = self.slices[self.place(id)].load();
             let entries = slice.tokens.get(id);
             entries.is_some_and(|entries| entries.iter().any(|(of, _)| of == issuer))
@@ -254,6 +275,7 @@ impl Revocations {
     fn slice_of(&self, entry: &Revoked) -> usize {
         match entry {
             Revoked::Token { token_id, .. } => self.place(token_id),
+            Revoked::Grant { grant_id, .. } => self.place(grant_id),
             Revoked::ClientEpoch { client, .. } => self.place(client),
         }
     }

@@ -235,6 +235,7 @@ impl IssuerStore for Store {
                 before,
                 until,
             } => ("client_epoch", client_id, Some(before.as_millis()), until),
+            Revocation::Grant { grant_id, until } => ("grant", grant_id, None, until),
         };
         let mut write = Transition::begin(self, 1, 1).await?;
         let realm = write.realm();
@@ -280,6 +281,10 @@ impl IssuerStore for Store {
                 ("client_epoch", Some(before)) => Ok(Revocation::ClientEpoch {
                     client_id: name,
                     before,
+                    until,
+                }),
+                ("grant", None) => Ok(Revocation::Grant {
+                    grant_id: name,
                     until,
                 }),
                 (other, _) => Err(broken(format!("a revocation of {other:?}"))),

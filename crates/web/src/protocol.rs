@@ -16,7 +16,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use issuer::error::Refusal;
 use issuer::metadata::Endpoint;
 use issuer::ports::{IssuerStore, KeyPurpose, Secrets};
-use issuer::{Issuer, OAuthRequest};
+use issuer::{Issuer, OAuthRequest, Sender};
 use proof::time::Timestamp;
 
 use crate::admitted::Caller;
@@ -169,6 +169,16 @@ fn asked<'a, S, C>(
     OAuthRequest {
         authorization: form.authorization(),
         params,
+        sender: Sender {
+            dpop: form.dpop(),
+            certificate: caller
+                .arrival()
+                .tls
+                .as_ref()
+                .and_then(|tls| tls.peer_certificate.as_deref()),
+            origin: form.origin(),
+            ..Sender::at(caller.arrival().client)
+        },
         request_id: caller.request_id(),
         // Not the arrival's time: a slow body must not make an old assertion young.
         now: (context.clock)(),

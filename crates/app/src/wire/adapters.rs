@@ -10,7 +10,7 @@ use gateway::UpstreamIdentity;
 use http::HeaderValue;
 use issuer::keys::KeyManager;
 use issuer::metadata::Endpoints;
-use issuer::ports::{Readiness, Revocation, Secrets};
+use issuer::ports::{Readiness, Revocation, Secrets, TokenNames};
 use issuer::upstream_token::{self, UpstreamToken};
 use outbound::hashing::HashingPool;
 use outbound::revocations::Revoked;
@@ -58,12 +58,12 @@ impl NodeRevocations {
 }
 
 impl issuer::ports::Revocations for NodeRevocations {
-    fn revoked(&self, token_id: &str, client_id: &str, issued_at: Timestamp) -> Answer<bool> {
+    fn revoked(&self, token: &TokenNames<'_>) -> Answer<bool> {
         self.facts.revocations().names(
             &self.issuer,
-            Some(token_id),
-            Some(client_id),
-            Some(issued_at),
+            [Some(token.token_id), token.grant_id],
+            Some(token.client_id),
+            Some(token.issued_at),
         )
     }
     fn learn(&self, revocation: &Revocation) {
@@ -89,6 +89,11 @@ pub(crate) fn pushed(issuer: &IssuerId, revocation: &Revocation) -> Revoked {
             issuer: issuer.clone(),
             client: client_id.as_str().into(),
             before: *before,
+            until: *until,
+        },
+        Revocation::Grant { grant_id, until } => Revoked::Grant {
+            issuer: issuer.clone(),
+            grant_id: grant_id.as_str().into(),
             until: *until,
         },
     }

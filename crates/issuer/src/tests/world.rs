@@ -35,7 +35,7 @@ use crate::metadata::Endpoints;
 use crate::params::Params;
 use crate::ports::{
     FirstUse, IssuerStore, KeyPurpose, KeyState, Readiness, Revocation, Revocations, Secrets,
-    StoredKey,
+    StoredKey, TokenNames,
 };
 use crate::{Issuer, IssuerSettings, OAuthRequest, Ports};
 
@@ -216,7 +216,7 @@ pub(crate) struct MemoryRevocations {
 }
 
 impl Revocations for MemoryRevocations {
-    fn revoked(&self, token_id: &str, client_id: &str, issued_at: Timestamp) -> Answer<bool> {
+    fn revoked(&self, token: &TokenNames<'_>) -> Answer<bool> {
         if self.cut_off.load(Ordering::SeqCst) {
             return Err(Unavailable::CutOff);
         }
@@ -226,12 +226,13 @@ impl Revocations for MemoryRevocations {
             .expect("lock")
             .iter()
             .any(|revocation| match revocation {
-                Revocation::Token { token_id: dead, .. } => dead == token_id,
+                Revocation::Token { token_id: dead, .. } => dead == token.token_id,
+                Revocation::Grant { grant_id, .. } => Some(&**grant_id) == token.grant_id,
                 Revocation::ClientEpoch {
                     client_id: owner,
                     before,
                     ..
-                } => owner == client_id && issued_at < *before,
+                } => owner == token.client_id && token.issued_at < *before,
             }))
     }
     fn learn(&self, revocation: &Revocation) {
@@ -496,6 +497,7 @@ impl World {
     ) -> Result<TokenResponse, Reason> {
         let params = Params::parse(body.as_bytes()).map_err(|refusal| refusal.reason())?;
         let request = OAuthRequest {
+            sender: crate::Sender::at(core::net::Ipv4Addr::LOCALHOST.into()),
             authorization: authorization.map(str::as_bytes),
             params: &params,
             request_id: "request-1",
@@ -532,6 +534,7 @@ impl World {
         let params = Params::parse(body.as_bytes()).expect("a form");
         let authorization = basic(client, self.secret(client));
         let request = OAuthRequest {
+            sender: crate::Sender::at(core::net::Ipv4Addr::LOCALHOST.into()),
             authorization: Some(authorization.as_bytes()),
             params: &params,
             request_id: "request-2",
@@ -555,6 +558,7 @@ impl World {
         let params = Params::parse(body.as_bytes()).expect("a form");
         let authorization = basic(client, self.secret(client));
         let request = OAuthRequest {
+            sender: crate::Sender::at(core::net::Ipv4Addr::LOCALHOST.into()),
             authorization: Some(authorization.as_bytes()),
             params: &params,
             request_id: "request-3",

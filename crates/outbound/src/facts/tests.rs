@@ -693,6 +693,7 @@ fn token(expires_at: Timestamp) -> VerifiedToken {
         issued_at: Some(now()),
         token_id: Some("t1".into()),
         bound: false,
+        grant_id: None,
         standing: Arc::new(standing("tok_1")),
     }
 }

@@ -80,6 +80,8 @@ pub struct VerifiedToken {
     pub issued_at: Option<Timestamp>,
     /// `jti`.
     pub token_id: Option<Box<str>>,
+    /// `grant_id` of our own issuer's tokens: what a person allowed, ended as one.
+    pub grant_id: Option<Box<str>>,
     /// Whether the token is sender-constrained (`cnf`); refused until its proof is judged.
     pub bound: bool,
     /// What it stands for.

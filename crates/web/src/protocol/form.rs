@@ -3,17 +3,23 @@
 
 use axum::extract::Request;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, ORIGIN};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use issuer::DpopHeader;
 use issuer::error::{Outcome, Reason, Refusal};
 use issuer::params::{MAX_BODY, Params};
 
 /// What a form endpoint needs of a request.
 pub(super) struct Form {
     authorization: Option<HeaderValue>,
+    dpop: Vec<HeaderValue>,
+    origin: Option<HeaderValue>,
     body: Bytes,
 }
+
+/// RFC 9449 §4.1.
+const DPOP: HeaderName = HeaderName::from_static("dpop");
 
 impl Form {
     /// Reads the request.
@@ -44,6 +50,9 @@ impl Form {
             })?;
         Ok(Self {
             authorization,
+            // Two are enough to know that there is not one.
+            dpop: parts.headers.get_all(DPOP).iter().take(2).cloned().collect(),
+            origin: parts.headers.get(ORIGIN).cloned(),
             body: body.to_bytes(),
         })
     }
@@ -51,6 +60,20 @@ impl Form {
     /// The form's parameters.
     pub(super) fn params(&self) -> Outcome<Params<'_>> {
         Params::parse(&self.body)
+    }
+
+    /// The proof of RFC 9449.
+    pub(super) fn dpop(&self) -> DpopHeader<'_> {
+        match &self.dpop[..] {
+            [] => DpopHeader::Absent,
+            [one] => DpopHeader::One(one.as_bytes()),
+            _ => DpopHeader::Repeated,
+        }
+    }
+
+    /// The value of `Origin`.
+    pub(super) fn origin(&self) -> Option<&str> {
+        self.origin.as_ref().and_then(|value| value.to_str().ok())
     }
 
     /// The value of `Authorization`.

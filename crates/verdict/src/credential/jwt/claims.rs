@@ -63,6 +63,11 @@ pub(super) fn verified(
         not_before: claims.nbf,
         issued_at: claims.iat,
         token_id: claims.jti.as_deref().map(Into::into),
+        grant_id: match claims.extra.get("grant_id") {
+            Some(Value::String(id)) if profile.own => Some(id.as_str().into()),
+            Some(_) if profile.own => return Err("the grant_id is not a text".into()),
+            _ => None,
+        },
         bound: claims.extra.contains_key("cnf"),
         standing: Arc::new(standing(claims, hash, profile)?),
     })
