@@ -42,10 +42,7 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
         if !may_see(asker.client(), &token, &declared) {
             return Ok(Introspection::Inactive);
         }
-        if self
-            .revocations()
-            .revoked(&token.names())?
-        {
+        if self.revocations().revoked(&token.names())? {
             return Ok(Introspection::Inactive);
         }
         Ok(Introspection::Active(token))

@@ -51,7 +51,13 @@ impl Form {
         Ok(Self {
             authorization,
             // Two are enough to know that there is not one.
-            dpop: parts.headers.get_all(DPOP).iter().take(2).cloned().collect(),
+            dpop: parts
+                .headers
+                .get_all(DPOP)
+                .iter()
+                .take(2)
+                .cloned()
+                .collect(),
             origin: parts.headers.get(ORIGIN).cloned(),
             body: body.to_bytes(),
         })
