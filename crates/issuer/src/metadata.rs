@@ -12,6 +12,13 @@ use url::Url;
 use crate::declared::{ASSERTION_ALGORITHMS, Declared};
 use crate::grant::GrantType;
 
+/// How clients can prove themselves here.
+const METHODS: [ClientAuthMethod; 3] = [
+    ClientAuthMethod::ClientSecretBasic,
+    ClientAuthMethod::ClientSecretPost,
+    ClientAuthMethod::PrivateKeyJwt,
+];
+
 /// Why a text is no issuer identifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadIssuer {
@@ -174,7 +181,7 @@ pub struct Documents {
 struct ServerMetadata<'a> {
     issuer: &'a str,
     token_endpoint: &'a str,
-    token_endpoint_auth_methods_supported: [&'a str; ClientAuthMethod::ALL.len()],
+    token_endpoint_auth_methods_supported: [&'a str; METHODS.len()],
     token_endpoint_auth_signing_alg_values_supported: [&'a str; ASSERTION_ALGORITHMS.len()],
     jwks_uri: String,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -182,10 +189,10 @@ struct ServerMetadata<'a> {
     response_types_supported: [&'a str; 0],
     grant_types_supported: [&'a str; GrantType::ALL.len()],
     introspection_endpoint: String,
-    introspection_endpoint_auth_methods_supported: [&'a str; ClientAuthMethod::ALL.len()],
+    introspection_endpoint_auth_methods_supported: [&'a str; METHODS.len()],
     introspection_endpoint_auth_signing_alg_values_supported: [&'a str; ASSERTION_ALGORITHMS.len()],
     revocation_endpoint: String,
-    revocation_endpoint_auth_methods_supported: [&'a str; ClientAuthMethod::ALL.len()],
+    revocation_endpoint_auth_methods_supported: [&'a str; METHODS.len()],
     revocation_endpoint_auth_signing_alg_values_supported: [&'a str; ASSERTION_ALGORITHMS.len()],
 }
 
@@ -201,7 +208,7 @@ struct OpenIdConfiguration<'a> {
 
 impl Documents {
     pub(crate) fn new(endpoints: &Endpoints, declared: &Declared) -> Self {
-        let methods = ClientAuthMethod::ALL.map(ClientAuthMethod::name);
+        let methods = METHODS.map(ClientAuthMethod::name);
         let algorithms = ASSERTION_ALGORITHMS.map(Algorithm::name);
         let below = |path: &str| format!("{}/{path}", endpoints.issuer());
         let server = ServerMetadata {

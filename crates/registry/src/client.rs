@@ -1,10 +1,12 @@
 //! **OAuth clients**: who may ask the issuer for tokens, how they prove themselves, and the most
 //! that their tokens may hold. The document's name is the `client_id`.
 
+use core::net::IpAddr;
 use core::time::Duration;
 use std::collections::BTreeMap;
 
 use proof::issued::Environment;
+use proof::jose::alg::Algorithm;
 use proof::jose::jwk::JwkSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,37 +17,160 @@ use crate::api::written::{EnvironmentSchema, live};
 use crate::document::present;
 use crate::units::Period;
 
-/// How a client proves itself at the token endpoint (names of RFC 7591 §2 and OpenID Core §9).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ClientAuthMethod {
-    /// A secret by HTTP Basic.
-    ClientSecretBasic,
-    /// A secret in the form.
-    ClientSecretPost,
-    /// An assertion signed with the client's own key (RFC 7523).
-    PrivateKeyJwt,
+/// A closed list of words that stand in documents and in the protocol: the names, and back.
+macro_rules! words {
+    ($(#[$about:meta])* $kind:ident { $($(#[$doc:meta])* $variant:ident = $name:literal,)* }) => {
+        $(#[$about])*
+        #[derive(
+            Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+            JsonSchema,
+        )]
+        pub enum $kind { $($(#[$doc])* #[serde(rename = $name)] $variant,)* }
+        impl $kind {
+            /// Every one.
+            pub const ALL: [Self; [$($name),*].len()] = [$(Self::$variant),*];
+            /// Its name.
+            pub const fn name(self) -> &'static str { match self { $(Self::$variant => $name,)* } }
+            /// The one of a name.
+            pub fn from_name(name: &str) -> Option<Self> {
+                Self::ALL.into_iter().find(|one| one.name() == name)
+            }
+        }
+    };
+}
+
+words! {
+    /// What sort of program a client is (RFC 6749 §2.1, RFC 8252).
+    #[derive(Default)]
+    ClientKind {
+        /// A program that acts for itself; no person and no browser is near.
+        #[default]
+        Service = "service",
+        /// A server that acts for people and can keep a secret.
+        Confidential = "confidential",
+        /// A program on a person's device (RFC 8252): whatever is in it, is not secret.
+        Native = "native",
+        /// A program that runs in the browser alone.
+        Browser = "browser",
+        /// A device without browser or keyboard (RFC 8628).
+        Device = "device",
+    }
+}
+
+words! {
+    /// The rules that a client is held to; what they are, stands in [`Profile::rules`].
+    #[derive(Default)]
+    Profile {
+        /// OAuth 2.1 with the best current practice (RFC 9700).
+        #[default]
+        Oauth21 = "oauth21",
+        /// FAPI 2.0 Security Profile.
+        Fapi2 = "fapi2",
+        /// OpenID Connect Core as relying parties of old know it.
+        OidcCompat = "oidc_compat",
+    }
+}
+
+words! {
+    /// How a client proves itself at the token endpoint (names of RFC 7591 §2, OpenID Core §9 and
+    /// RFC 8705 §2).
+    ClientAuthMethod {
+        /// A secret by HTTP Basic.
+        ClientSecretBasic = "client_secret_basic",
+        /// A secret in the form.
+        ClientSecretPost = "client_secret_post",
+        /// An assertion signed with the client's own key (RFC 7523).
+        PrivateKeyJwt = "private_key_jwt",
+        /// A certificate of a trusted CA, with a registered subject (RFC 8705 §2.1).
+        TlsClientAuth = "tls_client_auth",
+        /// A certificate whose key is registered (RFC 8705 §2.2).
+        SelfSignedTlsClientAuth = "self_signed_tls_client_auth",
+        /// Nothing: a public client.
+        None = "none",
+    }
 }
 
 impl ClientAuthMethod {
-    /// Every method.
-    pub const ALL: [Self; 3] = [
-        Self::ClientSecretBasic,
-        Self::ClientSecretPost,
-        Self::PrivateKeyJwt,
-    ];
-    /// Its registered name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::ClientSecretBasic => "client_secret_basic",
-            Self::ClientSecretPost => "client_secret_post",
-            Self::PrivateKeyJwt => "private_key_jwt",
-        }
-    }
     /// Whether it uses a secret that we issue.
-    pub fn uses_secret(self) -> bool {
-        !matches!(self, Self::PrivateKeyJwt)
+    pub const fn uses_secret(self) -> bool {
+        matches!(self, Self::ClientSecretBasic | Self::ClientSecretPost)
     }
+    /// Whether the client proves nothing (RFC 6749 §2.1: public).
+    pub const fn is_public(self) -> bool {
+        matches!(self, Self::None)
+    }
+    /// Whether the client proves possession of a private key that never leaves it.
+    pub const fn asymmetric(self) -> bool {
+        matches!(
+            self,
+            Self::PrivateKeyJwt | Self::TlsClientAuth | Self::SelfSignedTlsClientAuth
+        )
+    }
+    /// Whether it is a certificate of the TLS connection (RFC 8705 §2).
+    pub const fn uses_certificate(self) -> bool {
+        matches!(self, Self::TlsClientAuth | Self::SelfSignedTlsClientAuth)
+    }
+}
+
+words! {
+    /// Grants, by their registered names.
+    GrantType {
+        /// RFC 6749 §4.1.
+        AuthorizationCode = "authorization_code",
+        /// RFC 6749 §6.
+        RefreshToken = "refresh_token",
+        /// RFC 6749 §4.4.
+        ClientCredentials = "client_credentials",
+        /// RFC 8628.
+        DeviceCode = "urn:ietf:params:oauth:grant-type:device_code",
+        /// RFC 8693.
+        TokenExchange = "urn:ietf:params:oauth:grant-type:token-exchange",
+    }
+}
+
+words! {
+    /// Scopes of OpenID Connect Core §5.4 and §11: what a client may learn of a person.
+    IdentityScope {
+        /// Who it is: the `sub`, and an ID token.
+        Openid = "openid",
+        /// Name, picture, language and the like.
+        Profile = "profile",
+        /// Mail address.
+        Email = "email",
+        /// Telephone number.
+        Phone = "phone",
+        /// Postal address.
+        Address = "address",
+        /// A refresh token that outlives the session.
+        OfflineAccess = "offline_access",
+    }
+}
+
+/// How tokens must be bound to their sender.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum SenderConstraint {
+    /// Not at all.
+    #[default]
+    None,
+    /// By a proof of possession with each call (RFC 9449).
+    Dpop,
+    /// By the TLS connection's certificate (RFC 8705 §3).
+    Mtls,
+}
+
+/// Which part of a certificate must have which value (RFC 8705 §2.1.2): exactly one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CertificateSubject {
+    /// The subject's distinguished name (RFC 4514).
+    SubjectDn(String),
+    /// A DNS name among the alternative names, lower case.
+    SanDns(String),
+    /// A URI among them.
+    SanUri(String),
+    /// An address among them.
+    SanIp(IpAddr),
+    /// A mail address among them.
+    SanEmail(String),
 }
 
 /// A client as written.
@@ -63,7 +188,8 @@ pub struct ClientSpec {
     pub application: String,
     /// How it proves itself.
     pub auth_method: ClientAuthMethod,
-    /// Its public keys (RFC 7517 §5), for `private_key_jwt`.
+    /// Its public keys (RFC 7517 §5), for `private_key_jwt`; for `self_signed_tls_client_auth`
+    /// those of its certificates.
     #[serde(
         default,
         deserialize_with = "present",
@@ -94,6 +220,155 @@ pub struct ClientSpec {
         skip_serializing_if = "Option::is_none"
     )]
     pub roles: Option<Vec<String>>,
+    /// What sort of program it is; default `service`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub kind: ClientKind,
+    /// The rules it is held to; default `oauth21`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub profile: Profile,
+    /// Grants it may use; default by `kind`.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub grant_types: Option<Vec<GrantType>>,
+    /// Where a person may be sent back to with a code, compared as exact strings (RFC 9700 §4.1.3).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redirect_uris: Vec<String>,
+    /// Where a person may be sent after a logout (OpenID RP-Initiated Logout §3.1).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub post_logout_redirect_uris: Vec<String>,
+    /// Origins of scripts that may call the token endpoint; default for browser clients those of the
+    /// redirect URIs, for others none.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub allowed_origins: Option<Vec<String>>,
+    /// Where its public keys are fetched; instead of `jwks`.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub jwks_uri: Option<String>,
+    /// For `tls_client_auth`: the certificate's subject (RFC 4514). Exactly one of the five.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub tls_client_auth_subject_dn: Option<String>,
+    /// For `tls_client_auth`: a DNS name of the certificate.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub tls_client_auth_san_dns: Option<String>,
+    /// For `tls_client_auth`: a URI of the certificate.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub tls_client_auth_san_uri: Option<String>,
+    /// For `tls_client_auth`: an address of the certificate.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub tls_client_auth_san_ip: Option<IpAddr>,
+    /// For `tls_client_auth`: a mail address of the certificate.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub tls_client_auth_san_email: Option<String>,
+    /// Whether its tokens are bound to a key by DPoP (RFC 9449 §5.2).
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub dpop_bound_access_tokens: bool,
+    /// Whether its tokens are bound to its certificate (RFC 8705 §3.4).
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub tls_client_certificate_bound_access_tokens: bool,
+    /// Whether authorization requests must be pushed (RFC 9126 §6).
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub require_pushed_authorization_requests: bool,
+    /// What of a person's identity it may ask for; default nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub identity_scopes: Vec<IdentityScope>,
+    /// How its ID tokens are signed; default `ES256`, with `oidc_compat` `RS256`.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub id_token_signed_response_alg: Option<String>,
+    /// How UserInfo is signed for it; default not at all, plain JSON.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub userinfo_signed_response_alg: Option<String>,
+    /// How long ago a person may have logged in unless a request says otherwise.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub default_max_age: Option<Period>,
+    /// Whether `auth_time` stands in every ID token.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub require_auth_time: bool,
+    /// Where it hears of logouts (OpenID Back-Channel Logout §2.2).
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub backchannel_logout_uri: Option<String>,
+    /// Whether it needs the session's id to act on a logout.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub backchannel_logout_session_required: bool,
+    /// Its page for people.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub client_uri: Option<String>,
+    /// Its picture.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub logo_uri: Option<String>,
+    /// What it does with people's data.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub policy_uri: Option<String>,
+    /// Its terms of service.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub tos_uri: Option<String>,
+    /// Mail addresses of those who answer for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contacts: Vec<String>,
+    /// Whether people are not asked for consent: only for an installation's own programs.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub skip_consent: bool,
 }
 
 /// A client, checked.
@@ -107,8 +382,55 @@ pub struct ClientMeaning {
     pub application: ApplicationId,
     /// How it proves itself.
     pub auth_method: ClientAuthMethod,
-    /// Its public keys; present exactly for `private_key_jwt`.
+    /// Its public keys, for `private_key_jwt` and `self_signed_tls_client_auth`; either these or
+    /// [`Self::jwks_uri`].
     pub jwks: Option<JwkSet>,
+    /// Where its public keys are fetched.
+    pub jwks_uri: Option<url::Url>,
+    /// The certificate it shows; present exactly for `tls_client_auth`.
+    pub certificate: Option<CertificateSubject>,
+    /// What sort of program it is.
+    pub kind: ClientKind,
+    /// The rules it is held to.
+    pub profile: Profile,
+    /// Grants it may use.
+    pub grant_types: Vec<GrantType>,
+    /// Where a person may be sent back to with a code, as registered.
+    pub redirect_uris: Vec<String>,
+    /// Where a person may be sent after a logout.
+    pub post_logout_redirect_uris: Vec<String>,
+    /// Origins of scripts that may call the token endpoint.
+    pub allowed_origins: Vec<String>,
+    /// How its tokens must be bound to their sender.
+    pub sender_constraint: SenderConstraint,
+    /// Whether its authorization requests must be pushed.
+    pub require_par: bool,
+    /// What of a person's identity it may ask for.
+    pub identity_scopes: Vec<IdentityScope>,
+    /// How its ID tokens are signed.
+    pub id_token_alg: Algorithm,
+    /// How UserInfo is signed for it; `None`: plain JSON.
+    pub userinfo_alg: Option<Algorithm>,
+    /// How long ago a person may have logged in unless a request says otherwise.
+    pub default_max_age: Option<Duration>,
+    /// Whether `auth_time` stands in every ID token.
+    pub require_auth_time: bool,
+    /// Where it hears of logouts.
+    pub backchannel_logout_uri: Option<url::Url>,
+    /// Whether it needs the session's id to act on a logout.
+    pub backchannel_logout_session_required: bool,
+    /// Its page for people.
+    pub client_uri: Option<String>,
+    /// Its picture.
+    pub logo_uri: Option<String>,
+    /// What it does with people's data.
+    pub policy_uri: Option<String>,
+    /// Its terms of service.
+    pub tos_uri: Option<String>,
+    /// Mail addresses of those who answer for it.
+    pub contacts: Vec<String>,
+    /// Whether people are not asked for consent.
+    pub skip_consent: bool,
     /// What its tokens may hold, by API; an API that is not listed is not granted.
     pub grants: Vec<(ApiName, Scopes)>,
     /// APIs for which it is a resource server.
@@ -119,4 +441,69 @@ pub struct ClientMeaning {
     pub environment: Environment,
     /// Roles that its tokens carry.
     pub roles: Vec<RoleName>,
+}
+
+impl ClientMeaning {
+    /// A service client that may do nothing yet: the client-credentials grant, the default profile,
+    /// no keys, no APIs.
+    pub fn service(
+        client_id: ClientId,
+        application: ApplicationId,
+        auth_method: ClientAuthMethod,
+    ) -> Self {
+        Self {
+            display_name: client_id.as_str().to_owned(),
+            client_id,
+            application,
+            auth_method,
+            jwks: None,
+            jwks_uri: None,
+            certificate: None,
+            kind: ClientKind::Service,
+            profile: Profile::Oauth21,
+            grant_types: ClientKind::Service.grant_types(false).to_vec(),
+            redirect_uris: Vec::new(),
+            post_logout_redirect_uris: Vec::new(),
+            allowed_origins: Vec::new(),
+            sender_constraint: SenderConstraint::None,
+            require_par: false,
+            identity_scopes: Vec::new(),
+            id_token_alg: Profile::Oauth21.id_token_algorithm(),
+            userinfo_alg: None,
+            default_max_age: None,
+            require_auth_time: false,
+            backchannel_logout_uri: None,
+            backchannel_logout_session_required: false,
+            client_uri: None,
+            logo_uri: None,
+            policy_uri: None,
+            tos_uri: None,
+            contacts: Vec::new(),
+            skip_consent: false,
+            grants: Vec::new(),
+            introspects: Vec::new(),
+            token_lifetime: None,
+            environment: Environment::Live,
+            roles: Vec::new(),
+        }
+    }
+}
+
+impl ClientKind {
+    /// The grants of a client that names none. A browser-only client gets a refresh token only if
+    /// it is bound to a key (RFC 9700 §4.14.2 asks for that or rotation; here it is both).
+    pub const fn grant_types(self, dpop_bound: bool) -> &'static [GrantType] {
+        match self {
+            Self::Service => &[GrantType::ClientCredentials],
+            Self::Browser if !dpop_bound => &[GrantType::AuthorizationCode],
+            Self::Confidential | Self::Native | Self::Browser => {
+                &[GrantType::AuthorizationCode, GrantType::RefreshToken]
+            }
+            Self::Device => &[GrantType::DeviceCode, GrantType::RefreshToken],
+        }
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }

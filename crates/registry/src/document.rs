@@ -26,6 +26,7 @@ use crate::flaw::{DocumentRef, Flaw, PathStep};
 use crate::key::ApiKeySpec;
 use crate::resource::ResourceKind;
 use crate::trusted_issuer::TrustedIssuerSpec;
+use crate::user::UserSpec;
 
 /// The `apiVersion` of every document.
 pub const API_VERSION: &str = "doorward/v1";
@@ -42,12 +43,13 @@ pub enum DocumentKind {
 
 impl DocumentKind {
     /// Every kind, in the order in which documents may refer to each other (later to earlier).
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Resource(ResourceKind::TrustedIssuer),
         Self::Resource(ResourceKind::Api),
         Self::Resource(ResourceKind::Application),
         Self::Resource(ResourceKind::Client),
         Self::Resource(ResourceKind::Account),
+        Self::Resource(ResourceKind::User),
         Self::ApiKey,
     ];
     /// The kind as documents write it.
@@ -160,6 +162,8 @@ pub enum Spec {
     Client(Box<ClientSpec>),
     /// A service account.
     Account(Box<AccountSpec>),
+    /// A person who can log in.
+    User(Box<UserSpec>),
     /// An issuer whose tokens are accepted.
     TrustedIssuer(Box<TrustedIssuerSpec>),
     /// The metadata of an API key.
@@ -183,6 +187,7 @@ impl Document {
             Spec::Application(_) => DocumentKind::Resource(ResourceKind::Application),
             Spec::Client(_) => DocumentKind::Resource(ResourceKind::Client),
             Spec::Account(_) => DocumentKind::Resource(ResourceKind::Account),
+            Spec::User(_) => DocumentKind::Resource(ResourceKind::User),
             Spec::TrustedIssuer(_) => DocumentKind::Resource(ResourceKind::TrustedIssuer),
             Spec::ApiKey(_) => DocumentKind::ApiKey,
         }
@@ -195,6 +200,7 @@ impl Document {
             Spec::Application(spec) => serde_json::to_value(spec),
             Spec::Client(spec) => serde_json::to_value(spec),
             Spec::Account(spec) => serde_json::to_value(spec),
+            Spec::User(spec) => serde_json::to_value(spec),
             Spec::TrustedIssuer(spec) => serde_json::to_value(spec),
             Spec::ApiKey(spec) => serde_json::to_value(spec),
         };
@@ -282,6 +288,10 @@ impl Document {
                     envelope.metadata.name,
                     Spec::Account(Box::new(envelope.spec)),
                 )
+            }
+            DocumentKind::Resource(ResourceKind::User) => {
+                let envelope = shape::<UserSpec>(value, &document)?;
+                (envelope.metadata.name, Spec::User(Box::new(envelope.spec)))
             }
             DocumentKind::Resource(ResourceKind::TrustedIssuer) => {
                 let envelope = shape::<TrustedIssuerSpec>(value, &document)?;
@@ -377,6 +387,7 @@ pub fn json_schema() -> Value {
             DocumentKind::Resource(ResourceKind::Account) => {
                 generator.subschema_for::<AccountSpec>()
             }
+            DocumentKind::Resource(ResourceKind::User) => generator.subschema_for::<UserSpec>(),
             DocumentKind::Resource(ResourceKind::TrustedIssuer) => {
                 generator.subschema_for::<TrustedIssuerSpec>()
             }

@@ -4,8 +4,10 @@
 //! routes that answer the same call, a route nobody decided about are all found here.
 
 mod api;
+mod client;
 mod issuer;
 mod owner;
+pub(crate) mod person;
 mod route;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +26,7 @@ use crate::document::{Document, DocumentKind, Spec};
 use crate::flaw::{DocumentRef, Flaw, Place, Report};
 use crate::resource::ResourceKind;
 use crate::trusted_issuer::{IssuerKeys, IssuerMeaning};
+use crate::user::UserMeaning;
 
 pub use issuer::config_id;
 pub use route::template;
@@ -57,6 +60,8 @@ pub struct Meaning {
     pub clients: Vec<ClientMeaning>,
     /// Accounts, by name.
     pub accounts: Vec<AccountMeaning>,
+    /// People, by name.
+    pub users: Vec<UserMeaning>,
 }
 
 impl Meaning {
@@ -180,7 +185,7 @@ fn mean(set: &Set<'_>, context: &Context, flaws: &mut Vec<Flaw>) -> Meaning {
             Spec::Api(spec) => drop(known.apis.insert(name, spec)),
             Spec::Application(spec) => drop(known.applications.insert(name, spec)),
             Spec::TrustedIssuer(_) => known.issuer_names.push(name),
-            Spec::Client(_) | Spec::Account(_) | Spec::ApiKey(_) => {}
+            Spec::Client(_) | Spec::Account(_) | Spec::User(_) | Spec::ApiKey(_) => {}
         }
     }
 
@@ -219,12 +224,13 @@ fn mean(set: &Set<'_>, context: &Context, flaws: &mut Vec<Flaw>) -> Meaning {
             Spec::Application(spec) => meaning.applications.push(owner::application(name, spec)),
             Spec::Client(spec) => meaning
                 .clients
-                .extend(owner::client(name, spec, &known, report)),
+                .extend(client::mean(name, spec, &known, report)),
             Spec::Account(spec) => {
                 meaning
                     .accounts
                     .extend(owner::account(name, spec, &known, report));
             }
+            Spec::User(spec) => meaning.users.extend(person::mean(name, spec, report)),
             Spec::ApiKey(spec) => owner::api_key(spec, &known, report),
             Spec::TrustedIssuer(_) => {}
         }
@@ -242,6 +248,7 @@ fn mean(set: &Set<'_>, context: &Context, flaws: &mut Vec<Flaw>) -> Meaning {
         .clients
         .sort_by(|a, b| a.client_id.cmp(&b.client_id));
     meaning.accounts.sort_by(|a, b| a.name.cmp(&b.name));
+    meaning.users.sort_by(|a, b| a.name.cmp(&b.name));
     meaning
 }
 

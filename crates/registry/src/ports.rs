@@ -10,6 +10,7 @@ use crate::audit::{AuditDraft, AuditEvent, Checkpoint};
 use crate::credential::{Credential, CredentialType, Moved, Rotated, Transition};
 use crate::record::{Decision, Usage};
 use crate::resource::{Put, Removed, ResourceKind, Stored, Written};
+use crate::user::Person;
 
 /// Why the store did not do it. Nothing was written.
 #[derive(Debug, thiserror::Error)]
@@ -133,6 +134,17 @@ pub trait Registry: Send + Sync {
     ) -> impl Future<Output = Stores<Vec<Change>>> + Send;
     /// The newest number.
     fn newest_change(&self) -> impl Future<Output = Stores<i64>> + Send;
+}
+
+/// People, as they log in. Each method is one point read.
+pub trait People: Send + Sync {
+    /// The person with a user name in normal form; a service account of that name is none.
+    fn person_by_username(
+        &self,
+        username: &str,
+    ) -> impl Future<Output = Stores<Option<Person>>> + Send;
+    /// The person with an id ([`Person::id`]).
+    fn person_by_id(&self, id: &str) -> impl Future<Output = Stores<Option<Person>>> + Send;
 }
 
 /// The audit trail as it is read, chained and sealed.

@@ -14,18 +14,21 @@ pub enum ResourceKind {
     Client,
     /// A service account (Basic).
     Account,
+    /// A person who can log in.
+    User,
     /// An issuer whose tokens are accepted.
     TrustedIssuer,
 }
 
 impl ResourceKind {
     /// Every kind, in the order in which documents may refer to each other (later to earlier).
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::TrustedIssuer,
         Self::Api,
         Self::Application,
         Self::Client,
         Self::Account,
+        Self::User,
     ];
     /// The kind as documents write it.
     pub fn name(self) -> &'static str {
@@ -34,6 +37,7 @@ impl ResourceKind {
             Self::Application => "Application",
             Self::Client => "Client",
             Self::Account => "Account",
+            Self::User => "User",
             Self::TrustedIssuer => "TrustedIssuer",
         }
     }

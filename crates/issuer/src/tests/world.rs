@@ -296,6 +296,7 @@ pub(crate) fn api(
             .map(|scope| (scope.to_owned(), String::new()))
             .to_vec(),
         token_lifetime: Duration::from_secs(minutes * 60),
+        token_format: registry::api::TokenFormat::Jwt,
         routes: Vec::new(),
     }
 }
@@ -306,19 +307,11 @@ pub(crate) fn client(
     grants: &[(&str, &[&str])],
 ) -> ClientMeaning {
     ClientMeaning {
-        client_id: ClientId::new(id),
-        display_name: id.to_owned(),
-        application: ApplicationId::new("shop"),
-        auth_method: method,
-        jwks: None,
         grants: grants
             .iter()
             .map(|(api, scopes)| (ApiName::new(*api), Scopes::new(scopes.iter().copied())))
             .collect(),
-        token_lifetime: None,
-        environment: Environment::Live,
-        roles: Vec::new(),
-        introspects: Vec::new(),
+        ..ClientMeaning::service(ClientId::new(id), ApplicationId::new("shop"), method)
     }
 }
 

@@ -24,6 +24,7 @@ fn token(
         not_before: None,
         issued_at,
         token_id: id.map(Into::into),
+        grant_id: None,
         bound: false,
         standing: Arc::new(standing),
     }

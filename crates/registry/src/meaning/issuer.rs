@@ -198,15 +198,9 @@ fn keys(
     report: &mut Report<'_>,
 ) -> Option<IssuerKeys> {
     match (&spec.jwks_url, &spec.jwks, &spec.jwks_file) {
-        (Some(text), None, None) => match url::Url::parse(text) {
-            Ok(url) if safe_scheme(&url, context) && !has_userinfo(&url) => {
-                Some(IssuerKeys::Url(url))
-            }
-            _ => {
-                report.flaw(at.key("jwks_url"), "a key set is fetched from an https URL");
-                None
-            }
-        },
+        (Some(text), None, None) => {
+            fetched_url(text, context, at.key("jwks_url"), KEYS_BY_URL, report).map(IssuerKeys::Url)
+        }
         (None, Some(value), None) => key_set(value, at.key("jwks"), report).map(IssuerKeys::Static),
         (None, None, Some(path)) if path.is_empty() => {
             report.flaw(at.key("jwks_file"), "the path is empty");
@@ -223,6 +217,26 @@ fn keys(
         }
         _ => {
             report.flaw(at.clone(), "write only one of jwks_url, jwks, jwks_file");
+            None
+        }
+    }
+}
+
+/// What is said of a key set that is somewhere else.
+pub(super) const KEYS_BY_URL: &str = "a key set is fetched from an https URL";
+
+/// A URL that we call ourselves: `https` without a user; plain HTTP on loopback in `dev` only.
+pub(super) fn fetched_url(
+    text: &str,
+    context: &Context,
+    place: Place,
+    otherwise: &str,
+    report: &mut Report<'_>,
+) -> Option<url::Url> {
+    match url::Url::parse(text) {
+        Ok(url) if safe_scheme(&url, context) && !has_userinfo(&url) => Some(url),
+        _ => {
+            report.flaw(place, otherwise);
             None
         }
     }

@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 
 use proof::issued::Environment;
 use proof::password::{Verifier, VerifierKind};
-use verdict::identity::{ApplicationId, ClientId, RoleName, Scopes};
+use verdict::identity::{ApplicationId, RoleName, Scopes};
 use verdict::route::ApiName;
 
-use super::{Known, Set, each, issuer, same_wall};
+use super::{Known, Set, each, same_wall};
 use crate::account::{AccountMeaning, AccountSpec, normal_username};
 use crate::application::{ApplicationMeaning, ApplicationSpec};
-use crate::client::{ClientAuthMethod, ClientMeaning, ClientSpec};
 use crate::document::Spec;
 use crate::flaw::{Flaw, Place, Report};
 use crate::key::{ApiKeySpec, KeyType};
@@ -43,77 +42,6 @@ pub(super) fn application(name: &str, spec: &ApplicationSpec) -> ApplicationMean
         display_name: spec.display_name.clone().unwrap_or_else(|| name.to_owned()),
         environment: spec.environment,
     }
-}
-
-pub(super) fn client(
-    name: &str,
-    spec: &ClientSpec,
-    known: &Known<'_>,
-    report: &mut Report<'_>,
-) -> Option<ClientMeaning> {
-    let before = report.count();
-    let at = Place::spec();
-    in_application(&spec.application, spec.environment, known, report);
-    let jwks = match (spec.auth_method, &spec.jwks) {
-        (ClientAuthMethod::PrivateKeyJwt, Some(value)) => {
-            issuer::key_set(value, at.key("jwks"), report)
-        }
-        (ClientAuthMethod::PrivateKeyJwt, None) => {
-            report.flaw(
-                at.key("auth_method"),
-                "private_key_jwt needs the client's keys in jwks",
-            );
-            None
-        }
-        (_, Some(_)) => {
-            report.flaw(
-                at.key("jwks"),
-                "keys are for auth_method private_key_jwt only",
-            );
-            None
-        }
-        (_, None) => None,
-    };
-    if let Some(period) = spec.token_lifetime {
-        token_lifetime(period.0, at.key("token_lifetime"), report);
-    }
-    let mut grants = Vec::new();
-    for (api, scopes) in &spec.grants {
-        let place = at.key("grants").key(api);
-        if !may_call(api, spec.environment, place.clone(), known, report) {
-            continue;
-        }
-        for (index, scope) in scopes.iter().enumerate() {
-            knows_scope(&[api.as_str()], scope, place.index(index), known, report);
-        }
-        report.no_doubles(&place, scopes);
-        grants.push((
-            ApiName::new(api.as_str()),
-            Scopes::new(scopes.iter().map(String::as_str)),
-        ));
-    }
-    let place = at.key("introspects");
-    report.no_doubles(&place, &spec.introspects);
-    for (index, api) in spec.introspects.iter().enumerate() {
-        may_call(api, spec.environment, place.index(index), known, report);
-    }
-    let roles = roles(spec.roles.as_deref(), report);
-    (report.count() == before).then(|| ClientMeaning {
-        client_id: ClientId::new(name),
-        display_name: spec.display_name.clone().unwrap_or_else(|| name.to_owned()),
-        application: ApplicationId::new(spec.application.as_str()),
-        auth_method: spec.auth_method,
-        jwks,
-        grants,
-        introspects: spec
-            .introspects
-            .iter()
-            .map(|api| ApiName::new(api.as_str()))
-            .collect(),
-        token_lifetime: spec.token_lifetime.map(|period| period.0),
-        environment: spec.environment,
-        roles,
-    })
 }
 
 pub(super) fn account(
@@ -208,7 +136,12 @@ pub(super) fn token_lifetime(lifetime: Duration, place: Place, report: &mut Repo
     }
 }
 
-fn in_application(name: &str, mine: Environment, known: &Known<'_>, report: &mut Report<'_>) {
+pub(super) fn in_application(
+    name: &str,
+    mine: Environment,
+    known: &Known<'_>,
+    report: &mut Report<'_>,
+) {
     let place = Place::spec().key("application");
     if known.is_broken(ResourceKind::Application, name) {
         return;
@@ -263,7 +196,7 @@ fn holdings(
     }
 }
 
-fn may_call(
+pub(super) fn may_call(
     api: &str,
     environment: Environment,
     place: Place,
@@ -287,7 +220,7 @@ fn may_call(
     true
 }
 
-fn knows_scope(
+pub(super) fn knows_scope(
     apis: &[&str],
     scope: &str,
     place: Place,
@@ -315,7 +248,7 @@ fn knows_scope(
     }
 }
 
-fn roles(written: Option<&[String]>, report: &mut Report<'_>) -> Vec<RoleName> {
+pub(super) fn roles(written: Option<&[String]>, report: &mut Report<'_>) -> Vec<RoleName> {
     role_names(written, &Place::spec().key("roles"), report)
 }
 
@@ -359,22 +292,24 @@ pub(super) fn unknown<'n>(
 }
 
 pub(super) fn usernames_are_unique(set: &Set<'_>, flaws: &mut Vec<Flaw>) {
-    let mut seen: BTreeMap<String, &str> = BTreeMap::new();
+    let mut seen: BTreeMap<String, (&str, &str)> = BTreeMap::new();
     for (document, at) in each(set) {
-        let Spec::Account(spec) = &document.spec else {
-            continue;
+        let (what, written) = match &document.spec {
+            Spec::Account(spec) => ("account", &spec.username),
+            Spec::User(spec) => ("user", &spec.username),
+            _ => continue,
         };
         let name = document.name.as_str();
-        let Some(username) = normal_username(spec.username.as_deref().unwrap_or(name)) else {
+        let Some(username) = normal_username(written.as_deref().unwrap_or(name)) else {
             continue;
         };
-        if let Some(other) = seen.get(&username) {
+        if let Some((what, other)) = seen.get(&username) {
             at.on(flaws).flaw(
                 Place::spec().key("username"),
-                format!("account `{other}` has this user name already"),
+                format!("{what} `{other}` has this user name already"),
             );
         } else {
-            seen.insert(username, name);
+            seen.insert(username, (what, name));
         }
     }
 }

@@ -131,6 +131,7 @@ pub fn collection(kind: ResourceKind) -> &'static str {
         ResourceKind::Application => "applications",
         ResourceKind::Client => "clients",
         ResourceKind::Account => "accounts",
+        ResourceKind::User => "users",
         ResourceKind::TrustedIssuer => "issuers",
     }
 }

@@ -103,7 +103,7 @@ impl Secrets for OneSecret {
 struct NothingRevoked;
 
 impl Revocations for NothingRevoked {
-    fn revoked(&self, _: &str, _: &str, _: Timestamp) -> Answer<bool> {
+    fn revoked(&self, _: &issuer::ports::TokenNames<'_>) -> Answer<bool> {
         Ok(false)
     }
     fn learn(&self, _: &Revocation) {}
@@ -303,16 +303,12 @@ impl World {
 
 fn client() -> ClientMeaning {
     ClientMeaning {
-        client_id: ClientId::new("orders-job"),
-        display_name: "orders-job".to_owned(),
-        application: ApplicationId::new("shop"),
-        auth_method: ClientAuthMethod::ClientSecretBasic,
-        jwks: None,
         grants: vec![(ApiName::new("orders"), Scopes::default())],
-        token_lifetime: None,
-        environment: Environment::Live,
-        roles: Vec::new(),
-        introspects: Vec::new(),
+        ..ClientMeaning::service(
+            ClientId::new("orders-job"),
+            ApplicationId::new("shop"),
+            ClientAuthMethod::ClientSecretBasic,
+        )
     }
 }
 

@@ -71,7 +71,7 @@ impl Secrets for NoSecrets {
 pub(super) struct Learned(pub(super) Mutex<Vec<Revocation>>);
 
 impl Revocations for Learned {
-    fn revoked(&self, _: &str, _: &str, _: Timestamp) -> Answer<bool> {
+    fn revoked(&self, _: &issuer::ports::TokenNames<'_>) -> Answer<bool> {
         Ok(false)
     }
     fn learn(&self, revocation: &Revocation) {
