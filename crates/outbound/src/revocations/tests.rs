@@ -161,3 +161,22 @@ fn a_reader_never_misses_an_entry_while_others_are_added() {
     });
     assert_eq!(list.len(), 2001);
 }
+
+#[test]
+fn a_grant_that_ended_takes_its_tokens_along_and_no_others() {
+    let list = Revocations::default();
+    let ended = Revoked::Grant {
+        issuer: IssuerId::new(OURS),
+        grant_id: "grant-1".into(),
+        until: now().plus(Duration::from_secs(600)),
+    };
+    list.extend([ended], now());
+    let mut of_grant = token(OURS, Some("t1"), None, Some(now()));
+    of_grant.grant_id = Some("grant-1".into());
+    assert_eq!(list.revoked(&of_grant), Ok(true));
+    of_grant.grant_id = Some("grant-2".into());
+    assert_eq!(list.revoked(&of_grant), Ok(false));
+    let mut foreign = token("https://other.example", Some("t1"), None, Some(now()));
+    foreign.grant_id = Some("grant-1".into());
+    assert_eq!(list.revoked(&foreign), Ok(false));
+}
