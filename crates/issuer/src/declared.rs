@@ -10,9 +10,15 @@ use std::sync::Arc;
 
 use proof::issued::Environment;
 use proof::jose::alg::Algorithm;
+use proof::jose::jwk::JwkSet;
 use proof::jose::verifying::VerifyingKey;
-use registry::api::ApiMeaning;
-use registry::client::{ClientAuthMethod, ClientMeaning};
+use registry::api::{ApiMeaning, TokenFormat};
+use registry::client::{
+    CertificateSubject, ClientAuthMethod, ClientKind, ClientMeaning, GrantType, IdentityScope,
+    Profile, SenderConstraint,
+};
+use registry::profile::Rules;
+use url::Url;
 use verdict::identity::{ApplicationId, ClientId, RoleName};
 use verdict::route::ApiName;
 
@@ -84,7 +90,22 @@ pub struct DeclaredApi {
     pub environment: Environment,
     /// Life of access tokens for it.
     pub token_lifetime: Duration,
+    /// The form of those tokens.
+    pub token_format: TokenFormat,
     scopes: Vec<Arc<str>>,
+    /// What people read of each scope, in the same order.
+    words: Vec<Box<str>>,
+}
+
+impl DeclaredApi {
+    /// What people read of a scope; empty if the API says nothing, or does not know it.
+    pub fn words(&self, scope: &str) -> &str {
+        self.scopes
+            .iter()
+            .zip(&self.words)
+            .find(|(known, _)| ***known == *scope)
+            .map_or("", |(_, words)| words)
+    }
 }
 
 /// An API that a client may get tokens for, with the scopes it holds there.
@@ -113,11 +134,73 @@ pub struct RegisteredClient {
     pub token_lifetime: Option<Duration>,
     /// Roles its tokens carry.
     pub roles: Vec<RoleName>,
+    /// A name for people.
+    pub display_name: String,
+    /// What sort of program it is.
+    pub kind: ClientKind,
+    /// The rules it is held to.
+    pub profile: Profile,
+    /// Grants it may use.
+    pub grant_types: Vec<GrantType>,
+    /// Where a person may be sent back to with a code, as registered.
+    pub redirect_uris: Vec<String>,
+    /// Where a person may be sent after a logout.
+    pub post_logout_redirect_uris: Vec<String>,
+    /// Origins of scripts that may call the token endpoint.
+    pub allowed_origins: Vec<String>,
+    /// How its tokens must be bound to their sender.
+    pub sender_constraint: SenderConstraint,
+    /// Whether its authorization requests must be pushed, by its own word or its profile's.
+    pub require_par: bool,
+    /// What of a person's identity it may ask for.
+    pub identity_scopes: Vec<IdentityScope>,
+    /// How its ID tokens are signed.
+    pub id_token_alg: Algorithm,
+    /// How UserInfo is signed for it; `None`: plain JSON.
+    pub userinfo_alg: Option<Algorithm>,
+    /// How long ago a person may have logged in unless a request says otherwise.
+    pub default_max_age: Option<Duration>,
+    /// Whether `auth_time` stands in every ID token.
+    pub require_auth_time: bool,
+    /// Where it hears of logouts.
+    pub backchannel_logout_uri: Option<Url>,
+    /// Whether it needs the session's id to act on a logout.
+    pub backchannel_logout_session_required: bool,
+    /// Its page for people.
+    pub client_uri: Option<String>,
+    /// Its picture.
+    pub logo_uri: Option<String>,
+    /// What it does with people's data.
+    pub policy_uri: Option<String>,
+    /// Its terms of service.
+    pub tos_uri: Option<String>,
+    /// Whether people are not asked for consent.
+    pub skip_consent: bool,
+    /// Its public keys where they are declared inline: for `self_signed_tls_client_auth` those of
+    /// its certificates.
+    pub jwks: Option<JwkSet>,
+    /// Where its public keys are fetched, instead of [`Self::jwks`].
+    pub jwks_uri: Option<Url>,
+    /// The certificate it shows; present exactly for `tls_client_auth`.
+    pub certificate: Option<CertificateSubject>,
     keys: Vec<VerifyingKey>,
     introspects: Vec<Arc<DeclaredApi>>,
 }
 
 impl RegisteredClient {
+    /// What its profile demands.
+    pub fn rules(&self) -> &'static Rules {
+        self.profile.rules()
+    }
+    /// Whether it may use a grant.
+    pub fn may_use(&self, grant: GrantType) -> bool {
+        self.grant_types.contains(&grant)
+    }
+    /// Whether it proves nothing (RFC 6749 §2.1: public).
+    pub fn is_public(&self) -> bool {
+        self.method.is_public()
+    }
+
     /// The client's one key with this name (its `kid`, or its thumbprint) and algorithm. Without a
     /// name: the one key of that algorithm, if there is just one.
     pub(crate) fn key(&self, kid: Option<&str>, alg: &str) -> Option<&VerifyingKey> {
@@ -166,6 +249,12 @@ impl Declared {
                 audiences: meaning.judged.audiences.clone(),
                 environment: meaning.judged.environment,
                 token_lifetime: meaning.token_lifetime,
+                token_format: meaning.token_format,
+                words: meaning
+                    .scopes
+                    .iter()
+                    .map(|(_, words)| words.as_str().into())
+                    .collect(),
                 scopes: meaning
                     .scopes
                     .iter()
@@ -262,7 +351,10 @@ fn register(
         (ClientAuthMethod::PrivateKeyJwt, Some(set)) => set.verifying_keys(&ASSERTION_ALGORITHMS),
         _ => Vec::new(),
     };
-    if client.auth_method == ClientAuthMethod::PrivateKeyJwt && keys.is_empty() {
+    if client.auth_method == ClientAuthMethod::PrivateKeyJwt
+        && keys.is_empty()
+        && client.jwks_uri.is_none()
+    {
         return Err(DeclaredError::NoKeys(client.client_id.clone()));
     }
     Ok(RegisteredClient {
@@ -273,6 +365,30 @@ fn register(
         granted,
         token_lifetime: client.token_lifetime,
         roles: client.roles.clone(),
+        display_name: client.display_name.clone(),
+        kind: client.kind,
+        profile: client.profile,
+        grant_types: client.grant_types.clone(),
+        redirect_uris: client.redirect_uris.clone(),
+        post_logout_redirect_uris: client.post_logout_redirect_uris.clone(),
+        allowed_origins: client.allowed_origins.clone(),
+        sender_constraint: client.sender_constraint,
+        require_par: client.require_par,
+        identity_scopes: client.identity_scopes.clone(),
+        id_token_alg: client.id_token_alg,
+        userinfo_alg: client.userinfo_alg,
+        default_max_age: client.default_max_age,
+        require_auth_time: client.require_auth_time,
+        backchannel_logout_uri: client.backchannel_logout_uri.clone(),
+        backchannel_logout_session_required: client.backchannel_logout_session_required,
+        client_uri: client.client_uri.clone(),
+        logo_uri: client.logo_uri.clone(),
+        policy_uri: client.policy_uri.clone(),
+        tos_uri: client.tos_uri.clone(),
+        skip_consent: client.skip_consent,
+        jwks: client.jwks.clone(),
+        jwks_uri: client.jwks_uri.clone(),
+        certificate: client.certificate.clone(),
         keys,
         introspects,
     })
