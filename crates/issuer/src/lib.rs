@@ -42,7 +42,7 @@ use crate::declared::Declared;
 use crate::keys::KeyManager;
 use crate::metadata::{Documents, Endpoints};
 use crate::params::Params;
-use crate::ports::{IssuerStore, Readiness, Revocations, Secrets};
+use crate::ports::{ClientKeys, IssuerStore, People, Readiness, Replay, Revocations, Secrets};
 
 /// Tokens that were read before, kept for introspection; about 1 KiB each.
 const READ_TOKENS: usize = 4096;
@@ -73,10 +73,15 @@ impl Default for IssuerSettings {
 pub struct Ports<S, C> {
     /// Durable state.
     pub store: Arc<S>,
-    /// Check of client secrets.
+    /// Check of client secrets ([`ports::Secrets`]), and people ([`ports::People`]): what costs a
+    /// slow hash is answered by one part with one bounded pool.
     pub secrets: Arc<C>,
     /// What is revoked.
     pub revocations: Arc<dyn Revocations>,
+    /// Proofs and assertions seen before.
+    pub replay: Arc<dyn Replay>,
+    /// Keys that clients publish.
+    pub client_keys: Arc<dyn ClientKeys>,
     /// Whether anything may be issued.
     pub readiness: Arc<dyn Readiness>,
     /// Randomness.
@@ -206,6 +211,19 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
     }
     pub(crate) fn revocations(&self) -> &dyn Revocations {
         &*self.ports.revocations
+    }
+    pub(crate) fn replay(&self) -> &dyn Replay {
+        &*self.ports.replay
+    }
+    pub(crate) fn client_keys(&self) -> &dyn ClientKeys {
+        &*self.ports.client_keys
+    }
+    /// People.
+    pub(crate) fn people(&self) -> &C
+    where
+        C: People,
+    {
+        &self.ports.secrets
     }
     pub(crate) fn can_record(&self) -> bool {
         self.ports.readiness.can_record()

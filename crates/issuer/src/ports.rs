@@ -3,14 +3,17 @@
 
 use core::future::Future;
 use core::net::IpAddr;
+use core::pin::Pin;
 use std::sync::Arc;
 
 use proof::issued::{Environment, Presented};
 use proof::jose::alg::Algorithm;
+use proof::jose::verifying::VerifyingKey;
 use proof::secret::Secret;
 use proof::time::Timestamp;
 use registry::audit::AuditDraft;
 use registry::ports::Stores;
+use url::Url;
 use verdict::facts::{Answer, KeyCheck};
 use verdict::identity::RoleName;
 
@@ -220,6 +223,43 @@ pub trait Secrets: Send + Sync {
         presented: &Presented<'_>,
         now: Timestamp,
     ) -> impl Future<Output = Answer<KeyCheck>> + Send;
+}
+
+/// The answer of a port that is kept as `dyn`.
+pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The replay memory of a fleet: shared, and it may vanish (a restart forgets it). Whatever is
+/// remembered here lives for minutes, so that the time in which a forgotten entry could be used
+/// again is as short.
+pub trait Replay: Send + Sync {
+    /// Whether `id` is used for the first time in `scope`; remembered until `until`. One atomic
+    /// step: of many that ask at once, one hears [`FirstUse::Yes`].
+    ///
+    /// # Errors
+    /// [`verdict::facts::Unavailable`] when it can't be remembered; nothing may be accepted then.
+    fn first_use<'a>(
+        &'a self,
+        scope: &'a str,
+        id: &'a str,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Boxed<'a, Answer<FirstUse>>;
+}
+
+/// Public keys that clients publish at an address of their own (`jwks_uri`), fetched safely and
+/// kept; all of that lives outside of this room.
+pub trait ClientKeys: Send + Sync {
+    /// The keys at an address, each prepared for every algorithm that it may be used with. If `kid`
+    /// (or without one, any key) is not among those kept, they are fetched anew, at most once per
+    /// interval however often it is asked (threat C7).
+    ///
+    /// # Errors
+    /// [`verdict::facts::Unavailable::KeySet`] if it can't be had: never a pass (threat C8).
+    fn keys<'a>(
+        &'a self,
+        at: &'a Url,
+        kid: Option<&'a str>,
+    ) -> Boxed<'a, Answer<Arc<[VerifyingKey]>>>;
 }
 
 /// What a token can be revoked by.

@@ -14,7 +14,7 @@ use std::fmt;
 use aws_lc_rs::aead::{AES_256_GCM, Aad as GcmAad, LessSafeKey, Nonce, UnboundKey};
 use zeroize::Zeroizing;
 
-use crate::{base64std, random::Entropy, secret::Secret};
+use crate::{base64std, digest::MacKey, random::Entropy, secret::Secret};
 
 const VERSION: u8 = 1;
 const KEY: usize = 32;
@@ -38,6 +38,7 @@ pub struct Aad<'a> {
 pub struct KeyEncryptionKey {
     id: String,
     key: LessSafeKey,
+    expand: MacKey,
 }
 
 /// The current key-encryption key and those before it.
@@ -90,10 +91,12 @@ impl KeyEncryptionKey {
         if !(1..=64).contains(&id.len()) || !id.bytes().all(clean) || key.len() != KEY {
             return Err(SealDefect::BadKey);
         }
+        let expand = MacKey::new(key.expose());
         let key = UnboundKey::new(&AES_256_GCM, key.expose()).map_err(|_| SealDefect::BadKey)?;
         Ok(Self {
             id: id.to_owned(),
             key: LessSafeKey::new(key),
+            expand,
         })
     }
 
@@ -104,6 +107,13 @@ impl KeyEncryptionKey {
     pub fn from_base64(id: &str, text: &Secret) -> Result<Self, SealDefect> {
         let key = base64std::decode(text.expose()).map_err(|_| SealDefect::BadKey)?;
         Self::from_bytes(id, &Secret::new(key))
+    }
+
+    /// A key of its own for one purpose, 32 bytes: what a fleet must share and need not store. The
+    /// first block of HKDF-Expand with SHA-256 (RFC 5869 §2.3); the key is uniform, so that the
+    /// extracting step is left out as §3.3 allows.
+    pub fn derive(&self, purpose: &str) -> Secret {
+        Secret::new(self.expand.tag_parts(&[purpose.as_bytes(), &[1]]))
     }
 
     /// The id that stands in every value sealed under it.

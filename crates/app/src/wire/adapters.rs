@@ -41,6 +41,39 @@ impl Secrets for FactsSecrets {
     }
 }
 
+/// Proofs and assertions seen before, remembered in the database: shared by all nodes on it.
+pub(crate) struct StoredReplay(pub(crate) Arc<Store>);
+
+impl issuer::ports::Replay for StoredReplay {
+    fn first_use<'a>(
+        &'a self,
+        scope: &'a str,
+        id: &'a str,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> issuer::ports::Boxed<'a, Answer<issuer::ports::FirstUse>> {
+        Box::pin(async move {
+            issuer::ports::IssuerStore::first_use(&*self.0, scope, id, until, now)
+                .await
+                .map_err(|_| Unavailable::Store)
+        })
+    }
+}
+
+/// Keys at clients' own addresses. Nothing is fetched for clients yet: one that publishes its keys
+/// only there hears that it can't be found out now.
+pub(crate) struct UnfetchedClientKeys;
+
+impl issuer::ports::ClientKeys for UnfetchedClientKeys {
+    fn keys<'a>(
+        &'a self,
+        _at: &'a url::Url,
+        _kid: Option<&'a str>,
+    ) -> issuer::ports::Boxed<'a, Answer<Arc<[proof::jose::verifying::VerifyingKey]>>> {
+        Box::pin(async { Err(Unavailable::KeySet) })
+    }
+}
+
 /// The issuer's view of revocations: the list that the gateway judges by.
 pub(crate) struct NodeRevocations {
     facts: Arc<Facts>,

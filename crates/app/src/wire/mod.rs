@@ -169,6 +169,8 @@ impl Node {
                         store: store.clone(),
                         secrets: Arc::new(FactsSecrets(facts.clone())),
                         revocations: Arc::new(revocations),
+                        replay: Arc::new(adapters::StoredReplay(store.clone())),
+                        client_keys: Arc::new(adapters::UnfetchedClientKeys),
                         readiness: readiness.clone(),
                         entropy: entropy.clone(),
                     },

@@ -43,6 +43,11 @@ impl<S: IssuerStore> KeyManager<S> {
         }
     }
 
+    /// The ring of master keys, under which the signing keys are sealed.
+    pub fn master(&self) -> &KekRing {
+        &self.kek
+    }
+
     /// The keys as they are now. Keep the result for one call, not longer.
     pub fn ring(&self) -> Arc<KeyRing> {
         self.ring.load_full()

@@ -9,6 +9,7 @@ use proof::issued::{Brand, Environment, Issued, Presented, SecretKind};
 use proof::jose::alg::Algorithm;
 use proof::jose::jwk::JwkSet;
 use proof::jose::key::SigningKey;
+use proof::jose::verifying::VerifyingKey;
 use proof::password::Verifier;
 use proof::random::SystemEntropy;
 use proof::seal::{KekRing, KeyEncryptionKey};
@@ -34,8 +35,8 @@ use crate::keys::{KeyManager, KeySettings};
 use crate::metadata::Endpoints;
 use crate::params::Params;
 use crate::ports::{
-    FirstUse, IssuerStore, KeyPurpose, KeyState, Readiness, Revocation, Revocations, Secrets,
-    StoredKey, TokenNames,
+    Boxed, ClientKeys, FirstUse, IssuerStore, KeyPurpose, KeyState, Readiness, Replay, Revocation,
+    Revocations, Secrets, StoredKey, TokenNames,
 };
 use crate::{Issuer, IssuerSettings, OAuthRequest, Ports};
 
@@ -205,6 +206,46 @@ impl Secrets for MemorySecrets {
             true => KeyCheck::Match(key),
             false => KeyCheck::Mismatch(key),
         })
+    }
+}
+
+/// The replay memory, which forgets nothing.
+#[derive(Default)]
+pub(crate) struct MemoryReplay(Mutex<HashSet<(String, String)>>);
+
+impl Replay for MemoryReplay {
+    fn first_use<'a>(
+        &'a self,
+        scope: &'a str,
+        id: &'a str,
+        _until: Timestamp,
+        _now: Timestamp,
+    ) -> Boxed<'a, Answer<FirstUse>> {
+        let fresh = self
+            .0
+            .lock()
+            .expect("lock")
+            .insert((scope.to_owned(), id.to_owned()));
+        Box::pin(async move {
+            Ok(if fresh {
+                FirstUse::Yes
+            } else {
+                FirstUse::Replayed
+            })
+        })
+    }
+}
+
+/// No client publishes keys here.
+pub(crate) struct NoClientKeys;
+
+impl ClientKeys for NoClientKeys {
+    fn keys<'a>(
+        &'a self,
+        _at: &'a url::Url,
+        _kid: Option<&'a str>,
+    ) -> Boxed<'a, Answer<Arc<[VerifyingKey]>>> {
+        Box::pin(async { Err(Unavailable::KeySet) })
     }
 }
 
@@ -385,6 +426,8 @@ impl World {
                 store: store.clone(),
                 secrets: secrets.clone(),
                 revocations: revocations.clone(),
+                replay: Arc::new(MemoryReplay::default()),
+                client_keys: Arc::new(NoClientKeys),
                 readiness: readiness.clone(),
                 entropy: Arc::new(SystemEntropy),
             },

@@ -170,6 +170,19 @@ fn a_malformed_key_encryption_key_is_refused() {
 }
 
 #[test]
+fn a_derived_key_is_the_published_one_and_another_for_each_purpose() {
+    // RFC 5869 §A.3: the first 32 of its 42 bytes.
+    let prk =
+        crate::digest::unhex("19ef24a32c717b167f33a91d6f648bdf96596776afdb6377ac434c1c293ccb04");
+    let key = KeyEncryptionKey::from_bytes("k", &Secret::new(prk.unwrap())).unwrap();
+    assert_eq!(
+        crate::digest::hex(key.derive("").expose()),
+        "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d"
+    );
+    assert!(!key.derive("a").matches(key.derive("b").expose()));
+}
+
+#[test]
 fn i01_keys_print_their_names_only() {
     let printed = format!("{:?}", ring().with_previous(kek("k0", 7)));
     assert_eq!(

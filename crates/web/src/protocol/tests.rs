@@ -109,6 +109,31 @@ impl Revocations for NothingRevoked {
     fn learn(&self, _: &Revocation) {}
 }
 
+/// Ports that these tests do not reach.
+struct Unused;
+
+impl issuer::ports::Replay for Unused {
+    fn first_use<'a>(
+        &'a self,
+        _scope: &'a str,
+        _id: &'a str,
+        _until: Timestamp,
+        _now: Timestamp,
+    ) -> issuer::ports::Boxed<'a, Answer<issuer::ports::FirstUse>> {
+        Box::pin(async { Err(Unavailable::CutOff) })
+    }
+}
+
+impl issuer::ports::ClientKeys for Unused {
+    fn keys<'a>(
+        &'a self,
+        _at: &'a url::Url,
+        _kid: Option<&'a str>,
+    ) -> issuer::ports::Boxed<'a, Answer<Arc<[VerifyingKey]>>> {
+        Box::pin(async { Err(Unavailable::KeySet) })
+    }
+}
+
 struct Switch(AtomicBool);
 
 impl Readiness for Switch {
@@ -227,6 +252,8 @@ impl World {
                 store,
                 secrets: Arc::new(OneSecret(Arc::new(stored(&issued)))),
                 revocations: Arc::new(NothingRevoked),
+                replay: Arc::new(Unused),
+                client_keys: Arc::new(Unused),
                 readiness: readiness.clone(),
                 entropy,
             },

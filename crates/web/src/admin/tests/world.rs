@@ -81,6 +81,31 @@ impl Revocations for Learned {
 
 struct Always;
 
+/// Ports that the admin API does not reach.
+struct Unused;
+
+impl issuer::ports::Replay for Unused {
+    fn first_use<'a>(
+        &'a self,
+        _scope: &'a str,
+        _id: &'a str,
+        _until: Timestamp,
+        _now: Timestamp,
+    ) -> issuer::ports::Boxed<'a, Answer<issuer::ports::FirstUse>> {
+        Box::pin(async { Err(Unavailable::CutOff) })
+    }
+}
+
+impl issuer::ports::ClientKeys for Unused {
+    fn keys<'a>(
+        &'a self,
+        _at: &'a url::Url,
+        _kid: Option<&'a str>,
+    ) -> issuer::ports::Boxed<'a, Answer<Arc<[VerifyingKey]>>> {
+        Box::pin(async { Err(Unavailable::KeySet) })
+    }
+}
+
 impl Readiness for Always {
     fn can_record(&self) -> bool {
         true
@@ -366,6 +391,8 @@ impl World {
             store: store.clone(),
             secrets: Arc::new(NoSecrets),
             revocations: learned.clone(),
+            replay: Arc::new(Unused),
+            client_keys: Arc::new(Unused),
             readiness: Arc::new(Always),
             entropy: entropy.clone(),
         };
