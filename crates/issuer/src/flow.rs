@@ -166,12 +166,15 @@ pub enum Redeemed {
 }
 
 /// A refresh token to be issued.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewRefresh {
     /// SHA-256 of the token.
     pub hash: TokenHash,
     /// Unused until then, it ends.
     pub until: Timestamp,
+    /// With the first token of a grant: the key that a public client proved with the code. It
+    /// becomes [`Grant::binding`] in the same step. `None` leaves the grant's as it is.
+    pub binding: Option<Binding>,
 }
 
 /// What came of presenting a refresh token.
