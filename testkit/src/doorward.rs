@@ -1,8 +1,8 @@
 //! **The real binary, started for a test**: in a directory of its own, on free ports, with its
 //! output kept.
 //!
-//! Settings are written with places: `@DIR@`, `@GATEWAY@`, `@GATEWAY_TLS@`, `@ISSUER@`, `@ADMIN@`,
-//! `@OPS@` become the directory and `address:port`. [`BASE`] is what most tests begin with.
+//! Settings are written with places: `@DIR@`, `@GATEWAY@`, `@GATEWAY_TLS@`, `@ISSUER@`,
+//! `@ISSUER_TLS@`, `@ADMIN@`, `@OPS@` become the directory and `address:port`. [`BASE`] is what most tests begin with.
 //!
 //! The process ends with the tests even if they are killed, or keep it in a static: a watchdog
 //! holds a pipe to them.
@@ -35,8 +35,16 @@ listeners:
   - name: gateway-tls
     address: '@GATEWAY_TLS@'
     serves: [gateway]
-    tls: { certificates: [{ certificate_file: tls/localhost.pem, key_file: tls/localhost.key }] }
+    tls:
+      certificates: [{ certificate_file: tls/localhost.pem, key_file: tls/localhost.key }]
+      client_certificates: optional
   - { name: issuer, address: '@ISSUER@', serves: [issuer] }
+  - name: issuer-tls
+    address: '@ISSUER_TLS@'
+    serves: [issuer]
+    tls:
+      certificates: [{ certificate_file: tls/localhost.pem, key_file: tls/localhost.key }]
+      client_certificates: optional
   - { name: admin, address: '@ADMIN@', serves: [admin] }
   - { name: ops, address: '@OPS@', serves: [ops] }
 ";
@@ -54,6 +62,8 @@ pub struct Place {
     pub gateway_tls: SocketAddr,
     /// Where the issuer listens.
     pub issuer: SocketAddr,
+    /// Where the issuer listens with TLS.
+    pub issuer_tls: SocketAddr,
     /// Where the admin API listens.
     pub admin: SocketAddr,
     /// Where health and metrics are.
@@ -76,12 +86,13 @@ impl Place {
             proof::base64std::encode(&key),
         )?;
         write_certificates(&directory.path().join("tls"), "localhost")?;
-        let [gateway, gateway_tls, issuer, admin, ops] = free_addresses()?;
+        let [gateway, gateway_tls, issuer, issuer_tls, admin, ops] = free_addresses()?;
         Ok(Self {
             directory,
             gateway,
             gateway_tls,
             issuer,
+            issuer_tls,
             admin,
             ops,
         })
@@ -106,6 +117,7 @@ impl Place {
             .replace("@GATEWAY@", &self.gateway.to_string())
             .replace("@GATEWAY_TLS@", &self.gateway_tls.to_string())
             .replace("@ISSUER@", &self.issuer.to_string())
+            .replace("@ISSUER_TLS@", &self.issuer_tls.to_string())
             .replace("@ADMIN@", &self.admin.to_string())
             .replace("@OPS@", &self.ops.to_string())
     }
@@ -222,6 +234,11 @@ impl Doorward {
     #[must_use]
     pub fn gateway(&self) -> SocketAddr {
         self.place.gateway
+    }
+    /// Where the issuer listens with TLS.
+    #[must_use]
+    pub fn issuer_tls(&self) -> SocketAddr {
+        self.place.issuer_tls
     }
     /// Where the gateway listens with TLS.
     #[must_use]

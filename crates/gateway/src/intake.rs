@@ -39,7 +39,13 @@ pub(crate) fn read(
             .client(connection.address, &parts.headers)
             .map_err(|error| Problem::new(Code::UncleanHeader, error.to_string()))?;
         arrival.client = client.address;
+        let relayed = client.address != connection.address
+            || client.scheme.is_some()
+            || client.host.is_some();
         arrival.scheme = client.scheme.unwrap_or(arrival.scheme);
+        if relayed {
+            arrival.tls.clone_from(&connection.tls_of_relayed);
+        }
         if let Some(host) = client.host {
             told_host = true;
             rename(&mut parts, &host)?;

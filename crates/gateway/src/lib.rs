@@ -43,5 +43,5 @@ pub use plane::{Gateway, Options};
 pub use proxies::TrustedProxies;
 pub use record::{DecisionSink, NoDecisions};
 pub use snapshot::{Snapshot, SnapshotError};
-pub use tls::{CertStore, CertificateFiles, Tls, TlsError};
+pub use tls::{CertStore, CertificateFiles, ClientCertificates, Tls, TlsError};
 pub use upstream::{LocalService, Locals, Pool, PoolError, Upstream};

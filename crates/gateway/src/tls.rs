@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use proof::x509::{MAX_CERTIFICATE_BYTES, MAX_INTERMEDIATES};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::client::verify_server_name;
 use rustls::crypto::aws_lc_rs::Ticketer;
@@ -17,7 +18,9 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme,
+};
 
 /// Where a certificate chain and its key stand, both PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,8 +128,35 @@ impl ResolvesServerCert for CertStore {
 pub struct Tls {
     /// Its certificates.
     pub certificates: Arc<CertStore>,
-    /// Whether a client may present a certificate.
-    pub client_certificates: bool,
+    /// Whether clients are asked for a certificate.
+    pub client_certificates: ClientCertificates,
+}
+
+/// Whether a listener asks its clients for a certificate. Asking proves possession of a key; whom
+/// the certificate names, and whether that counts, is judged per API and per client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ClientCertificates {
+    /// None is asked for, and none is seen.
+    #[default]
+    Off,
+    /// A client may present one.
+    Optional,
+    /// No handshake without one.
+    Required,
+}
+
+impl ClientCertificates {
+    /// Every choice.
+    pub const ALL: [Self; 3] = [Self::Off, Self::Optional, Self::Required];
+
+    /// Its name in settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Optional => "optional",
+            Self::Required => "required",
+        }
+    }
 }
 
 impl Tls {
@@ -140,10 +170,16 @@ impl Tls {
         let builder = ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
             .map_err(setup)?;
-        let builder = if self.client_certificates {
-            builder.with_client_cert_verifier(Arc::new(Possession(provider)))
-        } else {
-            builder.with_no_client_auth()
+        let possession = |mandatory| {
+            Arc::new(Possession {
+                provider,
+                mandatory,
+            })
+        };
+        let builder = match self.client_certificates {
+            ClientCertificates::Off => builder.with_no_client_auth(),
+            ClientCertificates::Optional => builder.with_client_cert_verifier(possession(false)),
+            ClientCertificates::Required => builder.with_client_cert_verifier(possession(true)),
         };
         let mut config = builder.with_cert_resolver(self.certificates.clone());
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
@@ -158,11 +194,14 @@ fn provider() -> Arc<CryptoProvider> {
 
 /// Takes any client certificate whose key signs the handshake. Who issued it is judged later.
 #[derive(Debug)]
-struct Possession(Arc<CryptoProvider>);
+struct Possession {
+    provider: Arc<CryptoProvider>,
+    mandatory: bool,
+}
 
 impl ClientCertVerifier for Possession {
     fn client_auth_mandatory(&self) -> bool {
-        false
+        self.mandatory
     }
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
@@ -170,9 +209,13 @@ impl ClientCertVerifier for Possession {
     fn verify_client_cert(
         &self,
         end_entity: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
+        intermediates: &[CertificateDer<'_>],
         _: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
+        // What nobody would look at later need not be held for as long as the connection lives.
+        if end_entity.len() > MAX_CERTIFICATE_BYTES || intermediates.len() > MAX_INTERMEDIATES {
+            return Err(CertificateError::BadEncoding.into());
+        }
         ParsedCertificate::try_from(end_entity)?;
         Ok(ClientCertVerified::assertion())
     }
@@ -186,7 +229,7 @@ impl ClientCertVerifier for Possession {
             message,
             cert,
             signed,
-            &self.0.signature_verification_algorithms,
+            &self.provider.signature_verification_algorithms,
         )
     }
     fn verify_tls13_signature(
@@ -199,10 +242,12 @@ impl ClientCertVerifier for Possession {
             message,
             cert,
             signed,
-            &self.0.signature_verification_algorithms,
+            &self.provider.signature_verification_algorithms,
         )
     }
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }

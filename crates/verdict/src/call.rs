@@ -66,8 +66,12 @@ impl Scheme {
 pub struct TlsFacts {
     /// The server name the client asked for (lower case).
     pub server_name: Option<Box<str>>,
-    /// The client's certificate (DER), if one was presented and possession proved.
+    /// The client's own certificate (DER), if one was presented and possession of its key proved.
+    /// Nobody has vouched for it yet. `None` for calls that a listed proxy relays: their clients'
+    /// TLS ended there, and the proxy's certificate is not theirs.
     pub peer_certificate: Option<Bytes>,
+    /// What the client sent along to vouch for it (DER), in its order.
+    pub peer_intermediates: Vec<Bytes>,
 }
 
 /// The head of a call, canonical.

@@ -43,6 +43,7 @@ pub(super) struct Ports {
     gateway: u16,
     gateway_tls: u16,
     issuer: u16,
+    issuer_tls: u16,
     admin: u16,
     ops: u16,
     sample: u16,
@@ -55,6 +56,7 @@ impl Ports {
             gateway: 8080,
             gateway_tls: 8443,
             issuer: 8081,
+            issuer_tls: 8444,
             admin: 8082,
             ops: 8083,
             sample: 8084,
@@ -64,7 +66,7 @@ impl Ports {
     /// Any that are free now.
     pub(super) fn free() -> Result<Self> {
         let mut held = Vec::new();
-        for _ in 0..6 {
+        for _ in 0..7 {
             held.push(std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?);
         }
         let mut ports = held
@@ -79,6 +81,7 @@ impl Ports {
             gateway: next()?,
             gateway_tls: next()?,
             issuer: next()?,
+            issuer_tls: next()?,
             admin: next()?,
             ops: next()?,
             sample: next()?,
@@ -130,6 +133,7 @@ pub(super) fn prepare(dir: &Path, ports: &Ports) -> Result<Installed> {
             .replace("@GATEWAY@", &local(ports.gateway).to_string())
             .replace("@GATEWAY_TLS@", &local(ports.gateway_tls).to_string())
             .replace("@ISSUER_ADDRESS@", &local(ports.issuer).to_string())
+            .replace("@ISSUER_TLS@", &local(ports.issuer_tls).to_string())
             .replace("@ADMIN@", &local(ports.admin).to_string())
             .replace("@OPS@", &local(ports.ops).to_string())
             .replace("@SAMPLE@", &format!("http://{}", local(ports.sample)));

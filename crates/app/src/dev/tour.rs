@@ -241,14 +241,22 @@ impl Tour {
             Status(200, ""),
         );
 
+        let mut addresses = vec![
+            ("gateway", gateway),
+            ("gateway (TLS)", tls),
+            ("issuer", issuer),
+            ("admin API", admin),
+            ("health, metrics", ops),
+        ];
+        // Settings that an older `dev` wrote have none.
+        if let Some(at) = node.address("issuer-tls") {
+            addresses.insert(
+                3,
+                ("issuer (TLS)", format!("https://localhost:{}", at.port())),
+            );
+        }
         Ok(Self {
-            addresses: vec![
-                ("gateway", gateway),
-                ("gateway (TLS)", tls),
-                ("issuer", issuer),
-                ("admin API", admin),
-                ("health, metrics", ops),
-            ],
+            addresses,
             settings: dir.join("doorward.yaml").display().to_string(),
             steps,
         })

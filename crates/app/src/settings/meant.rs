@@ -14,7 +14,9 @@ use verdict::limit::Rate;
 
 use super::flaw::{Flaw, Place};
 use super::tree::{Node, Step, Value};
-use super::written::{self, HashAlgorithm, LogFormat, Serves, SigningAlgorithm, Written};
+use super::written::{
+    self, ClientCertificates, HashAlgorithm, LogFormat, Serves, SigningAlgorithm, Written,
+};
 
 /// The settings of one process, ready to use. Secrets are in types that don't print.
 #[derive(Debug)]
@@ -109,6 +111,8 @@ pub(crate) struct Listener {
     pub(crate) serves: Vec<Serves>,
     /// Certificate and key files, the default first; empty: plain.
     pub(crate) certificates: Vec<(PathBuf, PathBuf)>,
+    /// Whether clients are asked for a certificate of their own.
+    pub(crate) client_certificates: ClientCertificates,
 }
 
 /// How secrets are hashed.
@@ -575,6 +579,11 @@ impl Meaning<'_> {
                 address,
                 serves: listener.serves.clone(),
                 certificates,
+                client_certificates: listener
+                    .tls
+                    .as_ref()
+                    .map(|tls| tls.client_certificates)
+                    .unwrap_or_default(),
             });
         }
         listeners

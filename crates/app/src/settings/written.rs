@@ -158,6 +158,23 @@ pub(crate) struct Tls {
     /// Certificates; chosen by the name the client asks for, the first is the default.
     #[schemars(length(min = 1))]
     pub(crate) certificates: Vec<Certificate>,
+    /// Whether clients are asked for a certificate of their own. It proves possession of a key;
+    /// whether it is trusted is decided per client and per token.
+    #[serde(default)]
+    pub(crate) client_certificates: ClientCertificates,
+}
+
+/// Whether a listener asks for clients' certificates.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ClientCertificates {
+    /// None is asked for.
+    #[default]
+    Off,
+    /// A client may present one. Browsers may ask their user which.
+    Optional,
+    /// No connection without one.
+    Required,
 }
 
 /// A certificate and its key, as PEM files; read again when they change.

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use gateway::{
-    Bound, CertStore, CertificateFiles, DecisionSink, Gateway, Limits, Listener, LocalService,
-    Locals, Metrics, NoTokens, Options, Snapshot, Tls, TrustedProxies, UpstreamIdentity,
+    Bound, CertStore, CertificateFiles, ClientCertificates, DecisionSink, Gateway, Limits,
+    Listener, LocalService, Locals, Metrics, NoTokens, Options, Snapshot, Tls, TrustedProxies,
+    UpstreamIdentity,
 };
 use issuer::declared::Declared;
 use issuer::ports::KeyPurpose;
@@ -157,7 +158,11 @@ impl Planes {
                 address: listener.address,
                 tls: tls.map(|(_, store)| Tls {
                     certificates: store.clone(),
-                    client_certificates: false,
+                    client_certificates: match listener.client_certificates {
+                        settings::ClientCertificates::Off => ClientCertificates::Off,
+                        settings::ClientCertificates::Optional => ClientCertificates::Optional,
+                        settings::ClientCertificates::Required => ClientCertificates::Required,
+                    },
                 }),
                 limits: Limits {
                     connections: settings.connections,

@@ -37,6 +37,8 @@ pub(crate) struct Connection {
     pub(crate) listed: bool,
     pub(crate) scheme: Scheme,
     pub(crate) tls: Option<Arc<TlsFacts>>,
+    /// `tls` for calls that a listed proxy relays: the session without the proxy's certificate.
+    pub(crate) tls_of_relayed: Option<Arc<TlsFacts>>,
     pub(crate) loopback: bool,
     pub(crate) proxies: TrustedProxies,
     pub(crate) drain: CancellationToken,
@@ -78,26 +80,26 @@ impl Connection {
     pub(super) fn new<F>(door: &Door<F>, peer: SocketAddr, tls: Option<&ServerConnection>) -> Self {
         let address = plain(peer.ip());
         let proxies = door.plane.options.proxies.clone();
+        let listed = proxies.lists(address);
+        let tls = tls.map(facts);
+        let tls_of_relayed = tls.as_deref().filter(|_| listed).map(|facts| {
+            Arc::new(TlsFacts {
+                server_name: facts.server_name.clone(),
+                peer_certificate: None,
+                peer_intermediates: Vec::new(),
+            })
+        });
         Self {
             peer,
             address,
-            listed: proxies.lists(address),
+            listed,
             scheme: if tls.is_some() {
                 Scheme::Https
             } else {
                 Scheme::Http
             },
-            tls: tls.map(|session| {
-                Arc::new(TlsFacts {
-                    server_name: session
-                        .server_name()
-                        .map(|name| name.to_ascii_lowercase().into()),
-                    peer_certificate: session
-                        .peer_certificates()
-                        .and_then(|chain| chain.first())
-                        .map(|leaf| Bytes::copy_from_slice(leaf)),
-                })
-            }),
+            tls,
+            tls_of_relayed,
             loopback: door.loopback,
             proxies,
             drain: door.shutdown.clone(),
@@ -193,6 +195,23 @@ impl Connection {
         *told = Some(made.clone());
         made
     }
+}
+
+/// What the handshake established, kept as long as the connection lives: a call can't be given
+/// another connection's certificate. A resumed session carries the certificate of the first one.
+fn facts(session: &ServerConnection) -> Arc<TlsFacts> {
+    let mut chain = session
+        .peer_certificates()
+        .unwrap_or_default()
+        .iter()
+        .map(|certificate| Bytes::copy_from_slice(certificate));
+    Arc::new(TlsFacts {
+        server_name: session
+            .server_name()
+            .map(|name| name.to_ascii_lowercase().into()),
+        peer_certificate: chain.next(),
+        peer_intermediates: chain.collect(),
+    })
 }
 
 impl Forwarding {

@@ -1,6 +1,7 @@
 //! The gateway through real sockets: a caller's bytes in, an upstream's view and the answer out.
 
 mod budgets;
+mod client_certificates;
 mod connections;
 mod credentials;
 mod facts;

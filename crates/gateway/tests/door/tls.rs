@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use gateway::{CertStore, CertificateFiles, Limits, Listener, Options, Tls};
+use gateway::{CertStore, CertificateFiles, ClientCertificates, Limits, Listener, Options, Tls};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use registry::api::{PoolTls, Server, UpstreamMeaning};
 use rustls::pki_types::pem::PemObject as _;
@@ -15,17 +15,17 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::harness::{Answer, Door, OK, Upstream, open_api, pool, read_some};
 
-struct Ca {
-    issuer: CertifiedIssuer<'static, KeyPair>,
+pub(crate) struct Ca {
+    pub(crate) issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
-struct Leaf {
-    chain: String,
-    key: String,
+pub(crate) struct Leaf {
+    pub(crate) chain: String,
+    pub(crate) key: String,
 }
 
 impl Ca {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(vec![]).expect("parameters");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
@@ -34,11 +34,15 @@ impl Ca {
         }
     }
 
-    fn leaf(&self, names: &[&str]) -> Leaf {
+    pub(crate) fn leaf(&self, names: &[&str]) -> Leaf {
         self.leaf_with(names, |_| {})
     }
 
-    fn leaf_with(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Leaf {
+    pub(crate) fn leaf_with(
+        &self,
+        names: &[&str],
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Leaf {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).expect("names");
         change(&mut params);
@@ -50,14 +54,14 @@ impl Ca {
         }
     }
 
-    fn roots(&self) -> rustls::RootCertStore {
+    pub(crate) fn roots(&self) -> rustls::RootCertStore {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(self.issuer.der().clone()).expect("a root");
         roots
     }
 }
 
-fn write(folder: &Path, name: &str, leaf: &Leaf) -> CertificateFiles {
+pub(crate) fn write(folder: &Path, name: &str, leaf: &Leaf) -> CertificateFiles {
     let files = CertificateFiles {
         chain: folder.join(format!("{name}.pem")),
         key: folder.join(format!("{name}.key")),
@@ -67,7 +71,7 @@ fn write(folder: &Path, name: &str, leaf: &Leaf) -> CertificateFiles {
     files
 }
 
-fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+pub(crate) fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
@@ -91,7 +95,7 @@ fn client(ca: &Ca, alpn: &[&[u8]], own: Option<&Leaf>) -> TlsConnector {
     TlsConnector::from(Arc::new(config))
 }
 
-async fn connect(
+pub(crate) async fn connect(
     door: &Door,
     connector: &TlsConnector,
     name: &str,
@@ -109,17 +113,31 @@ async fn ask(stream: &mut TlsStream<TcpStream>, host: &str) -> Answer {
 }
 
 fn tls_door(apis: Vec<registry::api::ApiMeaning>, certificates: Arc<CertStore>) -> Door {
+    tls_door_that(
+        apis,
+        certificates,
+        ClientCertificates::Optional,
+        Options::default(),
+    )
+}
+
+pub(crate) fn tls_door_that(
+    apis: Vec<registry::api::ApiMeaning>,
+    certificates: Arc<CertStore>,
+    client_certificates: ClientCertificates,
+    options: Options,
+) -> Door {
     let listener = Listener {
         name: "tls".to_owned(),
         address: ([127, 0, 0, 1], 0).into(),
         tls: Some(Tls {
             certificates,
-            client_certificates: true,
+            client_certificates,
         }),
         limits: Limits::default(),
         reuse_port: false,
     };
-    Door::with(apis, Options::default(), listener)
+    Door::with(apis, options, listener)
 }
 
 fn leaf_of(stream: &TlsStream<TcpStream>) -> CertificateDer<'static> {

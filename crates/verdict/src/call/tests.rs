@@ -538,6 +538,7 @@ fn a_connection_for_another_host_is_told_so() {
         let tls = TlsFacts {
             server_name: Some(name.into()),
             peer_certificate: None,
+            peer_intermediates: Vec::new(),
         };
         sent.arrival.tls = Some(Arc::new(tls));
         sent.read()
