@@ -221,7 +221,8 @@ impl KeySet {
 }
 
 /// A set that is fetched.
-struct Remote {
+pub(crate) struct Remote {
+    /// Whose keys these are, for the log.
     issuer: IssuerId,
     url: Url,
     fetcher: Arc<Fetcher>,
@@ -247,7 +248,12 @@ struct Flight {
 }
 
 impl Remote {
-    fn new(issuer: IssuerId, url: Url, fetcher: Arc<Fetcher>, options: KeySetOptions) -> Self {
+    pub(crate) fn new(
+        issuer: IssuerId,
+        url: Url,
+        fetcher: Arc<Fetcher>,
+        options: KeySetOptions,
+    ) -> Self {
         Self {
             issuer,
             url,
@@ -286,6 +292,35 @@ impl Remote {
             None if self.is_failing() => Err(Unavailable::KeySet),
             None => Ok(None),
         }
+    }
+
+    /// All keys, after a fetch if the named one (or without a name, any) is not among those kept.
+    pub(crate) async fn keys(
+        self: &Arc<Self>,
+        kid: Option<&str>,
+    ) -> Answer<Vec<Arc<VerifyingKey>>> {
+        let holds = |good: &Good| match kid {
+            Some(kid) => good.keys.named.contains_key(kid),
+            None => !good.keys.all.is_empty(),
+        };
+        if let Some(good) = self.usable() {
+            let age = good.at.elapsed();
+            if (age < self.options.ttl || self.is_failing()) && holds(&good) {
+                if age >= self.options.refresh_after {
+                    self.start();
+                }
+                return Ok(good.keys.all.clone());
+            }
+        }
+        if let Some(mut running) = self.start() {
+            // Only ever closed: an error is the news that the fetch ended.
+            let _ended = running.changed().await;
+        }
+        let good = self.usable().ok_or(Unavailable::KeySet)?;
+        if !holds(&good) && self.is_failing() {
+            return Err(Unavailable::KeySet);
+        }
+        Ok(good.keys.all.clone())
     }
 
     fn usable(&self) -> Option<Arc<Good>> {

@@ -14,6 +14,7 @@ pub mod fetch;
 mod flights;
 pub mod hashing;
 pub mod keysets;
+pub mod published;
 mod records;
 pub mod revocations;
 pub mod secrets;

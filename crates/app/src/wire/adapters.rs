@@ -13,10 +13,12 @@ use issuer::metadata::Endpoints;
 use issuer::ports::{Readiness, Revocation, Secrets, TokenNames};
 use issuer::upstream_token::{self, UpstreamToken};
 use outbound::hashing::HashingPool;
+use outbound::published::PublishedKeys;
 use outbound::revocations::Revoked;
 use parking_lot::Mutex;
 use proof::digest::MacKey;
 use proof::issued::Presented;
+use proof::jose::verifying::VerifyingKey;
 use proof::password::{Argon2Params, Verifier};
 use proof::random::Entropy;
 use proof::secret::Secret;
@@ -60,17 +62,19 @@ impl issuer::ports::Replay for StoredReplay {
     }
 }
 
-/// Keys at clients' own addresses. Nothing is fetched for clients yet: one that publishes its keys
-/// only there hears that it can't be found out now.
-pub(crate) struct UnfetchedClientKeys;
+/// Keys at clients' own addresses, by the same safe fetches as issuers' keys.
+pub(crate) struct FetchedClientKeys(pub(crate) PublishedKeys);
 
-impl issuer::ports::ClientKeys for UnfetchedClientKeys {
+impl issuer::ports::ClientKeys for FetchedClientKeys {
     fn keys<'a>(
         &'a self,
-        _at: &'a url::Url,
-        _kid: Option<&'a str>,
-    ) -> issuer::ports::Boxed<'a, Answer<Arc<[proof::jose::verifying::VerifyingKey]>>> {
-        Box::pin(async { Err(Unavailable::KeySet) })
+        at: &'a url::Url,
+        kid: Option<&'a str>,
+    ) -> issuer::ports::Boxed<'a, Answer<Arc<[VerifyingKey]>>> {
+        Box::pin(async move {
+            let keys = self.0.keys(at, kid).await?;
+            Ok(keys.iter().map(|key| VerifyingKey::clone(key)).collect())
+        })
     }
 }
 

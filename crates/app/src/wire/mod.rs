@@ -28,6 +28,7 @@ use outbound::facts::{FactsOptions, FactsParts, StandardFacts};
 use outbound::fetch::{FetchOptions, Fetcher};
 use outbound::hashing::HashingPool;
 use outbound::keysets::{KeySetOptions, KeySets, OwnKeys};
+use outbound::published::PublishedKeys;
 use outbound::revocations::Revocations;
 use outbound::trust::Trust;
 use proof::password::Argon2Params;
@@ -130,10 +131,8 @@ impl Node {
             entropy.clone(),
         )?);
         let own_keys = OwnKeys::new();
-        let key_sets = Arc::new(KeySets::new(
-            Arc::new(fetcher(settings)?),
-            KeySetOptions::default(),
-        ));
+        let fetcher = Arc::new(fetcher(settings)?);
+        let key_sets = Arc::new(KeySets::new(fetcher.clone(), KeySetOptions::default()));
         let options = FactsOptions {
             outage_grace: settings.outage_grace,
             password_cost: hasher.cost(),
@@ -170,7 +169,10 @@ impl Node {
                         secrets: Arc::new(FactsSecrets(facts.clone())),
                         revocations: Arc::new(revocations),
                         replay: Arc::new(adapters::StoredReplay(store.clone())),
-                        client_keys: Arc::new(adapters::UnfetchedClientKeys),
+                        client_keys: Arc::new(adapters::FetchedClientKeys(PublishedKeys::new(
+                            fetcher.clone(),
+                            KeySetOptions::default(),
+                        ))),
                         readiness: readiness.clone(),
                         entropy: entropy.clone(),
                     },
