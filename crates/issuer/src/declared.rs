@@ -203,9 +203,9 @@ impl RegisteredClient {
 
     /// The client's one key with this name (its `kid`, or its thumbprint) and algorithm. Without a
     /// name: the one key of that algorithm, if there is just one.
-    pub(crate) fn key(&self, kid: Option<&str>, alg: &str) -> Option<&VerifyingKey> {
+    pub(crate) fn key(&self, kid: Option<&str>, alg: Algorithm) -> Option<&VerifyingKey> {
         let mut fitting = self.keys.iter().filter(|key| {
-            key.alg().name() == alg
+            key.alg() == alg
                 && kid.is_none_or(|kid| match key.kid() {
                     Some(own) => own == kid,
                     None => key.thumbprint() == kid,

@@ -48,8 +48,9 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
         if client.method != ClientAuthMethod::PrivateKeyJwt {
             return Err(Reason::WrongClientMethod.into());
         }
-        let key = client
-            .key(token.kid(), token.alg_name())
+        let key = token
+            .alg()
+            .and_then(|alg| client.key(token.kid(), alg))
             .ok_or(Reason::AssertionKey)?;
         let payload = token
             .verify(key)

@@ -57,9 +57,13 @@ impl Algorithm {
         }
     }
 
-    /// The algorithm of a name, compared exactly (RFC 7515 §4.1.1: case-sensitive).
+    /// The algorithm of a name, compared exactly (RFC 7515 §4.1.1: case-sensitive). `Ed25519` is
+    /// the newer name of what is called `EdDSA` here (RFC 9864 §2.2); clients write either.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|alg| alg.name() == name)
+        match name {
+            "Ed25519" => Some(Self::EdDSA),
+            _ => Self::ALL.into_iter().find(|alg| alg.name() == name),
+        }
     }
 
     /// The keys it works with.
@@ -117,6 +121,12 @@ mod tests {
         for alg in Algorithm::ALL {
             assert_eq!(Algorithm::from_name(alg.name()), Some(alg));
         }
+    }
+
+    #[test]
+    fn ed25519_is_known_by_its_newer_name_too() {
+        assert_eq!(Algorithm::from_name("Ed25519"), Some(Algorithm::EdDSA));
+        assert_eq!(Algorithm::from_name("Ed448"), None);
     }
 
     #[test]

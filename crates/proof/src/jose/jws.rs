@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     base64url,
-    jose::{key::SigningKey, verifying::VerifyingKey},
+    jose::{alg::Algorithm, key::SigningKey, verifying::VerifyingKey},
     strict_json::{self, JsonDefect},
 };
 
@@ -152,6 +152,11 @@ impl Unverified<'_> {
         self.text("alg").unwrap_or("")
     }
 
+    /// The algorithm that the header names, if it exists: to find the key that fits, which decides.
+    pub fn alg(&self) -> Option<Algorithm> {
+        Algorithm::from_name(self.alg_name())
+    }
+
     /// The key's name: a map key and nothing else.
     pub fn kid(&self) -> Option<&str> {
         self.text("kid")
@@ -191,7 +196,7 @@ impl Unverified<'_> {
     /// # Errors
     /// [`JwsDefect::WrongAlgorithm`], [`JwsDefect::BadSignature`].
     pub fn verify(&self, key: &VerifyingKey) -> Result<Payload, JwsDefect> {
-        if self.alg_name() != key.alg().name() {
+        if self.alg() != Some(key.alg()) {
             return Err(JwsDefect::WrongAlgorithm);
         }
         if !key.verify(self.signing_input, &self.signature) {

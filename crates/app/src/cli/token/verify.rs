@@ -65,7 +65,7 @@ fn judge(text: &str, set: &JwkSet, args: &VerifyArgs, screen: Screen) -> Outcome
     let candidates: Vec<_> = set
         .verifying_keys(&Algorithm::ALL)
         .into_iter()
-        .filter(|key| key.alg().name() == token.alg_name())
+        .filter(|key| Some(key.alg()) == token.alg())
         .filter(|key| token.kid().is_none_or(|kid| key.kid() == Some(kid)))
         .collect();
     if candidates.is_empty() {

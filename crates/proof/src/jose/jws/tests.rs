@@ -80,6 +80,19 @@ fn every_algorithm_signs_and_verifies() {
 }
 
 #[test]
+fn a_token_may_call_eddsa_by_its_newer_name() {
+    let (signing, verifying) = key(Algorithm::EdDSA);
+    let header = json!({"alg": "Ed25519", "kid": signing.kid()});
+    let token = forge(&header, "{}", |input| signing.sign(input));
+    assert!(verify(&token, &verifying).is_ok());
+    let (_, other) = key(Algorithm::ES256);
+    assert_eq!(
+        verify(&token, &other).map(|_| ()),
+        Err(JwsDefect::WrongAlgorithm)
+    );
+}
+
+#[test]
 fn c01_tokens_without_a_signature_are_refused() {
     let (signing, verifying) = key(Algorithm::ES256);
     for alg in ["none", "None", "NONE", "nOnE", ""] {
