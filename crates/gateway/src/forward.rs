@@ -66,7 +66,7 @@ pub(crate) async fn forward<F>(
     let upgrade = asked_upgrade(permitted.call().head(), &road)?;
     let now = permitted.call().head().arrival().received;
     let admitted = matches!(route.api.upstream, Upstream::Local(_)).then(|| permitted.admitted());
-    let (head, body, identity) = permitted.into_forward();
+    let (mut head, body, identity) = permitted.into_forward();
     let body = match body {
         call::Body::Stream(incoming) => RequestBody::stream(incoming, limit, route.idle_timeout),
         call::Body::Buffered(bytes) => RequestBody::full(bytes),
@@ -83,7 +83,7 @@ pub(crate) async fn forward<F>(
     let trailers = hygiene::lists(head.headers(), &TE, "trailers");
     let forwarding = road.connection.forwarding(&head);
 
-    let mut headers = head.into_headers();
+    let mut headers = head.take_headers();
     hygiene::clean_request(&mut headers, road.connection.listed);
     credentials(&mut headers, route);
     say_identity(&mut headers, identity.as_ref(), &road, now)?;

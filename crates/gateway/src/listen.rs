@@ -7,6 +7,7 @@
 mod clock;
 mod connection;
 
+use core::future::poll_fn;
 use core::net::SocketAddr;
 use core::pin::{Pin, pin};
 use core::time::Duration;
@@ -32,6 +33,7 @@ use crate::plane::Plane;
 use crate::seldom::Seldom;
 use crate::serve::serve;
 use crate::tls::{Tls, TlsError};
+use crate::turn::Turn;
 
 /// A place to listen at.
 #[derive(Debug, Clone)]
@@ -346,9 +348,13 @@ async fn converse<F: Facts + 'static, C>(
     let done = {
         let ending = pin!(connection.ending(rest));
         let ending = Seldom::new(ending);
+        let serving = poll_fn(|cx| {
+            let _turn = Turn::begin();
+            serving.as_mut().poll(cx)
+        });
         tokio::select! {
             biased;
-            done = &mut serving => Some(done),
+            done = serving => Some(done),
             () = ending => None,
         }
     };

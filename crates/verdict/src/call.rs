@@ -108,7 +108,8 @@ pub enum Body<R> {
 /// A call: head and body, kept together to the end.
 #[derive(Debug)]
 pub struct Call<R> {
-    pub(crate) head: Head,
+    /// Behind a pointer, since a call moves from step to step.
+    pub(crate) head: Box<Head>,
     pub(crate) body: Body<R>,
 }
 
@@ -232,9 +233,9 @@ impl Head {
         }
     }
 
-    /// The header fields, given away.
-    pub fn into_headers(self) -> HeaderMap {
-        self.headers
+    /// The header fields, given away; the head has none then.
+    pub fn take_headers(&mut self) -> HeaderMap {
+        core::mem::take(&mut self.headers)
     }
 }
 
@@ -263,7 +264,8 @@ impl<'a> Segment<'a> {
 
 impl<R> Call<R> {
     /// Joins head and body.
-    pub fn new(head: Head, body: Body<R>) -> Self {
+    pub fn new(head: impl Into<Box<Head>>, body: Body<R>) -> Self {
+        let head = head.into();
         Self { head, body }
     }
 
@@ -283,7 +285,7 @@ impl<R> Call<R> {
     }
 
     /// Head and body apart.
-    pub fn into_parts(self) -> (Head, Body<R>) {
+    pub fn into_parts(self) -> (Box<Head>, Body<R>) {
         (self.head, self.body)
     }
 }

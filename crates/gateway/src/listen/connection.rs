@@ -23,6 +23,7 @@ use verdict::call::{Head, Scheme, TlsFacts};
 use super::Door;
 use crate::hygiene;
 use crate::proxies::{TrustedProxies, plain};
+use crate::turn;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest request id taken over from a listed proxy, in bytes.
@@ -59,7 +60,8 @@ pub(crate) struct OnCall<'a>(&'a Connection);
 
 impl Drop for OnCall<'_> {
     fn drop(&mut self) {
-        let now = u64::try_from(self.0.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let now = turn::now().saturating_duration_since(self.0.began);
+        let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
         self.0.answered.store(now, Ordering::Relaxed);
         self.0.at_once.fetch_sub(1, Ordering::Relaxed);
     }

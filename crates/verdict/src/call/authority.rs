@@ -50,9 +50,9 @@ pub(super) fn read(uri: &Uri, headers: &HeaderMap, version: Version) -> Result<B
 
 /// The host within an authority that was read.
 pub(super) fn host(authority: &str) -> &str {
-    match authority.rsplit_once(':') {
+    match authority.bytes().rposition(|byte| byte == b':') {
         // Within brackets a colon belongs to the address.
-        Some((host, port)) if !port.ends_with(']') => host,
+        Some(colon) if !authority.ends_with(']') => &authority[..colon],
         _ => authority,
     }
 }
@@ -95,9 +95,9 @@ fn check_host(host: &str) -> Result<(), &'static str> {
     if host.is_empty() || host.len() > MAX_HOST_BYTES {
         return Err("the host is empty or too long");
     }
-    for label in host.split('.') {
-        let clean = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        if label.is_empty() || label.len() > 63 || !label.bytes().all(clean) {
+    for label in host.as_bytes().split(|byte| *byte == b'.') {
+        let clean = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        if label.is_empty() || label.len() > 63 || !label.iter().all(clean) {
             return Err("the host is not a name");
         }
     }
