@@ -51,7 +51,11 @@ pub(crate) fn read(
             rename(&mut parts, &host)?;
         }
     }
-    let head = Box::new(Head::read(parts, arrival)?);
+    let head = Box::new(Head::read_on(
+        parts,
+        arrival,
+        connection.known_authority().as_ref(),
+    )?);
     if !told_host {
         head.check_server_name()?;
     }

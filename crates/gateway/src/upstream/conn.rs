@@ -42,8 +42,8 @@ pub(crate) struct Http1 {
 
 impl Http1 {
     pub(crate) async fn handshake(stream: Stream) -> hyper::Result<Box<Self>> {
+        // hyper's own bound on an answer's fields stands: 100.
         let (sender, machine) = http1::Builder::new()
-            .max_headers(MAX_ANSWER_HEADERS)
             .max_buf_size(MAX_ANSWER_HEAD)
             .handshake(TokioIo::new(stream))
             .await?;
@@ -93,8 +93,6 @@ fn drive(machine: &mut Option<Machine>, cx: &mut Context<'_>) {
     }
 }
 
-/// Header fields an answer may have.
-const MAX_ANSWER_HEADERS: usize = 128;
 /// Bytes an answer's head may have; the buffer also bounds what is read ahead of the caller.
 const MAX_ANSWER_HEAD: usize = 64 * 1024;
 
