@@ -21,7 +21,7 @@ pub(crate) fn read(
     connection: &Connection,
     request: Request<Incoming>,
     story: &Story,
-) -> Result<(Box<Head>, Incoming), Problem> {
+) -> Result<(Head, Incoming), Problem> {
     let (mut parts, body) = request.into_parts();
     let mut arrival = Arrival {
         request_id: story.request_id.clone(),
@@ -51,11 +51,7 @@ pub(crate) fn read(
             rename(&mut parts, &host)?;
         }
     }
-    let head = Box::new(Head::read_on(
-        parts,
-        arrival,
-        connection.known_authority().as_ref(),
-    )?);
+    let head = Head::read(parts, arrival)?;
     if !told_host {
         head.check_server_name()?;
     }

@@ -14,7 +14,6 @@
 mod body;
 mod cors;
 mod forward;
-mod hush;
 mod hygiene;
 mod identity;
 mod idle;
@@ -33,7 +32,6 @@ mod serve;
 mod snapshot;
 mod tls;
 mod tunnel;
-mod turn;
 mod upstream;
 
 pub use body::{Body, BodyError, RequestBody};

@@ -34,7 +34,7 @@ macro_rules! actions {
 }
 
 actions! {
-    /// Read APIs, applications, clients, accounts, trusted issuers.
+    /// Read APIs, applications, clients, accounts, people, trusted issuers.
     ResourceRead = ("resource.read", Everyone),
     /// Write one of them.
     ResourceWrite = ("resource.write", Operators),
@@ -86,6 +86,24 @@ actions! {
     PasswordRotate = ("password.rotate", Operators),
     /// End for good.
     PasswordRevoke = ("password.revoke", Operators),
+    /// Keep a person from logging in.
+    UserSuspend = ("user.suspend", Operators),
+    /// Let a person log in again.
+    UserResume = ("user.resume", Operators),
+    /// List people's passwords (their lives, never what they are).
+    UserPasswordRead = ("user_password.read", Everyone),
+    /// Give a person a password.
+    UserPasswordCreate = ("user_password.create", Operators),
+    /// Change label or expiry.
+    UserPasswordAmend = ("user_password.amend", Operators),
+    /// Put to sleep.
+    UserPasswordSuspend = ("user_password.suspend", Operators),
+    /// Wake up.
+    UserPasswordResume = ("user_password.resume", Operators),
+    /// Replace, with an overlap.
+    UserPasswordRotate = ("user_password.rotate", Operators),
+    /// End for good.
+    UserPasswordRevoke = ("user_password.revoke", Operators),
     /// List administrators' keys.
     AdminKeyRead = ("admin_key.read", Everyone),
     /// Make an administrator.

@@ -20,17 +20,20 @@ pub enum CredentialType {
     ClientSecret,
     /// An account's password for Basic.
     Password,
+    /// A person's password for the login page.
+    UserPassword,
     /// An administrator's key.
     AdminKey,
 }
 
 impl CredentialType {
     /// Every type.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::ApiKey,
         Self::PublishableKey,
         Self::ClientSecret,
         Self::Password,
+        Self::UserPassword,
         Self::AdminKey,
     ];
     /// Its name in the store, the admin API and audit actions.
@@ -40,6 +43,7 @@ impl CredentialType {
             Self::PublishableKey => "publishable_key",
             Self::ClientSecret => "client_secret",
             Self::Password => "password",
+            Self::UserPassword => "user_password",
             Self::AdminKey => "admin_key",
         }
     }
@@ -49,6 +53,7 @@ impl CredentialType {
             Self::ApiKey | Self::PublishableKey => "key_",
             Self::ClientSecret => "sec_",
             Self::Password => "pwd_",
+            Self::UserPassword => "upw_",
             Self::AdminKey => "adm_",
         }
     }
@@ -61,6 +66,7 @@ impl CredentialType {
             Self::ApiKey | Self::PublishableKey => Some(ResourceKind::Application),
             Self::ClientSecret => Some(ResourceKind::Client),
             Self::Password => Some(ResourceKind::Account),
+            Self::UserPassword => Some(ResourceKind::User),
             Self::AdminKey => None,
         }
     }
@@ -71,7 +77,7 @@ impl CredentialType {
             Self::PublishableKey => Some(SecretKind::PublishableKey),
             Self::ClientSecret => Some(SecretKind::ClientSecret),
             Self::AdminKey => Some(SecretKind::AdminKey),
-            Self::Password => None,
+            Self::Password | Self::UserPassword => None,
         }
     }
 }
@@ -113,11 +119,12 @@ pub struct Grant {
 /// A credential as stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Credential {
-    /// `key_…`, `sec_…`, `pwd_…`, `adm_…` (UUIDv7 behind the prefix).
+    /// `key_…`, `sec_…`, `pwd_…`, `upw_…`, `adm_…` (UUIDv7 behind the prefix).
     pub id: String,
     /// What it opens.
     pub r#type: CredentialType,
-    /// The resource that owns it: the name of the application, client or account; `-` for admin keys.
+    /// The resource that owns it: the name of the application, client, account or user; `-` for
+    /// admin keys.
     pub owner: String,
     /// A name for people.
     pub label: String,

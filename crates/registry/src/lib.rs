@@ -25,6 +25,7 @@ pub mod meaning;
 pub mod ports;
 pub mod profile;
 pub mod record;
+pub mod redirect;
 pub mod resource;
 pub mod shape;
 pub mod standing;

@@ -4,7 +4,7 @@
 //! routes that answer the same call, a route nobody decided about are all found here.
 
 mod api;
-mod client;
+pub(crate) mod client;
 mod issuer;
 mod owner;
 pub(crate) mod person;

@@ -147,3 +147,40 @@ impl Profile {
         self.rules().id_token_algorithms[0]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fapi2_is_no_weaker_anywhere_than_the_default() {
+        let (strict, usual) = (Profile::Fapi2.rules(), Profile::Oauth21.rules());
+        assert!(strict.par_required && strict.sender_constraint_required);
+        assert!(strict.assertion_audience_issuer_only && !strict.plain_http_redirects);
+        assert!(strict.pkce_required_for_confidential);
+        assert!(strict.code_lifetime <= Duration::from_secs(60));
+        assert!(strict.code_lifetime <= usual.code_lifetime);
+        assert!(strict.auth_methods.iter().all(|method| method.asymmetric()));
+        for one in strict
+            .signing_algorithms
+            .iter()
+            .chain(strict.id_token_algorithms)
+        {
+            assert!(matches!(one.name(), "ES256" | "EdDSA" | "PS256"), "{one:?}");
+        }
+    }
+
+    #[test]
+    fn every_profile_signs_with_what_it_names_first() {
+        for profile in Profile::ALL {
+            let rules = profile.rules();
+            assert!(
+                rules
+                    .id_token_algorithms
+                    .contains(&profile.id_token_algorithm())
+            );
+            assert!(rules.response_modes.contains(&ResponseMode::Query));
+        }
+        assert_eq!(Profile::OidcCompat.id_token_algorithm(), Algorithm::RS256);
+    }
+}

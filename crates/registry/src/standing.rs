@@ -16,7 +16,9 @@ use crate::account::{AccountSpec, normal_username};
 use crate::application::ApplicationSpec;
 use crate::client::ClientSpec;
 use crate::credential::{Credential, CredentialType, Grant, Lookup};
+use crate::meaning::person;
 use crate::resource::{ResourceKind, Stored};
+use crate::user::{Person, UserSpec};
 
 /// Why a stored credential can't be judged. It opens nothing then.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -92,7 +94,9 @@ pub fn issued_key(credential: &Credential, owner: Option<&Stored>) -> Result<Iss
         }
         // The admin listener's one API is the only place where this kind is taken.
         CredentialType::AdminKey => {}
-        CredentialType::Password => return Err(Unfit::Type(credential.id.clone())),
+        CredentialType::Password | CredentialType::UserPassword => {
+            return Err(Unfit::Type(credential.id.clone()));
+        }
     }
     let key_id = match &credential.lookup {
         Lookup::KeyId(id) => Some(*id),
@@ -126,16 +130,8 @@ pub fn account(stored: &Stored, passwords: &[Credential]) -> Result<Account, Unf
     let spec: AccountSpec = serde_json::from_value(stored.spec.clone()).map_err(|_| unfit())?;
     let username =
         normal_username(spec.username.as_deref().unwrap_or(&stored.name)).ok_or_else(unfit)?;
-    let mut verifiers: Vec<(Arc<Verifier>, Option<Timestamp>)> = Vec::new();
-    for password in passwords {
-        if password.r#type != CredentialType::Password || password.owner != stored.name {
-            return Err(Unfit::Type(password.id.clone()));
-        }
-        agreed(password, spec.environment)?;
-        if password.state == LifeState::Active {
-            verifiers.push((Arc::new(verifier(password)?), password.expires_at));
-        }
-    }
+    let kind = CredentialType::Password;
+    let verifiers = verifiers(passwords, kind, &stored.name, spec.environment)?;
     let apis = spec
         .apis
         .iter()
@@ -161,6 +157,56 @@ pub fn account(stored: &Stored, passwords: &[Credential]) -> Result<Account, Unf
             claims: serde_json::Map::new(),
         }),
     })
+}
+
+/// A stored person with the passwords as the issuer meets them.
+///
+/// # Errors
+/// [`Unfit`].
+pub fn person(stored: &Stored, passwords: &[Credential]) -> Result<Person, Unfit> {
+    let unfit = || Unfit::Owner(stored.name.clone());
+    if stored.kind != ResourceKind::User {
+        return Err(unfit());
+    }
+    let spec: UserSpec = serde_json::from_value(stored.spec.clone()).map_err(|_| unfit())?;
+    let mut meaning = person::mean_alone(&stored.name, &spec).ok_or_else(unfit)?;
+    let changed = stored.updated_at.as_millis() / 1000;
+    meaning
+        .claims
+        .insert("updated_at".to_owned(), changed.into());
+    let kind = CredentialType::UserPassword;
+    Ok(Person {
+        id: stored.id.clone(),
+        name: stored.name.clone(),
+        meaning,
+        verifiers: verifiers(passwords, kind, &stored.name, spec.environment)?,
+        state: if spec.suspended {
+            LifeState::Suspended
+        } else {
+            LifeState::Active
+        },
+        version: stored.version,
+    })
+}
+
+/// Active passwords of one owner, each with its end.
+fn verifiers(
+    passwords: &[Credential],
+    r#type: CredentialType,
+    owner: &str,
+    environment: Environment,
+) -> Result<Vec<(Arc<Verifier>, Option<Timestamp>)>, Unfit> {
+    let mut verifiers = Vec::new();
+    for password in passwords {
+        if password.r#type != r#type || password.owner != owner {
+            return Err(Unfit::Type(password.id.clone()));
+        }
+        agreed(password, environment)?;
+        if password.state == LifeState::Active {
+            verifiers.push((Arc::new(verifier(password)?), password.expires_at));
+        }
+    }
+    Ok(verifiers)
 }
 
 fn verifier(credential: &Credential) -> Result<Verifier, Unfit> {

@@ -7,6 +7,7 @@ pub mod admin_key;
 pub mod api_key;
 pub mod credential;
 pub mod owned_secret;
+pub mod person;
 pub mod resource;
 
 use core::future::Future;

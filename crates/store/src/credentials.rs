@@ -42,6 +42,7 @@ pub(crate) fn owner_kind(kind: CredentialType) -> Option<ResourceKind> {
         CredentialType::ApiKey | CredentialType::PublishableKey => Some(ResourceKind::Application),
         CredentialType::ClientSecret => Some(ResourceKind::Client),
         CredentialType::Password => Some(ResourceKind::Account),
+        CredentialType::UserPassword => Some(ResourceKind::User),
         CredentialType::AdminKey => None,
     }
 }

@@ -7,10 +7,11 @@
 
 use proof::digest::TokenHash;
 use proof::issued::KeyId;
-use registry::credential::{Credential, Lookup};
-use registry::ports::Stores;
-use registry::resource::{ResourceKind, Stored};
+use registry::credential::{Credential, CredentialType, Lookup};
+use registry::ports::{People, Stores};
+use registry::resource::Stored;
 use registry::standing;
+use registry::user::Person;
 use verdict::facts::{Answer, Records, Unavailable};
 use verdict::identity::{Account, IssuedKey};
 
@@ -20,7 +21,7 @@ use crate::error::{broken, failed};
 use crate::resources;
 use crate::row::Columns as _;
 
-/// At most so many passwords of one account are compared with what a call presents: two are usual
+/// At most so many passwords of one account or person are compared with what a call presents: two are usual
 /// while one is being rotated, and each costs a hash.
 const MOST_PASSWORDS: i64 = 4;
 
@@ -55,30 +56,57 @@ async fn find_key(store: &Store, lookup: &Lookup) -> Stores<Option<(Credential, 
     Ok(Some((credentials::read(&row)?, owner)))
 }
 
-/// An account by its user name in normal form, and its active passwords, the newest first.
-async fn find_account(store: &Store, username: &str) -> Stores<Option<(Stored, Vec<Credential>)>> {
-    let Some(row) = sqlx::query(
-        "SELECT kind, name, id, spec, version, managed_by, created_at, updated_at FROM resources \
-         WHERE realm_id = $1 AND username = $2",
-    )
-    .bind(store.realm)
-    .bind(username)
-    .fetch_optional(&store.reading)
-    .await
-    .map_err(failed)?
+/// What a holder of passwords is found by.
+enum Holder<'a> {
+    /// A user name in normal form.
+    Username(&'a str),
+    /// The id of the resource.
+    Id(&'a str),
+}
+
+/// A holder of passwords with the active ones, the newest first. The kind is asked for with the
+/// name, so that a person's password never opens what a service account's does, nor the reverse.
+async fn find_holder(
+    store: &Store,
+    kind: CredentialType,
+    holder: Holder<'_>,
+) -> Stores<Option<(Stored, Vec<Credential>)>> {
+    let Some(owner) = credentials::owner_kind(kind) else {
+        return Ok(None);
+    };
+    let (statement, value) = match holder {
+        Holder::Username(name) => (
+            "SELECT kind, name, id, spec, version, managed_by, created_at, updated_at \
+             FROM resources WHERE realm_id = $1 AND username = $2 AND kind = $3",
+            name,
+        ),
+        Holder::Id(id) => (
+            "SELECT kind, name, id, spec, version, managed_by, created_at, updated_at \
+             FROM resources WHERE realm_id = $1 AND id = $2 AND kind = $3",
+            id,
+        ),
+    };
+    let Some(row) = sqlx::query(statement)
+        .bind(store.realm)
+        .bind(value)
+        .bind(owner.name())
+        .fetch_optional(&store.reading)
+        .await
+        .map_err(failed)?
     else {
         return Ok(None);
     };
-    let account = resources::read(&row, "")?;
+    let stored = resources::read(&row, "")?;
     let passwords = sqlx::query(concat!(
         "SELECT ",
         credential_columns!(),
         " FROM credentials c WHERE c.realm_id = $1 AND c.owner = $2 AND c.owner_kind = $3 \
-         AND c.type = 'password' AND c.state = 'active' ORDER BY c.created_at DESC, c.id DESC LIMIT $4"
+         AND c.type = $4 AND c.state = 'active' ORDER BY c.created_at DESC, c.id DESC LIMIT $5"
     ))
     .bind(store.realm)
-    .bind(&account.name)
-    .bind(ResourceKind::Account.name())
+    .bind(&stored.name)
+    .bind(owner.name())
+    .bind(kind.name())
     .bind(MOST_PASSWORDS)
     .fetch_all(&store.reading)
     .await
@@ -86,7 +114,7 @@ async fn find_account(store: &Store, username: &str) -> Stores<Option<(Stored, V
     .iter()
     .map(credentials::read)
     .collect::<Stores<Vec<_>>>()?;
-    Ok(Some((account, passwords)))
+    Ok(Some((stored, passwords)))
 }
 
 async fn issued_key(store: &Store, lookup: Lookup) -> Answer<Option<IssuedKey>> {
@@ -121,7 +149,7 @@ impl Records for Store {
     }
     async fn account(&self, username: &str) -> Answer<Option<Account>> {
         answer(async {
-            match find_account(self, username).await? {
+            match find_holder(self, CredentialType::Password, Holder::Username(username)).await? {
                 Some((account, passwords)) => standing::account(&account, &passwords)
                     .map(Some)
                     .map_err(|unfit| broken(unfit.to_string())),
@@ -129,5 +157,23 @@ impl Records for Store {
             }
         })
         .await
+    }
+}
+
+async fn person(store: &Store, holder: Holder<'_>) -> Stores<Option<Person>> {
+    match find_holder(store, CredentialType::UserPassword, holder).await? {
+        Some((person, passwords)) => standing::person(&person, &passwords)
+            .map(Some)
+            .map_err(|unfit| broken(unfit.to_string())),
+        None => Ok(None),
+    }
+}
+
+impl People for Store {
+    async fn person_by_username(&self, username: &str) -> Stores<Option<Person>> {
+        person(self, Holder::Username(username)).await
+    }
+    async fn person_by_id(&self, id: &str) -> Stores<Option<Person>> {
+        person(self, Holder::Id(id)).await
     }
 }

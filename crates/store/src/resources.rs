@@ -47,13 +47,13 @@ pub(crate) fn read(row: &AnyRow, prefix: &str) -> Stores<Stored> {
     })
 }
 
-/// What an account is found by: its user name in normal form, by default its name.
+/// What an account or a person is found by: its user name in normal form, by default its name.
 fn username(stored: &Stored) -> Option<String> {
     let written = stored
         .spec
         .get("username")
         .and_then(serde_json::Value::as_str);
-    (stored.kind == ResourceKind::Account)
+    matches!(stored.kind, ResourceKind::Account | ResourceKind::User)
         .then(|| written.unwrap_or(&stored.name).to_ascii_lowercase())
 }
 

@@ -78,7 +78,7 @@ pub struct TlsFacts {
 #[derive(Debug, Clone)]
 pub struct Head {
     pub(crate) method: Method,
-    pub(crate) authority: Arc<str>,
+    pub(crate) authority: Box<str>,
     pub(crate) target: Target,
     pub(crate) headers: HeaderMap,
     pub(crate) version: Version,
@@ -108,8 +108,7 @@ pub enum Body<R> {
 /// A call: head and body, kept together to the end.
 #[derive(Debug)]
 pub struct Call<R> {
-    /// Behind a pointer, since a call moves from step to step.
-    pub(crate) head: Box<Head>,
+    pub(crate) head: Head,
     pub(crate) body: Body<R>,
 }
 
@@ -120,19 +119,6 @@ impl Head {
     /// 400 for whatever could be read in two ways: [`Code::UncleanTarget`],
     /// [`Code::UncleanAuthority`], [`Code::UncleanHeader`].
     pub fn read(parts: http::request::Parts, arrival: Arrival) -> Result<Self, Problem> {
-        Self::read_on(parts, arrival, None)
-    }
-
-    /// The same for a further head of a connection. `known` is the [`Head::shared_authority`] of an
-    /// earlier one: the very same text needs no second check.
-    ///
-    /// # Errors
-    /// As [`Head::read`].
-    pub fn read_on(
-        parts: http::request::Parts,
-        arrival: Arrival,
-        known: Option<&Arc<str>>,
-    ) -> Result<Self, Problem> {
         let http::request::Parts {
             method,
             uri,
@@ -146,7 +132,7 @@ impl Head {
         }
         // Framing stands first: a message whose end is in doubt makes the rest of it doubtful.
         framing::check(&headers, version)?;
-        let authority = authority::read(&uri, &headers, version, known)?;
+        let authority = authority::read(&uri, &headers, version)?;
         let target = Target::read(uri)?;
         Ok(Self {
             method,
@@ -190,11 +176,6 @@ impl Head {
 
     /// Host and, where one was sent, port; lower case.
     pub fn authority(&self) -> &str {
-        &self.authority
-    }
-
-    /// The same, to keep for [`Head::read_on`].
-    pub fn shared_authority(&self) -> &Arc<str> {
         &self.authority
     }
 
@@ -251,9 +232,9 @@ impl Head {
         }
     }
 
-    /// The header fields, given away; the head has none then.
-    pub fn take_headers(&mut self) -> HeaderMap {
-        core::mem::take(&mut self.headers)
+    /// The header fields, given away.
+    pub fn into_headers(self) -> HeaderMap {
+        self.headers
     }
 }
 
@@ -282,8 +263,7 @@ impl<'a> Segment<'a> {
 
 impl<R> Call<R> {
     /// Joins head and body.
-    pub fn new(head: impl Into<Box<Head>>, body: Body<R>) -> Self {
-        let head = head.into();
+    pub fn new(head: Head, body: Body<R>) -> Self {
         Self { head, body }
     }
 
@@ -303,7 +283,7 @@ impl<R> Call<R> {
     }
 
     /// Head and body apart.
-    pub fn into_parts(self) -> (Box<Head>, Body<R>) {
+    pub fn into_parts(self) -> (Head, Body<R>) {
         (self.head, self.body)
     }
 }

@@ -359,16 +359,14 @@ impl Pool {
             *request.version_mut() = Version::HTTP_2;
         } else {
             headers.insert(HOST, host);
-            if trailers {
-                // From an attempt by HTTP/2; a caller's own is gone already.
-                headers.remove(TE);
-            }
-            *request.uri_mut() = Uri::from(target);
+            headers.remove(TE);
+            *request.uri_mut() = Uri::from(target.clone());
         }
         *request.headers_mut() = headers;
         (
             request,
             Rest {
+                target,
                 authority,
                 trailers,
                 upgrade,
@@ -394,6 +392,7 @@ impl Pool {
 
 /// What a request written for one server does not carry back.
 struct Rest {
+    target: PathAndQuery,
     authority: HeaderValue,
     trailers: bool,
     upgrade: bool,
@@ -404,12 +403,7 @@ impl Rest {
         let (parts, body) = request.into_parts();
         Outgoing {
             method: parts.method,
-            // Written from one, so it has one.
-            target: parts
-                .uri
-                .into_parts()
-                .path_and_query
-                .unwrap_or_else(|| PathAndQuery::from_static("/")),
+            target: self.target,
             headers: parts.headers,
             authority: self.authority,
             body,

@@ -13,6 +13,7 @@ use verdict::credential::jwt::{ConfigId, IssuerId, IssuerProfile};
 use super::{Context, Set, each};
 use crate::document::Spec;
 use crate::flaw::{Flaw, Place, Report};
+use crate::redirect::is_loopback;
 use crate::trusted_issuer::{IssuerKeys, IssuerMeaning, TrustedIssuerSpec};
 
 /// Claims that say nothing about what a token is for, so they guard nothing: ID tokens of some
@@ -178,12 +179,7 @@ fn has_userinfo(url: &url::Url) -> bool {
 }
 
 fn safe_scheme(url: &url::Url, context: &Context) -> bool {
-    let loopback = match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
+    let loopback = is_loopback(url);
     match url.scheme() {
         "https" => url.host().is_some(),
         "http" => context.loopback_dev && loopback,

@@ -23,6 +23,19 @@ pub(crate) fn is_origin(text: &str) -> bool {
     })
 }
 
+/// A mail address as far as it can be told from its text: one `@`, something on either side, no
+/// blanks (threat F7: never a second `@`).
+pub(super) fn is_mail_address(text: &str) -> bool {
+    let clean = |part: &str| {
+        let odd = |c: char| c.is_control() || c.is_whitespace() || matches!(c, '<' | '>' | ',');
+        !part.is_empty() && !part.contains('@') && !part.chars().any(odd)
+    };
+    text.len() <= 254
+        && text
+            .split_once('@')
+            .is_some_and(|(name, domain)| clean(name) && clean(domain))
+}
+
 /// RFC 6749 §3.3.
 pub(super) fn is_scope(text: &str) -> bool {
     !text.is_empty()

@@ -33,16 +33,19 @@ pub enum Family {
     ClientSecret,
     /// Accounts' passwords.
     Password,
+    /// People's passwords.
+    UserPassword,
     /// Administrators' keys.
     AdminKey,
 }
 
 impl Family {
     /// Every family.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::ApiKey,
         Self::ClientSecret,
         Self::Password,
+        Self::UserPassword,
         Self::AdminKey,
     ];
 
@@ -52,6 +55,7 @@ impl Family {
             Self::ApiKey => &[CredentialType::ApiKey, CredentialType::PublishableKey],
             Self::ClientSecret => &[CredentialType::ClientSecret],
             Self::Password => &[CredentialType::Password],
+            Self::UserPassword => &[CredentialType::UserPassword],
             Self::AdminKey => &[CredentialType::AdminKey],
         }
     }
@@ -67,6 +71,7 @@ impl Family {
             CredentialType::ApiKey | CredentialType::PublishableKey => Self::ApiKey,
             CredentialType::ClientSecret => Self::ClientSecret,
             CredentialType::Password => Self::Password,
+            CredentialType::UserPassword => Self::UserPassword,
             CredentialType::AdminKey => Self::AdminKey,
         }
     }
@@ -96,6 +101,12 @@ impl Family {
             (Self::Password, Act::Resume) => A::PasswordResume,
             (Self::Password, Act::Rotate) => A::PasswordRotate,
             (Self::Password, Act::Revoke) => A::PasswordRevoke,
+            (Self::UserPassword, Act::Read) => A::UserPasswordRead,
+            (Self::UserPassword, Act::Amend) => A::UserPasswordAmend,
+            (Self::UserPassword, Act::Suspend) => A::UserPasswordSuspend,
+            (Self::UserPassword, Act::Resume) => A::UserPasswordResume,
+            (Self::UserPassword, Act::Rotate) => A::UserPasswordRotate,
+            (Self::UserPassword, Act::Revoke) => A::UserPasswordRevoke,
             (Self::AdminKey, Act::Read) => A::AdminKeyRead,
             (Self::AdminKey, Act::Amend) => A::AdminKeyAmend,
             (Self::AdminKey, Act::Suspend) => A::AdminKeySuspend,
@@ -296,13 +307,15 @@ pub async fn amend(
             admin_key::leaves_an_owner(ports, ctx, &credential, Some(&after)).await?;
         }
         // What they may do stands in their owner's document.
-        Family::ClientSecret | Family::Password if after.grant != credential.grant => {
+        Family::ClientSecret | Family::Password | Family::UserPassword
+            if after.grant != credential.grant =>
+        {
             return Err(Refusal::Invalid {
                 field: "grant",
-                message: "what it may do stands in the document of its client or account",
+                message: "what it may do stands in the document of its client, account or user",
             });
         }
-        Family::ClientSecret | Family::Password => {}
+        Family::ClientSecret | Family::Password | Family::UserPassword => {}
     }
     let Credential {
         label,
@@ -386,7 +399,7 @@ pub(super) async fn fresh(
     environment: proof::issued::Environment,
 ) -> Result<Made, Refusal> {
     let Some(kind) = r#type.secret_kind() else {
-        return owned_secret::fresh_password(hasher, ctx, owner, environment).await;
+        return owned_secret::fresh_password(hasher, ctx, owner, r#type, environment).await;
     };
     let issued = Issued::generate(&ctx.context.brand, kind, environment, ctx.entropy);
     let verifier = hasher

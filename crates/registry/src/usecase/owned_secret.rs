@@ -1,5 +1,5 @@
-//! Clients' secrets and accounts' passwords: two of an owner are valid at most, so that one can be
-//! replaced while the other still works.
+//! Clients' secrets, and passwords of accounts and people: two of an owner are valid at most, so that
+//! one can be replaced while the other still works.
 
 use proof::issued::Environment;
 use proof::random::random_base62;
@@ -77,33 +77,94 @@ pub async fn create_password(
     expires_at: Option<Timestamp>,
 ) -> Result<Made, Refusal> {
     authorize(actor, Action::PasswordCreate)?;
-    expiry_is_sound(ctx, expires_at)?;
     let stored = owner(ports, ResourceKind::Account, account).await?;
     let Spec::Account(spec) = resource::document(&stored)?.spec else {
         return Err(missing(ResourceKind::Account, account));
     };
+    let holder = Holder {
+        r#type: CredentialType::Password,
+        name: account,
+        username: spec.username.as_deref().unwrap_or(account),
+        environment: spec.environment,
+    };
+    let made = password(ports, hasher, ctx, &holder, given, expires_at).await?;
+    add(ports, actor, ctx, Action::PasswordCreate, made).await
+}
+
+/// Gives a person a password: `given`, or one that is generated and shown once.
+///
+/// # Errors
+/// [`Refusal::Invalid`] for a password that is too weak, [`Refusal::TwoValid`]; others.
+pub async fn create_user_password(
+    ports: &impl Registry,
+    hasher: &impl Hasher,
+    actor: &Actor,
+    ctx: &Ctx<'_>,
+    user: &str,
+    given: Option<Secret>,
+    expires_at: Option<Timestamp>,
+) -> Result<Made, Refusal> {
+    authorize(actor, Action::UserPasswordCreate)?;
+    let stored = owner(ports, ResourceKind::User, user).await?;
+    let Spec::User(spec) = resource::document(&stored)?.spec else {
+        return Err(missing(ResourceKind::User, user));
+    };
+    let holder = Holder {
+        r#type: CredentialType::UserPassword,
+        name: user,
+        username: spec.username.as_deref().unwrap_or(user),
+        environment: spec.environment,
+    };
+    let made = password(ports, hasher, ctx, &holder, given, expires_at).await?;
+    add(ports, actor, ctx, Action::UserPasswordCreate, made).await
+}
+
+/// Who gets a password.
+struct Holder<'a> {
+    r#type: CredentialType,
+    name: &'a str,
+    username: &'a str,
+    environment: Environment,
+}
+
+async fn password(
+    ports: &impl Registry,
+    hasher: &impl Hasher,
+    ctx: &Ctx<'_>,
+    holder: &Holder<'_>,
+    given: Option<Secret>,
+    expires_at: Option<Timestamp>,
+) -> Result<Made, Refusal> {
+    let Holder {
+        r#type,
+        name,
+        username,
+        environment,
+    } = *holder;
+    expiry_is_sound(ctx, expires_at)?;
     if let Some(password) = &given {
-        is_strong(password, spec.username.as_deref().unwrap_or(account))?;
+        is_strong(password, username)?;
     }
-    room_for_one(ports, ctx, CredentialType::Password, account).await?;
+    room_for_one(ports, ctx, r#type, name).await?;
     let mut made = match given {
-        Some(password) => stored_password(hasher, ctx, account, spec.environment, password).await?,
-        None => fresh_password(hasher, ctx, account, spec.environment).await?,
+        Some(password) => stored_password(hasher, ctx, name, r#type, environment, password).await?,
+        None => fresh_password(hasher, ctx, name, r#type, environment).await?,
     };
     made.credential.expires_at = expires_at;
-    add(ports, actor, ctx, Action::PasswordCreate, made).await
+    Ok(made)
 }
 
 /// A generated password.
 pub(super) async fn fresh_password(
     hasher: &impl Hasher,
     ctx: &Ctx<'_>,
-    account: &str,
+    owner: &str,
+    r#type: CredentialType,
     environment: Environment,
 ) -> Result<Made, Refusal> {
     let password = Secret::from_text(random_base62(GENERATED_PASSWORD, ctx.entropy));
     let shown = password.duplicate();
-    let mut made = stored_password(hasher, ctx, account, environment, password).await?;
+    let mut made = stored_password(hasher, ctx, owner, r#type, environment, password).await?;
     made.secret = Some(shown);
     Ok(made)
 }
@@ -111,7 +172,8 @@ pub(super) async fn fresh_password(
 async fn stored_password(
     hasher: &impl Hasher,
     ctx: &Ctx<'_>,
-    account: &str,
+    owner: &str,
+    r#type: CredentialType,
     environment: Environment,
     password: Secret,
 ) -> Result<Made, Refusal> {
@@ -120,9 +182,9 @@ async fn stored_password(
         .await
         .map_err(Refusal::Hashing)?;
     let credential = Credential {
-        id: new_id(ctx, CredentialType::Password),
-        r#type: CredentialType::Password,
-        owner: account.to_owned(),
+        id: new_id(ctx, r#type),
+        r#type,
+        owner: owner.to_owned(),
         label: String::new(),
         environment,
         lookup: Lookup::Owner,

@@ -269,7 +269,10 @@ async fn keeps_its_wall(ports: &impl Registry, old: &Stored, spec: &Value) -> Re
     let wall = |value: &Value| value.get("environment").cloned();
     let owns = matches!(
         old.kind,
-        ResourceKind::Application | ResourceKind::Client | ResourceKind::Account
+        ResourceKind::Application
+            | ResourceKind::Client
+            | ResourceKind::Account
+            | ResourceKind::User
     );
     if !owns || wall(&old.spec) == wall(spec) {
         return Ok(());

@@ -4,8 +4,8 @@ use proof::digest::{self, TokenHash};
 use proof::issued::KeyId;
 use proof::random::SystemEntropy;
 use registry::credential::{Credential, CredentialType, Grant, Lookup, Transition};
-use registry::ports::Registry as _;
-use registry::resource::ResourceKind;
+use registry::ports::{People as _, Registry as _, StoreError};
+use registry::resource::{ResourceKind, Written};
 use serde_json::json;
 use verdict::facts::{Records as _, Unavailable};
 use verdict::identity::{LifeState, Principal};
@@ -17,6 +17,9 @@ super::on_both!(
     an_imported_key_is_found_by_digest_or_prefix,
     an_administrators_key_has_no_owner,
     an_account_is_found_by_its_user_name_with_its_active_passwords,
+    a_person_is_found_by_user_name_and_by_id_with_the_active_passwords,
+    a_persons_password_opens_nothing_of_a_service_account_and_the_reverse,
+    a_suspended_person_is_found_and_said_to_be_so,
     what_is_not_there_is_no_error,
     a_damaged_record_is_unavailable_and_never_absent,
     a_store_that_is_closed_is_unavailable,
@@ -195,6 +198,131 @@ async fn an_account_is_found_by_its_user_name_with_its_active_passwords(bench: B
     );
 }
 
+/// A password of a person, found by its owner only.
+fn user_password(owner: &str, created: i64) -> Credential {
+    Credential {
+        r#type: CredentialType::UserPassword,
+        id: fresh("upw_"),
+        ..password(owner, created)
+    }
+}
+
+async fn add(store: &crate::Store, credential: &Credential) {
+    store
+        .add_credential(credential.clone(), event("password.create"))
+        .await
+        .expect("it has an owner");
+}
+
+async fn user(store: &crate::Store, name: &str, spec: serde_json::Value) -> String {
+    let written = store
+        .put_resource(
+            put(ResourceKind::User, name, spec, None),
+            event("resource.write"),
+        )
+        .await;
+    match written {
+        Ok(Written::Created(stored) | Written::Updated(stored)) => stored.id,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn a_person_is_found_by_user_name_and_by_id_with_the_active_passwords(bench: Bench) {
+    let store = &bench.store;
+    let spec =
+        json!({"username": "Alice.Doe", "email": "alice@example.com", "email_verified": true});
+    let id = user(store, "alice", spec).await;
+    let (old, new, revoked) = (
+        user_password("alice", 0),
+        user_password("alice", 1),
+        user_password("alice", 2),
+    );
+    for one in [&old, &new, &revoked] {
+        add(store, one).await;
+    }
+    store
+        .move_credential(
+            &revoked.id,
+            Transition::Revoke,
+            None,
+            event("user_password.revoke"),
+        )
+        .await
+        .unwrap();
+    let found = store.person_by_username("alice.doe").await.unwrap();
+    let found = found.expect("the person is there");
+    assert_eq!(
+        (&*found.id, &*found.name, &*found.meaning.username),
+        (&*id, "alice", "alice.doe")
+    );
+    assert_eq!((found.state, found.version), (LifeState::Active, 1));
+    assert_eq!(found.meaning.claims["email"], "alice@example.com");
+    assert_eq!(found.meaning.claims["email_verified"], true);
+    assert_eq!(found.verifiers.len(), 2);
+    assert!(
+        found
+            .verifiers
+            .iter()
+            .all(|(verifier, _)| verifier.verify(SECRET.as_bytes(), None))
+    );
+    let again = store.person_by_id(&id).await.unwrap().expect("is there");
+    assert_eq!(
+        (again.meaning, again.verifiers.len()),
+        (found.meaning, found.verifiers.len())
+    );
+    for nobody in ["alice", "Alice.Doe", ""] {
+        assert!(store.person_by_username(nobody).await.unwrap().is_none());
+    }
+    assert!(store.person_by_id("alice").await.unwrap().is_none());
+}
+
+async fn a_persons_password_opens_nothing_of_a_service_account_and_the_reverse(bench: Bench) {
+    let store = &bench.store;
+    application(store, "shop").await;
+    // One name for both documents: only the kind tells their passwords apart.
+    user(store, "sam", json!({"username": "person"})).await;
+    add(store, &user_password("sam", 0)).await;
+    let spec = json!({"application": "shop", "username": "machine"});
+    store
+        .put_resource(
+            put(ResourceKind::Account, "sam", spec, None),
+            event("resource.write"),
+        )
+        .await
+        .unwrap();
+    add(store, &password("sam", 0)).await;
+
+    assert!(store.account("person").await.unwrap().is_none());
+    assert!(store.person_by_username("machine").await.unwrap().is_none());
+    let account = store.account("machine").await.unwrap().expect("is there");
+    assert_eq!(account.verifiers.len(), 1);
+    let person = store.person_by_username("person").await.unwrap();
+    let person = person.expect("is there");
+    assert_eq!(person.verifiers.len(), 1);
+    let stored = store.resource(ResourceKind::Account, "sam").await.unwrap();
+    let machine = stored.expect("is there").id;
+    assert!(store.person_by_id(&machine).await.unwrap().is_none());
+    // And one user name is never both.
+    let clash = put(
+        ResourceKind::User,
+        "other",
+        json!({"username": "Machine"}),
+        None,
+    );
+    let written = store.put_resource(clash, event("resource.write")).await;
+    assert!(matches!(written, Err(StoreError::Broken(_))), "{written:?}");
+}
+
+async fn a_suspended_person_is_found_and_said_to_be_so(bench: Bench) {
+    let store = &bench.store;
+    let id = user(store, "bob", json!({})).await;
+    assert_eq!(user(store, "bob", json!({"suspended": true})).await, id);
+    let found = store.person_by_username("bob").await.unwrap();
+    let found = found.expect("is there");
+    assert_eq!((found.state, found.version), (LifeState::Suspended, 2));
+    assert!(found.verifiers.is_empty());
+}
+
 async fn what_is_not_there_is_no_error(bench: Bench) {
     let store = &bench.store;
     assert!(
@@ -213,6 +341,7 @@ async fn what_is_not_there_is_no_error(bench: Bench) {
     );
     assert!(store.key_by_prefix("x").await.unwrap().is_none());
     assert!(store.account("x").await.unwrap().is_none());
+    assert!(store.person_by_username("x").await.unwrap().is_none());
 }
 
 async fn a_damaged_record_is_unavailable_and_never_absent(bench: Bench) {

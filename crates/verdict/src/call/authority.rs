@@ -3,8 +3,6 @@
 //! Routing by host and the host that the upstream reads must be one, so a message that names two,
 //! none, or one in an unusual spelling is refused.
 
-use std::sync::Arc;
-
 use http::header::HOST;
 use http::uri::Scheme;
 use http::{HeaderMap, Uri, Version};
@@ -15,12 +13,7 @@ use crate::problem::{Code, Problem};
 const MAX_HOST_BYTES: usize = 253;
 
 /// `Host`, `:authority` and an absolute-form target, which must agree where several are present.
-pub(super) fn read(
-    uri: &Uri,
-    headers: &HeaderMap,
-    version: Version,
-    known: Option<&Arc<str>>,
-) -> Result<Arc<str>, Problem> {
+pub(super) fn read(uri: &Uri, headers: &HeaderMap, version: Version) -> Result<Box<str>, Problem> {
     if let Some(scheme) = uri.scheme()
         && *scheme != Scheme::HTTP
         && *scheme != Scheme::HTTPS
@@ -35,10 +28,6 @@ pub(super) fn read(
     if hosts.next().is_some() {
         return Err(unclean("more than one Host field"));
     }
-    let canonical = |text: &[u8]| match known {
-        Some(known) if known.as_bytes() == text => Ok(known.clone()),
-        _ => canonical(text),
-    };
     let field = field.map(|value| canonical(value.as_bytes())).transpose()?;
     let Some(target) = uri.authority() else {
         // HTTP/1.1 demands Host (RFC 9112 §3.2); without it an older call names nobody either.
@@ -61,9 +50,9 @@ pub(super) fn read(
 
 /// The host within an authority that was read.
 pub(super) fn host(authority: &str) -> &str {
-    match authority.bytes().rposition(|byte| byte == b':') {
+    match authority.rsplit_once(':') {
         // Within brackets a colon belongs to the address.
-        Some(colon) if !authority.ends_with(']') => &authority[..colon],
+        Some((host, port)) if !port.ends_with(']') => host,
         _ => authority,
     }
 }
@@ -72,14 +61,14 @@ fn unclean(cause: &'static str) -> Problem {
     Problem::new(Code::UncleanAuthority, cause)
 }
 
-fn canonical(authority: &[u8]) -> Result<Arc<str>, Problem> {
+fn canonical(authority: &[u8]) -> Result<Box<str>, Problem> {
     let text = core::str::from_utf8(authority).map_err(|_| unclean("the host is not ASCII"))?;
     let host = host(text);
     if let Some(port) = text[host.len()..].strip_prefix(':') {
         check_port(port).map_err(unclean)?;
     }
     check_host(host).map_err(unclean)?;
-    Ok(text.to_ascii_lowercase().into())
+    Ok(text.to_ascii_lowercase().into_boxed_str())
 }
 
 fn check_port(port: &str) -> Result<(), &'static str> {
@@ -106,9 +95,9 @@ fn check_host(host: &str) -> Result<(), &'static str> {
     if host.is_empty() || host.len() > MAX_HOST_BYTES {
         return Err("the host is empty or too long");
     }
-    for label in host.as_bytes().split(|byte| *byte == b'.') {
-        let clean = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        if label.is_empty() || label.len() > 63 || !label.iter().all(clean) {
+    for label in host.split('.') {
+        let clean = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        if label.is_empty() || label.len() > 63 || !label.bytes().all(clean) {
             return Err("the host is not a name");
         }
     }

@@ -1,4 +1,4 @@
-//! Credentials: API keys, clients' secrets, accounts' passwords, administrators' keys. A secret that
+//! Credentials: API keys, clients' secrets, passwords of accounts and people, administrators' keys. A secret that
 //! was made leaves in the answer to its making and is not kept.
 
 use core::time::Duration;
@@ -59,6 +59,16 @@ pub(super) async fn serve<P: Parts>(
     shown(credential, work.now)
 }
 
+/// The kind of owner that a family's paths name.
+fn family_owner(family: Family) -> Option<ResourceKind> {
+    match family {
+        Family::ApiKey | Family::AdminKey => None,
+        Family::ClientSecret => Some(ResourceKind::Client),
+        Family::Password => Some(ResourceKind::Account),
+        Family::UserPassword => Some(ResourceKind::User),
+    }
+}
+
 /// The credential of the path. One that belongs to another family or owner is not there.
 async fn theirs<P: Parts>(
     family: Family,
@@ -75,8 +85,7 @@ async fn theirs<P: Parts>(
         return Err(unknown());
     }
     let found = credential::show(work.store(), &work.actor, &input.id).await?;
-    let owned = matches!(family, Family::ClientSecret | Family::Password);
-    if owned && found.owner != input.name {
+    if family_owner(family).is_some() && found.owner != input.name {
         return Err(unknown());
     }
     Ok(found)
@@ -90,19 +99,14 @@ fn shown(credential: Credential, now: Timestamp) -> Result<Answer, Fault> {
 async fn list<P: Parts>(family: Family, work: &Work<P>, input: &Input) -> Result<Answer, Fault> {
     let query: CredentialQuery = input.query()?;
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
-    let owner = match family {
-        Family::ApiKey => query.owner,
-        Family::ClientSecret | Family::Password => {
-            let kind = if family == Family::Password {
-                ResourceKind::Account
-            } else {
-                ResourceKind::Client
-            };
+    let owner = match family_owner(family) {
+        None if family == Family::ApiKey => query.owner,
+        None => None,
+        Some(kind) => {
             // 404 for an owner who is not there, rather than an empty list.
             resource::show(work.store(), &work.actor, kind, &input.name).await?;
             Some(input.name.clone())
         }
-        Family::AdminKey => None,
     };
     let filter = CredentialFilter {
         types: Vec::new(),
@@ -147,6 +151,13 @@ async fn create<P: Parts>(family: Family, work: &Work<P>, input: &Input) -> Resu
             let ends = end(body.expires_at);
             let given = body.password.map(Secret::from_text);
             owned_secret::create_password(store, hasher, actor, ctx, &input.name, given, ends)
+                .await?
+        }
+        Family::UserPassword => {
+            let body: SetPassword = input.json()?;
+            let ends = end(body.expires_at);
+            let given = body.password.map(Secret::from_text);
+            owned_secret::create_user_password(store, hasher, actor, ctx, &input.name, given, ends)
                 .await?
         }
         Family::AdminKey => {

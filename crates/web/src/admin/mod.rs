@@ -216,6 +216,8 @@ async fn dispatch<P: Parts>(
         Operation::Export => declared::export(work, input).await,
         Operation::Resource(kind, act) => resources::serve(kind, act, work, input).await,
         Operation::Credential(family, act) => credentials::serve(family, act, work, input).await,
+        Operation::SuspendUser => resources::switch_user(true, work, input).await,
+        Operation::ResumeUser => resources::switch_user(false, work, input).await,
         Operation::ImportKey => credentials::import(work, input).await,
         Operation::SigningKeys => signing::list(work).await,
         Operation::RotateSigningKey => signing::rotate(work, input).await,

@@ -24,6 +24,10 @@ pub enum Operation {
     Resource(ResourceKind, ResourceAct),
     /// Something about credentials of a family.
     Credential(Family, CredentialAct),
+    /// Keeps a person from logging in.
+    SuspendUser,
+    /// Lets a person log in again.
+    ResumeUser,
     /// Brings in a foreign API key by its hash.
     ImportKey,
     /// Lists signing keys.
@@ -142,6 +146,7 @@ fn family_path(family: Family) -> &'static str {
         Family::ApiKey => "/v1/keys",
         Family::ClientSecret => "/v1/clients/{name}/secrets",
         Family::Password => "/v1/accounts/{name}/passwords",
+        Family::UserPassword => "/v1/users/{name}/passwords",
         Family::AdminKey => "/v1/admin-keys",
     }
 }
@@ -185,6 +190,8 @@ impl Operation {
             all.extend(acts.map(|act| Self::Credential(family, act)));
         }
         all.extend([
+            Self::SuspendUser,
+            Self::ResumeUser,
             Self::ImportKey,
             Self::SigningKeys,
             Self::RotateSigningKey,
@@ -217,6 +224,8 @@ impl Operation {
             Self::Resource(_, R::Delete) => Method::DELETE,
             Self::Credential(_, C::Amend) => Method::PATCH,
             Self::Apply
+            | Self::SuspendUser
+            | Self::ResumeUser
             | Self::ImportKey
             | Self::RotateSigningKey
             | Self::RevokeTokens
@@ -235,6 +244,8 @@ impl Operation {
             Self::OpenApi => "/v1/openapi.json",
             Self::Apply => "/v1/apply",
             Self::Export => "/v1/export",
+            Self::SuspendUser => "/v1/users/{name}/suspend",
+            Self::ResumeUser => "/v1/users/{name}/resume",
             Self::ImportKey => "/v1/keys/import",
             Self::SigningKeys => "/v1/signing-keys",
             Self::RotateSigningKey => "/v1/signing-keys/rotate",
@@ -264,6 +275,8 @@ impl Operation {
             Self::OpenApi => "openapi",
             Self::Apply => "apply",
             Self::Export => "export",
+            Self::SuspendUser => "suspend-user",
+            Self::ResumeUser => "resume-user",
             Self::ImportKey => "import-api-key",
             Self::SigningKeys => "list-signing-key",
             Self::RotateSigningKey => "rotate-signing-key",
@@ -298,6 +311,8 @@ impl Operation {
             Self::OpenApi => "This document.",
             Self::Apply => "Applies documents together, or only plans to.",
             Self::Export => "All that is declared, as documents that can be applied.",
+            Self::SuspendUser => "Keeps a person from logging in.",
+            Self::ResumeUser => "Lets a suspended person log in again.",
             Self::ImportKey => "Brings in a foreign API key by its hash.",
             Self::SigningKeys => "Lists signing keys: states and public halves.",
             Self::RotateSigningKey => {
@@ -350,6 +365,8 @@ impl Operation {
             Self::Export | Self::Resource(_, R::List | R::Show) => Action::ResourceRead,
             Self::Resource(_, R::Put) => Action::ResourceWrite,
             Self::Resource(_, R::Delete) => Action::ResourceDelete,
+            Self::SuspendUser => Action::UserSuspend,
+            Self::ResumeUser => Action::UserResume,
             Self::ImportKey => Action::ApiKeyImport,
             Self::SigningKeys => Action::SigningKeyRead,
             Self::RotateSigningKey => Action::SigningKeyRotate,
@@ -384,6 +401,15 @@ impl Operation {
                 C::Revoke => Action::PasswordRevoke,
                 C::List | C::Show | C::Usage => Action::PasswordRead,
             },
+            Self::Credential(Family::UserPassword, act) => match act {
+                C::Create => Action::UserPasswordCreate,
+                C::Amend => Action::UserPasswordAmend,
+                C::Suspend => Action::UserPasswordSuspend,
+                C::Resume => Action::UserPasswordResume,
+                C::Rotate => Action::UserPasswordRotate,
+                C::Revoke => Action::UserPasswordRevoke,
+                C::List | C::Show | C::Usage => Action::UserPasswordRead,
+            },
             Self::Credential(Family::AdminKey, act) => match act {
                 C::Create => Action::AdminKeyCreate,
                 C::Amend => Action::AdminKeyAmend,
@@ -407,11 +433,13 @@ impl Operation {
             Self::RevokeTokens => "RevokeTokens",
             Self::Credential(Family::ApiKey, C::Create) => "CreateKey",
             Self::Credential(Family::ClientSecret, C::Create) => "CreateSecret",
-            Self::Credential(Family::Password, C::Create) => "SetPassword",
+            Self::Credential(Family::Password | Family::UserPassword, C::Create) => "SetPassword",
             Self::Credential(Family::AdminKey, C::Create) => "CreateAdminKey",
             Self::Credential(_, C::Amend) => "Amend",
             Self::Credential(_, C::Rotate) => "Rotate",
-            Self::Credential(_, C::Suspend | C::Resume | C::Revoke) => "Act",
+            Self::Credential(_, C::Suspend | C::Resume | C::Revoke)
+            | Self::SuspendUser
+            | Self::ResumeUser => "Act",
             _ => return None,
         })
     }
@@ -427,7 +455,9 @@ impl Operation {
             Self::Apply => "Plan",
             Self::Export => "Export",
             Self::Resource(_, R::List) => "ResourcePage",
-            Self::Resource(_, R::Show | R::Put) => "Resource",
+            Self::Resource(_, R::Show | R::Put) | Self::SuspendUser | Self::ResumeUser => {
+                "Resource"
+            }
             Self::Credential(_, C::List) => "CredentialPage",
             Self::Credential(_, C::Create | C::Rotate) => "Issued",
             Self::Credential(_, C::Show | C::Amend | C::Suspend | C::Resume | C::Revoke)
@@ -460,6 +490,8 @@ impl Operation {
             Self::Credential(_, C::List) => QueryForm::Credentials,
             Self::Credential(_, C::Usage) => QueryForm::Usage,
             Self::Credential(_, C::Suspend | C::Resume | C::Revoke)
+            | Self::SuspendUser
+            | Self::ResumeUser
             | Self::Resource(_, ResourceAct::Delete) => QueryForm::Version,
             Self::Export => QueryForm::Export,
             Self::Audit => QueryForm::Audit,

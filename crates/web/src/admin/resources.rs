@@ -2,11 +2,12 @@
 
 use registry::document::{Document, DocumentKind};
 use registry::resource::{ResourceKind, Written};
+use registry::usecase::person;
 use registry::usecase::resource::{self, PutResource};
 
 use super::exchange::{Answer, Fault, Input};
 use super::operation::ResourceAct;
-use super::view::{self, Page, Resource, VersionQuery};
+use super::view::{self, Act, Page, Resource, VersionQuery};
 use super::{Parts, Work};
 
 pub(super) async fn serve<P: Parts>(
@@ -44,6 +45,25 @@ pub(super) async fn serve<P: Parts>(
             Ok(Answer::empty())
         }
     }
+}
+
+/// Suspends a person or ends that.
+pub(super) async fn switch_user<P: Parts>(
+    suspended: bool,
+    work: &Work<P>,
+    input: &Input,
+) -> Result<Answer, Fault> {
+    let _: Act = input.json()?;
+    let query: VersionQuery = input.query()?;
+    let expected = input.version(query.version)?;
+    let (store, actor, ctx, name) = (work.store(), &work.actor, &work.ctx(), &*input.name);
+    let stored = if suspended {
+        person::suspend(store, actor, ctx, name, expected).await?
+    } else {
+        person::resume(store, actor, ctx, name, expected).await?
+    };
+    let version = stored.version;
+    Ok(Answer::ok(&Resource::from(stored))?.version(version))
 }
 
 async fn put<P: Parts>(kind: ResourceKind, work: &Work<P>, input: &Input) -> Result<Answer, Fault> {
