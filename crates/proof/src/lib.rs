@@ -20,5 +20,6 @@ pub mod random;
 pub mod seal;
 pub mod secret;
 pub mod strict_json;
+pub mod ticket;
 pub mod time;
 pub mod x509;

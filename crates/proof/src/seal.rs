@@ -149,7 +149,7 @@ impl KekRing {
         &self.current
     }
 
-    fn find(&self, id: &[u8]) -> Option<&KeyEncryptionKey> {
+    pub(crate) fn find(&self, id: &[u8]) -> Option<&KeyEncryptionKey> {
         std::iter::once(&self.current)
             .chain(&self.previous)
             .find(|key| key.id.as_bytes() == id)
