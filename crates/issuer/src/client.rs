@@ -39,6 +39,10 @@ impl AuthenticatedClient {
     pub fn client(&self) -> &RegisteredClient {
         &self.client
     }
+    /// The client, to be kept for the rest of the request.
+    pub(crate) fn shared(&self) -> &Arc<RegisteredClient> {
+        &self.client
+    }
     /// The secret that it used, for logs and usage; none for an assertion.
     pub fn credential(&self) -> Option<&CredentialId> {
         self.credential.as_ref()

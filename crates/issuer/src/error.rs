@@ -24,11 +24,29 @@ pub enum ErrorCode {
     TemporarilyUnavailable,
     /// RFC 6749 §4.1.2.1, used here with 500 as its meaning says.
     ServerError,
+    /// RFC 6749 §4.1.2.1.
+    UnsupportedResponseType,
+    /// RFC 6749 §4.1.2.1.
+    AccessDenied,
+    /// OpenID Connect Core §3.1.2.6.
+    LoginRequired,
+    /// OpenID Connect Core §3.1.2.6.
+    ConsentRequired,
+    /// OpenID Connect Core §3.1.2.6; for pushed requests RFC 9126 §4.
+    InvalidRequestUri,
+    /// OpenID Connect Core §3.1.2.6.
+    RequestNotSupported,
+    /// OpenID Connect Core §3.1.2.6.
+    RequestUriNotSupported,
+    /// OpenID Connect Core §3.1.2.6.
+    RegistrationNotSupported,
+    /// OpenID Connect Core Unmet Authentication Requirements 1.0 §2.
+    UnmetAuthenticationRequirements,
 }
 
 impl ErrorCode {
     /// Every code.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 17] = [
         Self::InvalidRequest,
         Self::InvalidClient,
         Self::UnauthorizedClient,
@@ -37,6 +55,15 @@ impl ErrorCode {
         Self::InvalidTarget,
         Self::TemporarilyUnavailable,
         Self::ServerError,
+        Self::UnsupportedResponseType,
+        Self::AccessDenied,
+        Self::LoginRequired,
+        Self::ConsentRequired,
+        Self::InvalidRequestUri,
+        Self::RequestNotSupported,
+        Self::RequestUriNotSupported,
+        Self::RegistrationNotSupported,
+        Self::UnmetAuthenticationRequirements,
     ];
 
     /// The code as `error` carries it.
@@ -50,6 +77,15 @@ impl ErrorCode {
             Self::InvalidTarget => "invalid_target",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
             Self::ServerError => "server_error",
+            Self::UnsupportedResponseType => "unsupported_response_type",
+            Self::AccessDenied => "access_denied",
+            Self::LoginRequired => "login_required",
+            Self::ConsentRequired => "consent_required",
+            Self::InvalidRequestUri => "invalid_request_uri",
+            Self::RequestNotSupported => "request_not_supported",
+            Self::RequestUriNotSupported => "request_uri_not_supported",
+            Self::RegistrationNotSupported => "registration_not_supported",
+            Self::UnmetAuthenticationRequirements => "unmet_authentication_requirements",
         }
     }
 
@@ -65,6 +101,7 @@ impl ErrorCode {
 }
 
 const NOT_AUTHENTICATED: &str = "The client could not be authenticated.";
+const REQUEST_URI: &str = "The request_uri is unknown, has expired or was used before.";
 const NOT_NOW: &str = "The server can not handle the request at the moment; try again shortly.";
 
 macro_rules! reasons {
@@ -166,6 +203,89 @@ reasons! {
     ScopeNotGranted = (InvalidScope, "scope-not-granted", "The requested scope exceeds what is granted to this client."),
     /// All that is asked for makes a token larger than the cap.
     TokenTooLarge = (InvalidScope, "token-too-large", "The token would become too large; request fewer scopes or resources."),
+
+    /// The authorization endpoint knows no such client. Said to people only.
+    ClientNotRegistered = (InvalidRequest, "client-not-registered", "No client is registered under this client_id."),
+    /// RFC 6749 §3.1.2.3: `redirect_uri` is missing where it must not be.
+    RedirectUriMissing = (InvalidRequest, "redirect-uri-missing", "The parameter redirect_uri is missing."),
+    /// RFC 6749 §3.1.2.4: `redirect_uri` is not one of the client's. Said to people only.
+    RedirectUriUnregistered = (InvalidRequest, "redirect-uri-unregistered", "The redirect_uri is not registered for this client."),
+    /// RFC 9126 §4: no pushed request has this reference any more.
+    RequestUriUnknown = (InvalidRequestUri, "request-uri-unknown", REQUEST_URI),
+    /// RFC 9126 §4: the request was pushed by another client; reads like an unknown one.
+    RequestUriForeign = (InvalidRequestUri, "request-uri-foreign", REQUEST_URI),
+    /// RFC 9126 §7.3: the request was completed before; reads like an unknown one.
+    RequestUriSpent = (InvalidRequestUri, "request-uri-spent", REQUEST_URI),
+    /// RFC 9126 §2.1: a pushed request that refers to another.
+    RequestUriPushed = (InvalidRequest, "request-uri-pushed", "A pushed request must not hold a request_uri."),
+    /// A `request_uri` that is not a pushed request's.
+    RequestUriElsewhere = (RequestUriNotSupported, "request-uri-elsewhere", "The parameter request_uri is supported for pushed requests only."),
+    /// A request object (RFC 9101).
+    RequestObject = (RequestNotSupported, "request-object", "The parameter request is not supported."),
+    /// Registration within a request.
+    RegistrationParameter = (RegistrationNotSupported, "registration-parameter", "The parameter registration is not supported."),
+    /// `response_type` is missing.
+    ResponseTypeMissing = (InvalidRequest, "response-type-missing", "The parameter response_type is missing."),
+    /// `response_type` is not `code`.
+    ResponseTypeUnsupported = (UnsupportedResponseType, "response-type-unsupported", "The response type is not supported; code is."),
+    /// `response_mode` is none of ours.
+    ResponseModeUnsupported = (InvalidRequest, "response-mode-unsupported", "The response mode is not supported; query and form_post are."),
+    /// The client, or its profile, demands a pushed request (RFC 9126 §5, FAPI 2.0 §5.3.2.2).
+    PushDemanded = (InvalidRequest, "push-demanded", "The authorization request must be pushed to the pushed authorization request endpoint."),
+    /// `state` is longer than any.
+    StateTooLong = (InvalidRequest, "state-too-long", "The parameter state is too long."),
+    /// PKCE is demanded.
+    ChallengeMissing = (InvalidRequest, "challenge-missing", "The parameter code_challenge is missing: PKCE is required."),
+    /// `code_challenge` is no SHA-256 in base64url.
+    ChallengeMalformed = (InvalidRequest, "challenge-malformed", "The parameter code_challenge is malformed."),
+    /// `code_challenge_method` is not `S256`, or stands alone.
+    ChallengeMethod = (InvalidRequest, "challenge-method", "The code_challenge_method must be S256, beside a code_challenge."),
+    /// There is no `scope`, and no default for it.
+    ScopeNeeded = (InvalidScope, "scope-needed", "The parameter scope is missing."),
+    /// The profile demands a `nonce`.
+    NonceMissing = (InvalidRequest, "nonce-missing", "The parameter nonce is missing."),
+    /// `nonce` is longer than any.
+    NonceTooLong = (InvalidRequest, "nonce-too-long", "The parameter nonce is too long."),
+    /// `prompt` holds something unknown, or `none` beside others.
+    PromptMalformed = (InvalidRequest, "prompt-malformed", "The parameter prompt is malformed: none stands alone, or login, consent and select_account."),
+    /// `max_age` is no number of seconds.
+    MaxAgeMalformed = (InvalidRequest, "max-age-malformed", "The parameter max_age is malformed."),
+    /// `acr_values` is no list, or too long.
+    AcrValuesMalformed = (InvalidRequest, "acr-values-malformed", "The parameter acr_values is malformed."),
+    /// `login_hint` is longer than any.
+    LoginHintTooLong = (InvalidRequest, "login-hint-too-long", "The parameter login_hint is too long."),
+    /// `id_token_hint` is no ID token of ours for this client.
+    IdTokenHint = (InvalidRequest, "id-token-hint", "The id_token_hint is not an ID token that this server issued to this client."),
+    /// `ui_locales` is no list, or too long.
+    UiLocalesMalformed = (InvalidRequest, "ui-locales-malformed", "The parameter ui_locales is malformed."),
+    /// `claims` has not the shape of OpenID Connect Core §5.5.
+    ClaimsMalformed = (InvalidRequest, "claims-malformed", "The parameter claims is malformed."),
+    /// `dpop_jkt` is no thumbprint.
+    DpopJktMalformed = (InvalidRequest, "dpop-jkt-malformed", "The parameter dpop_jkt is malformed."),
+    /// RFC 9449 §10.1: `dpop_jkt` and the proof beside it name two keys.
+    DpopJktMismatch = (InvalidRequest, "dpop-jkt-mismatch", "The parameter dpop_jkt names another key than the DPoP proof."),
+    /// OpenID Connect Core §5.5.1.1: an essential `acr` that is not reached here.
+    AcrUnmet = (UnmetAuthenticationRequirements, "acr-unmet", "The authentication that is asked for as essential is not available."),
+    /// `prompt=none`, and the person would have to log in.
+    LoginNeeded = (LoginRequired, "login-needed", "The person must log in."),
+    /// Another person is logged in than the one that the request names.
+    AnotherPerson = (LoginRequired, "another-person", "Another person is logged in than the request is about."),
+    /// `prompt=none`, and the person would have to be asked.
+    ConsentNeeded = (ConsentRequired, "consent-needed", "The person must be asked for consent."),
+    /// The person said no.
+    Denied = (AccessDenied, "denied", "The person denied the request."),
+    /// The person stands behind the other wall (`live` and `test`).
+    PersonBehindWall = (AccessDenied, "person-behind-wall", "The person may not use this client."),
+    /// A page's ticket does not open, or is over.
+    TicketInvalid = (InvalidRequest, "ticket-invalid", "This page is too old or was not made for this browser. Start again where you came from."),
+    /// A form of our pages came from another site (threat F4).
+    ForeignOrigin = (InvalidRequest, "foreign-origin", "The form was not sent by this site."),
+    /// OpenID RP-Initiated Logout 1.0 §2: nothing says whose `post_logout_redirect_uri` it is.
+    LogoutClientMissing = (InvalidRequest, "logout-client-missing", "With post_logout_redirect_uri goes an id_token_hint or a client_id."),
+    /// OpenID RP-Initiated Logout 1.0 §3: not registered. Said to people only.
+    LogoutUriUnregistered = (InvalidRequest, "logout-uri-unregistered", "The post_logout_redirect_uri is not registered for this client."),
+    /// The hint of a logout is no ID token of ours. Said to people only.
+    LogoutHint = (InvalidRequest, "logout-hint", "The id_token_hint is not an ID token that this server issued to this client."),
 
     /// The store can't record, or a fact can't be had now.
     Unavailable = (TemporarilyUnavailable, "unavailable", NOT_NOW),

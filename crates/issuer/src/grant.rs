@@ -5,6 +5,8 @@
 mod client_credentials;
 mod target;
 
+pub(crate) use target::is_scope_token;
+
 use serde::Serialize;
 
 use crate::error::{Outcome, Reason};

@@ -13,17 +13,26 @@
 #![forbid(unsafe_code)]
 
 pub mod access;
+pub mod authorize;
+pub mod browser;
 pub mod client;
+mod consent;
 pub mod declared;
+pub mod device;
 pub mod error;
 pub mod flow;
 pub mod grant;
+mod id_hint;
 pub mod introspect;
 pub mod keys;
+pub mod logout;
 pub mod metadata;
 pub mod params;
 pub mod ports;
+pub mod pushed;
 pub mod revoke;
+pub mod session;
+pub mod ticket;
 pub mod upstream_token;
 
 use core::fmt;
@@ -97,6 +106,7 @@ pub struct Issuer<S, C> {
     declared: ArcSwap<Declared>,
     documents: ArcSwap<Documents>,
     read_tokens: Cache<TokenHash, Arc<ReadToken>>,
+    wrong_codes: device::WrongCodes,
 }
 
 /// One request to an OAuth endpoint.
@@ -168,6 +178,7 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
             declared: ArcSwap::from_pointee(declared),
             documents: ArcSwap::from_pointee(documents),
             read_tokens: Cache::new(READ_TOKENS),
+            wrong_codes: device::WrongCodes::default(),
         }
     }
 

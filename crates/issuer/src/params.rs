@@ -54,6 +54,26 @@ impl<'a> Params<'a> {
         Ok(Self(pairs))
     }
 
+    /// Parameters that were read before, and kept.
+    pub(crate) fn of(pairs: &'a [(String, String)]) -> Self {
+        let borrowed = |text: &'a String| Cow::Borrowed(text.as_str());
+        Self(
+            pairs
+                .iter()
+                .map(|(name, value)| (borrowed(name), borrowed(value)))
+                .collect(),
+        )
+    }
+
+    /// Those among `names` that have a value, in the order of the request, to be kept.
+    pub(crate) fn only(&self, names: &[&str]) -> Vec<(String, String)> {
+        self.0
+            .iter()
+            .filter(|(name, value)| names.contains(&name.as_ref()) && !value.is_empty())
+            .map(|(name, value)| (name.to_string(), value.to_string()))
+            .collect()
+    }
+
     /// A parameter's value. One without a value counts as omitted (RFC 6749 §3.2).
     pub fn one(&self, name: &str) -> Option<&str> {
         self.all(name).next()

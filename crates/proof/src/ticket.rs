@@ -130,7 +130,10 @@ mod tests {
     fn a_ticket_opens_for_its_purpose_also_after_the_key_was_replaced() {
         let ticket = sealed(&KekRing::new(kek("k1", 1)));
         let ring = KekRing::new(kek("k2", 2)).with_previous(kek("k1", 1));
-        assert_eq!(open(&ring, "login", &ticket).unwrap().expose(), b"the state");
+        assert_eq!(
+            open(&ring, "login", &ticket).unwrap().expose(),
+            b"the state"
+        );
     }
 
     #[test]

@@ -102,7 +102,7 @@ fn resources<'a>(client: &'a RegisteredClient, params: &Params<'_>) -> Outcome<R
 }
 
 /// RFC 6749 §3.3: `scope-token = 1*( %x21 / %x23-5B / %x5D-7E )`.
-fn is_scope_token(text: &str) -> bool {
+pub(crate) fn is_scope_token(text: &str) -> bool {
     !text.is_empty()
         && text
             .bytes()
