@@ -13,6 +13,7 @@ mod audit;
 mod backend;
 mod credentials;
 mod error;
+mod flows;
 mod keys;
 mod migrate;
 mod open;
@@ -32,6 +33,7 @@ use registry::ports::Stores;
 use sqlx::AnyPool;
 use tokio::sync::watch;
 
+pub use crate::flows::SweptFlows;
 pub use crate::open::OpenError;
 
 use crate::backend::Backend;
@@ -115,6 +117,8 @@ pub struct Swept {
     pub used_once: u64,
     /// Revocations of tokens that are dead by now.
     pub revocations: u64,
+    /// What flows left behind; a bounded number at a time.
+    pub flows: SweptFlows,
 }
 
 impl Store {
@@ -168,6 +172,7 @@ impl Store {
         Ok(Swept {
             used_once,
             revocations,
+            flows: flows::sweep(self, now).await?,
         })
     }
 

@@ -25,12 +25,20 @@ struct Migration {
 }
 
 /// Every step in order.
-const MIGRATIONS: &[Migration] = &[Migration {
-    number: 1,
-    name: "first",
-    sql: include_str!("../migrations/0001_first.sql"),
-    min_compatible: 1,
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        number: 1,
+        name: "first",
+        sql: include_str!("../migrations/0001_first.sql"),
+        min_compatible: 1,
+    },
+    Migration {
+        number: 2,
+        name: "flows",
+        sql: include_str!("../migrations/0002_flows.sql"),
+        min_compatible: 1,
+    },
+];
 
 /// The version this program knows.
 const KNOWN: i64 = MIGRATIONS[MIGRATIONS.len() - 1].number;

@@ -4,7 +4,8 @@
 //! thereby the lock on their row, which is held until the commit. So changes of a realm happen one
 //! after the other, what was read inside can't change underneath, no two nodes wait for each other
 //! crosswise, and numbers have neither gaps (a change that did not come about gives its number
-//! back with everything else) nor latecomers.
+//! back with everything else) nor latecomers. A write that learns only on its way what it changes
+//! begins with [`Transition::open`] and takes its numbers then.
 
 use registry::audit::AuditDraft;
 use registry::credential::CredentialType;
@@ -29,25 +30,45 @@ pub(crate) struct Transition<'s> {
 impl<'s> Transition<'s> {
     /// Begins a write that will announce `changes` changes and write `events` audit events.
     pub(crate) async fn begin(store: &'s Store, changes: i64, events: i64) -> Stores<Self> {
-        let mut transaction = store.backend.begin(&store.writing).await.map_err(failed)?;
+        let mut write = Self::open(store).await?;
+        write.number(changes, events).await?;
+        Ok(write)
+    }
+
+    /// Begins a write that learns on its way whether it changes anything, and takes its numbers
+    /// then. Until it has them it may lock no row that others lock when they have theirs.
+    pub(crate) async fn open(store: &'s Store) -> Stores<Self> {
+        Ok(Self {
+            transaction: store.backend.begin(&store.writing).await.map_err(failed)?,
+            store,
+            changes: (1, 0),
+            events: (1, 0),
+        })
+    }
+
+    /// Takes numbers for `changes` changes and `events` audit events, and thereby the lock. Those
+    /// taken before must be used by then.
+    pub(crate) async fn number(&mut self, changes: i64, events: i64) -> Stores<()> {
         let row = sqlx::query(
             "UPDATE counters SET changes = changes + $2, audit_events = audit_events + $3 \
              WHERE realm_id = $1 RETURNING changes, audit_events",
         )
-        .bind(store.realm)
+        .bind(self.store.realm)
         .bind(changes)
         .bind(events)
-        .fetch_optional(&mut *transaction)
+        .fetch_optional(&mut *self.transaction)
         .await
         .map_err(failed)?
         .ok_or_else(|| broken("the realm has no counters"))?;
         let (last_change, last_event) = (row.number("changes")?, row.number("audit_events")?);
-        Ok(Self {
-            store,
-            transaction,
-            changes: (last_change - changes + 1, last_change),
-            events: (last_event - events + 1, last_event),
-        })
+        // Zero of a kind leaves what was taken of it before.
+        if changes > 0 {
+            self.changes = (last_change - changes + 1, last_change);
+        }
+        if events > 0 {
+            self.events = (last_event - events + 1, last_event);
+        }
+        Ok(())
     }
 
     /// The realm of the write.

@@ -3,6 +3,7 @@
 
 mod audit;
 mod credentials;
+mod flows;
 mod keys;
 mod opening;
 mod outbox;
