@@ -47,7 +47,11 @@ pub(super) async fn start(
     .bind(hash.to_string())
     .bind(device.client_id.as_str())
     .bind(&device.user_code)
-    .bind(i64::try_from(device.interval.as_millis()).unwrap_or(SLOWEST).min(SLOWEST))
+    .bind(
+        i64::try_from(device.interval.as_millis())
+            .unwrap_or(SLOWEST)
+            .min(SLOWEST),
+    )
     .bind(device.until.as_millis())
     .bind(to_json(device)?)
     .execute(&mut *transaction)
@@ -61,11 +65,7 @@ pub(super) async fn start(
 }
 
 /// The one that waits under a user code.
-pub(super) async fn find(
-    store: &Store,
-    user_code: &str,
-    now: Timestamp,
-) -> Stores<Option<Device>> {
+pub(super) async fn find(store: &Store, user_code: &str, now: Timestamp) -> Stores<Option<Device>> {
     sqlx::query(
         "SELECT body FROM devices \
          WHERE realm_id = $1 AND user_code = $2 AND state = 'waiting' AND until_ms > $3",
@@ -112,7 +112,9 @@ pub(super) async fn decide(
     write.number(0, 1).await?;
     if let Some(grant) = grant {
         if row.text("client_id")? != grant.client_id.as_str() {
-            return Err(broken("a device's grant is its client's, nothing was stored"));
+            return Err(broken(
+                "a device's grant is its client's, nothing was stored",
+            ));
         }
         grants::insert(&mut write, grant, row.time("until_ms")?).await?;
     }

@@ -191,12 +191,12 @@ pub(super) async fn end_filtered(
     Ok(ended)
 }
 
-async fn forget_consents(
-    write: &mut Transition<'_>,
-    conditions: &Conditions<'_>,
-) -> Stores<u64> {
+async fn forget_consents(write: &mut Transition<'_>, conditions: &Conditions<'_>) -> Stores<u64> {
     // Safe: names of columns and placeholders only.
-    let text = format!("DELETE FROM consents WHERE realm_id = $1{}", conditions.text);
+    let text = format!(
+        "DELETE FROM consents WHERE realm_id = $1{}",
+        conditions.text
+    );
     let mut query = sqlx::query(AssertSqlSafe(text)).bind(write.realm());
     for value in &conditions.values {
         query = query.bind(*value);
@@ -261,17 +261,15 @@ pub(super) async fn consent(
     subject: &str,
     client_id: &ClientId,
 ) -> Stores<Option<Consent>> {
-    sqlx::query(
-        "SELECT body FROM consents WHERE realm_id = $1 AND subject = $2 AND client_id = $3",
-    )
-    .bind(store.realm)
-    .bind(subject)
-    .bind(client_id.as_str())
-    .fetch_optional(&store.reading)
-    .await
-    .map_err(failed)?
-    .map(|row| row.json("body"))
-    .transpose()
+    sqlx::query("SELECT body FROM consents WHERE realm_id = $1 AND subject = $2 AND client_id = $3")
+        .bind(store.realm)
+        .bind(subject)
+        .bind(client_id.as_str())
+        .fetch_optional(&store.reading)
+        .await
+        .map_err(failed)?
+        .map(|row| row.json("body"))
+        .transpose()
 }
 
 /// Adds to what was allowed before; under the lock of numbers, so that two pages that are answered

@@ -169,12 +169,7 @@ impl Flows for Store {
     ) -> Stores<Vec<ListedGrant>> {
         grants::list(self, which, now, limit).await
     }
-    async fn start_device(
-        &self,
-        hash: TokenHash,
-        device: Device,
-        now: Timestamp,
-    ) -> Stores<bool> {
+    async fn start_device(&self, hash: TokenHash, device: Device, now: Timestamp) -> Stores<bool> {
         devices::start(self, hash, &device, now).await
     }
     async fn device(&self, user_code: &str, now: Timestamp) -> Stores<Option<Device>> {

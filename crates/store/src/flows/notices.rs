@@ -70,12 +70,13 @@ pub(super) async fn due(
     lease_until: Timestamp,
     limit: u32,
 ) -> Stores<Vec<LogoutNotice>> {
-    let waiting = sqlx::query("SELECT id FROM logout_notices WHERE realm_id = $1 AND due <= $2 LIMIT 1")
-        .bind(store.realm)
-        .bind(now.as_millis())
-        .fetch_optional(&store.reading)
-        .await
-        .map_err(failed)?;
+    let waiting =
+        sqlx::query("SELECT id FROM logout_notices WHERE realm_id = $1 AND due <= $2 LIMIT 1")
+            .bind(store.realm)
+            .bind(now.as_millis())
+            .fetch_optional(&store.reading)
+            .await
+            .map_err(failed)?;
     // Usually there is none, and asking must not cost a write.
     if waiting.is_none() {
         return Ok(Vec::new());

@@ -30,11 +30,7 @@ pub(super) async fn push(store: &Store, hash: TokenHash, pushed: &Pushed) -> Sto
 }
 
 /// One that is neither spent nor over.
-pub(super) async fn find(
-    store: &Store,
-    hash: TokenHash,
-    now: Timestamp,
-) -> Stores<Option<Pushed>> {
+pub(super) async fn find(store: &Store, hash: TokenHash, now: Timestamp) -> Stores<Option<Pushed>> {
     sqlx::query(
         "SELECT body FROM pushed_requests \
          WHERE realm_id = $1 AND hash = $2 AND spent_at IS NULL AND until_ms > $3",

@@ -130,11 +130,7 @@ async fn prolong(store: &Store, refresh: &Refresh<'_>) -> Stores<Option<Grant>> 
 }
 
 /// Why a token was not current; ends the family of one that was replaced before.
-async fn explain(
-    store: &Store,
-    refresh: &Refresh<'_>,
-    reused: &AuditDraft,
-) -> Stores<Refreshed> {
+async fn explain(store: &Store, refresh: &Refresh<'_>, reused: &AuditDraft) -> Stores<Refreshed> {
     let mut write = Transition::open(store).await?;
     let Some(row) = sqlx::query(concat!(
         "SELECT g.body, t.replaced_at, t.successor, CASE WHEN ",
@@ -160,7 +156,8 @@ async fn explain(
         return Ok(Refreshed::Ended);
     };
     let in_time = refresh.now < replaced_at.plus(refresh.retry);
-    let same = refresh.successor.map(|new| new.hash.to_string()) == row.text_or_null("successor")?;
+    let same =
+        refresh.successor.map(|new| new.hash.to_string()) == row.text_or_null("successor")?;
     if in_time && same && row.number("unused")? == 1 {
         return Ok(Refreshed::Retried(grant));
     }

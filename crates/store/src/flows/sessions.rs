@@ -156,11 +156,7 @@ pub(super) async fn end(
 }
 
 /// Ends the grants of sessions that are gone, and writes their notices. Whether a grant ended.
-async fn end_all(
-    write: &mut Transition<'_>,
-    sessions: &[Session],
-    now: Timestamp,
-) -> Stores<bool> {
+async fn end_all(write: &mut Transition<'_>, sessions: &[Session], now: Timestamp) -> Stores<bool> {
     let mut ended = false;
     for sessions in sessions.chunks(VALUES_PER_STATEMENT) {
         notices::write(write, sessions, now).await?;

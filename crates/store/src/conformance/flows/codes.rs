@@ -1,7 +1,7 @@
 //! Codes, consents and pushed requests.
 
 use issuer::flow::{
-    CodeIssued, Flows as _, FlowFilter, EndReason, GrantState, NewCode, Pushed, Redeemed,
+    CodeIssued, EndReason, FlowFilter, Flows as _, GrantState, NewCode, Pushed, Redeemed,
 };
 use registry::audit::AuditDraft;
 use registry::ports::StoreError;
@@ -55,10 +55,7 @@ async fn a_code_is_redeemed_once_with_its_first_refresh_token(bench: Bench) {
         .unwrap();
     assert_eq!(first, Redeemed::First(code(), grant.clone()));
     let behind = store.refresh_token(hash("r"), at(59)).await.unwrap();
-    assert_eq!(
-        behind,
-        Some((grant, GrantState::Active, true, at(100_000)))
-    );
+    assert_eq!(behind, Some((grant, GrantState::Active, true, at(100_000))));
     assert_eq!(actions(store).await, ["grant.create", "code.redeem"]);
     assert_eq!(traces(store).await.0, 0, "no cache holds what was changed");
 }
@@ -177,7 +174,10 @@ async fn a_code_can_be_looked_at_without_spending_it(bench: Bench) {
     assert_eq!(store.code(hash("d"), at(1)).await.unwrap(), None);
     redeem(store, "c", "shop", 1).await;
     let seen = store.code(hash("c"), at(2)).await.unwrap();
-    assert!(seen.is_some(), "who comes again shall hear what redeeming it means");
+    assert!(
+        seen.is_some(),
+        "who comes again shall hear what redeeming it means"
+    );
 }
 
 async fn a_code_of_a_hash_that_stands_is_refused_and_leaves_nothing(bench: Bench) {

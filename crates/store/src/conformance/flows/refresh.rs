@@ -30,7 +30,12 @@ async fn a_token_is_replaced_by_its_successor(bench: Bench) {
     let (store, grant, shop) = (&bench.store, grant(), client("shop"));
     granted(store, &grant, Some("r0")).await;
     for n in 0..3 {
-        let refresh = rotating(&shop, &format!("r{n}"), &format!("r{}", n + 1), 100 * (n + 1));
+        let refresh = rotating(
+            &shop,
+            &format!("r{n}"),
+            &format!("r{}", n + 1),
+            100 * (n + 1),
+        );
         assert_eq!(
             present(store, refresh).await,
             Refreshed::Current(grant.clone()),
@@ -217,7 +222,9 @@ async fn f05_a_token_that_was_replaced_before_ends_the_family(bench: Bench) {
         );
         assert_eq!(traces(store).await, (changes + 1, events + 1));
         assert!(
-            revoked(store).await.contains(&(grant.id.clone(), second + 3660)),
+            revoked(store)
+                .await
+                .contains(&(grant.id.clone(), second + 3660)),
             "{name}"
         );
         // The owner's own token is dead too, and nothing is written twice.
