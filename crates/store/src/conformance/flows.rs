@@ -85,6 +85,7 @@ fn refresh_token(name: &str) -> NewRefresh {
     NewRefresh {
         hash: hash(name),
         until: at(100_000),
+        binding: None,
     }
 }
 

@@ -8,7 +8,7 @@ use registry::audit::AuditDraft;
 use registry::ports::Stores;
 use verdict::identity::ClientId;
 
-use super::{grants, refresh};
+use super::grants;
 use crate::Store;
 use crate::error::{broken, failed};
 use crate::outbox::{Transition, taken};
@@ -181,13 +181,11 @@ pub(super) async fn poll(
     .map_err(failed)?;
     if let Some(row) = approved {
         write.number(0, 1).await?;
-        let Some(grant) = grants::activate(&mut write, &row.text("grant_id")?, now).await? else {
+        let grant_id = row.text("grant_id")?;
+        let Some(grant) = grants::activate(&mut write, &grant_id, first, now).await? else {
             // Its person ended it before the device came for it.
             return Ok(Polled::Denied);
         };
-        if let Some(first) = first {
-            refresh::insert(&mut write, &grant.id, first, None).await?;
-        }
         write.audit(audit).await?;
         write.commit().await?;
         return Ok(Polled::Approved(Box::new(grant)));

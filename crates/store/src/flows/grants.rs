@@ -52,13 +52,14 @@ pub(super) async fn insert(
     Ok(())
 }
 
-/// A pending grant becomes active. `None`: it ended meanwhile.
+/// A pending grant becomes active, with its first refresh token. `None`: it ended meanwhile.
 pub(super) async fn activate(
     write: &mut Transition<'_>,
     id: &str,
+    first: Option<NewRefresh>,
     now: Timestamp,
 ) -> Stores<Option<Grant>> {
-    sqlx::query(
+    let Some(row) = sqlx::query(
         "UPDATE grants SET state = 'active', pending_until = NULL \
          WHERE realm_id = $1 AND id = $2 AND state = 'pending' AND until_ms > $3 RETURNING body",
     )
@@ -68,8 +69,25 @@ pub(super) async fn activate(
     .fetch_optional(write.connection())
     .await
     .map_err(failed)?
-    .map(|row| row.json("body"))
-    .transpose()
+    else {
+        return Ok(None);
+    };
+    let mut grant: Grant = row.json("body")?;
+    let Some(first) = first else {
+        return Ok(Some(grant));
+    };
+    refresh::insert(write, id, &first, None).await?;
+    if let Some(binding) = first.binding {
+        grant.binding = Some(binding);
+        sqlx::query("UPDATE grants SET body = $3 WHERE realm_id = $1 AND id = $2")
+            .bind(write.realm())
+            .bind(id)
+            .bind(to_json(&grant)?)
+            .execute(write.connection())
+            .await
+            .map_err(failed)?;
+    }
+    Ok(Some(grant))
 }
 
 /// Ends what `conditions` mean, with the revocation of its tokens; under the lock of numbers.
@@ -382,12 +400,9 @@ pub(super) async fn redeem_code(
     };
     let (grant_id, code) = (row.text("grant_id")?, row.json("body")?);
     write.number(0, 1).await?;
-    let Some(grant) = activate(&mut write, &grant_id, now).await? else {
+    let Some(grant) = activate(&mut write, &grant_id, first, now).await? else {
         return Ok(Redeemed::Unknown);
     };
-    if let Some(first) = first {
-        refresh::insert(&mut write, &grant.id, first, None).await?;
-    }
     write.audit(audit).await?;
     write.commit().await?;
     Ok(Redeemed::First(code, grant))

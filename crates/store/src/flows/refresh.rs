@@ -44,7 +44,7 @@ macro_rules! current_returning {
 pub(super) async fn insert(
     write: &mut Transition<'_>,
     grant_id: &str,
-    token: NewRefresh,
+    token: &NewRefresh,
     refreshed_at: Option<Timestamp>,
 ) -> Stores<()> {
     sqlx::query(
@@ -69,7 +69,7 @@ pub(super) async fn present(
     audit: &AuditDraft,
     reused: &AuditDraft,
 ) -> Stores<Refreshed> {
-    let current = match refresh.successor {
+    let current = match &refresh.successor {
         Some(successor) => rotate(store, &refresh, successor, audit).await?,
         None => prolong(store, &refresh).await?,
     };
@@ -83,7 +83,7 @@ pub(super) async fn present(
 async fn rotate(
     store: &Store,
     refresh: &Refresh<'_>,
-    successor: NewRefresh,
+    successor: &NewRefresh,
     audit: &AuditDraft,
 ) -> Stores<Option<Grant>> {
     let mut write = Transition::open(store).await?;
@@ -157,7 +157,7 @@ async fn explain(store: &Store, refresh: &Refresh<'_>, reused: &AuditDraft) -> S
     };
     let in_time = refresh.now < replaced_at.plus(refresh.retry);
     let same =
-        refresh.successor.map(|new| new.hash.to_string()) == row.text_or_null("successor")?;
+        refresh.successor.as_ref().map(|new| new.hash.to_string()) == row.text_or_null("successor")?;
     if in_time && same && row.number("unused")? == 1 {
         return Ok(Refreshed::Retried(grant));
     }

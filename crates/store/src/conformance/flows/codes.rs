@@ -1,7 +1,7 @@
 //! Codes, consents and pushed requests.
 
 use issuer::flow::{
-    CodeIssued, EndReason, FlowFilter, Flows as _, GrantState, NewCode, Pushed, Redeemed,
+    Binding, CodeIssued, EndReason, FlowFilter, Flows as _, GrantState, NewCode, Pushed, Redeemed,
 };
 use registry::audit::AuditDraft;
 use registry::ports::StoreError;
@@ -11,6 +11,7 @@ use super::*;
 super::super::on_both!(
     a_code_is_redeemed_once_with_its_first_refresh_token,
     a_code_that_is_over_or_foreign_or_unknown_is_not_redeemed,
+    a_grant_is_bound_to_the_key_that_came_with_its_code,
     f06_a_code_that_comes_twice_ends_its_grant,
     f06_of_fifty_redeemers_one_is_the_first,
     a_code_whose_grant_ended_meanwhile_is_not_redeemed,
@@ -79,6 +80,36 @@ async fn a_code_that_is_over_or_foreign_or_unknown_is_not_redeemed(bench: Bench)
         Redeemed::First(code(), grant),
         "nobody else spent it"
     );
+}
+
+async fn a_grant_is_bound_to_the_key_that_came_with_its_code(bench: Bench) {
+    let (store, grant) = (&bench.store, grant());
+    let bound = Grant {
+        binding: Some(Binding::Jkt("thumbprint".into())),
+        ..grant.clone()
+    };
+    store
+        .issue_code(new_code("c", &grant), event("grant.create"))
+        .await
+        .unwrap();
+    let first = NewRefresh {
+        binding: bound.binding.clone(),
+        ..refresh_token("r")
+    };
+    let redeemed = store
+        .redeem_code(
+            hash("c"),
+            &client("shop"),
+            Some(first),
+            at(1),
+            event("code.redeem"),
+            event("grant.end"),
+        )
+        .await
+        .unwrap();
+    assert_eq!(redeemed, Redeemed::First(code(), bound.clone()));
+    let behind = store.refresh_token(hash("r"), at(2)).await.unwrap();
+    assert_eq!(behind.map(|(grant, ..)| grant), Some(bound));
 }
 
 async fn f06_a_code_that_comes_twice_ends_its_grant(bench: Bench) {

@@ -250,7 +250,7 @@ async fn fifty(bench: &Bench, token: &str, retry: Duration, rotates: bool) -> [u
                     ..rotating(&shop, &token, &format!("{token}'"), 10)
                 };
                 let refresh = Refresh {
-                    successor: refresh.successor.filter(|_| rotates),
+                    successor: refresh.successor.clone().filter(|_| rotates),
                     ..refresh
                 };
                 present(&node, refresh).await
