@@ -156,8 +156,8 @@ async fn explain(store: &Store, refresh: &Refresh<'_>, reused: &AuditDraft) -> S
         return Ok(Refreshed::Ended);
     };
     let in_time = refresh.now < replaced_at.plus(refresh.retry);
-    let same =
-        refresh.successor.as_ref().map(|new| new.hash.to_string()) == row.text_or_null("successor")?;
+    let same = refresh.successor.as_ref().map(|new| new.hash.to_string())
+        == row.text_or_null("successor")?;
     if in_time && same && row.number("unused")? == 1 {
         return Ok(Refreshed::Retried(grant));
     }
