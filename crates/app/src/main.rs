@@ -73,7 +73,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return complain(&error.into()),
     };
-    runtime.block_on(async {
+    let code = runtime.block_on(async {
         match args.command {
             Command::Dev(dev) => ended(dev::run(dev).await),
             Command::Serve { config, .. } => ended(serve::run(&config).await),
@@ -84,7 +84,9 @@ fn main() -> ExitCode {
             }
             Command::Remote(command) => cli::run(command, &args.global).await,
         }
-    })
+    });
+    telemetry::flush();
+    code
 }
 
 /// One worker needs no other to wake, steal from or share with, so it runs on this very thread.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, TE, UPGRADE, VIA};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -66,7 +66,7 @@ pub(crate) async fn forward<F>(
     let upgrade = asked_upgrade(permitted.call().head(), &road)?;
     let now = permitted.call().head().arrival().received;
     let admitted = matches!(route.api.upstream, Upstream::Local(_)).then(|| permitted.admitted());
-    let (head, body, identity) = permitted.into_forward();
+    let (mut head, body, identity) = permitted.into_forward();
     let body = match body {
         call::Body::Stream(incoming) => RequestBody::stream(incoming, limit, route.idle_timeout),
         call::Body::Buffered(bytes) => RequestBody::full(bytes),
@@ -83,9 +83,10 @@ pub(crate) async fn forward<F>(
     let trailers = hygiene::lists(head.headers(), &TE, "trailers");
     let forwarding = road.connection.forwarding(&head);
 
-    let mut headers = head.into_headers();
-    hygiene::clean_request(&mut headers, road.connection.listed);
-    credentials(&mut headers, route);
+    let mut headers = head.take_headers();
+    hygiene::clean_request(&mut headers, road.connection.listed, |name| {
+        is_withheld(name, route)
+    });
     say_identity(&mut headers, identity.as_ref(), &road, now)?;
     headers.insert(hygiene::X_FORWARDED_FOR, forwarding.client.clone());
     headers.insert(hygiene::X_FORWARDED_PROTO, forwarding.scheme.clone());
@@ -194,28 +195,19 @@ fn asked_upgrade<F>(
     Ok(Some((upgrade.clone(), protocol.clone())))
 }
 
-/// Takes the caller's credentials out, where the upstream is not to see them.
-fn credentials(headers: &mut HeaderMap, route: &RouteEntry) {
+/// Whether a field may carry a credential that the upstream is not to see.
+fn is_withheld(name: &HeaderName, route: &RouteEntry) -> bool {
     let judged = &route.meaning.judged;
     let pass = match judged.demand {
         Demand::Public { pass_authorization } => pass_authorization,
-        Demand::OneOf(_) => false,
+        Demand::OneOf(_) => matches!(route.api.meaning.identity, IdentityForward::Original),
     };
-    let original = matches!(route.api.meaning.identity, IdentityForward::Original)
-        && matches!(judged.demand, Demand::OneOf(_));
-    if original {
-        return;
+    if *name == AUTHORIZATION {
+        // An API may take its keys there too; it goes or stays as that field does.
+        return !pass;
     }
-    if !pass {
-        headers.remove(AUTHORIZATION);
-    }
-    headers.remove(X_API_KEY);
-    for name in &judged.api.key_headers {
-        // A key field that is `Authorization` itself was dealt with.
-        if *name != AUTHORIZATION {
-            headers.remove(name);
-        }
-    }
+    let keys_pass = pass && matches!(judged.demand, Demand::OneOf(_));
+    !keys_pass && (*name == X_API_KEY || judged.api.key_headers.contains(name))
 }
 
 /// Tells the upstream who calls, as the API says; nothing on public routes.

@@ -151,14 +151,19 @@ pub(crate) fn lists(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool
 }
 
 /// Takes out of a caller's fields whatever must not reach an upstream. `trace`: the peer is listed,
-/// so its trace context counts.
-pub(crate) fn clean_request(headers: &mut HeaderMap, trace: bool) {
+/// so its trace context counts. `also`: what else has to go.
+pub(crate) fn clean_request(
+    headers: &mut HeaderMap,
+    trace: bool,
+    also: impl Fn(&HeaderName) -> bool,
+) {
     let mut gone: SmallVec<[HeaderName; 8]> = SmallVec::new();
     for name in headers.keys() {
         let drop = is_hop_by_hop(name)
             || is_claim(name.as_str())
             || *name == header::EXPECT
-            || (!trace && (*name == TRACEPARENT || *name == TRACESTATE));
+            || (!trace && (*name == TRACEPARENT || *name == TRACESTATE))
+            || also(name);
         if drop {
             gone.push(name.clone());
         }
@@ -196,7 +201,12 @@ fn name_by_connection(
 ) {
     for value in headers.get_all(CONNECTION) {
         for item in value.as_bytes().split(|b| *b == b',') {
-            if let Ok(name) = HeaderName::from_bytes(item.trim_ascii())
+            let item = item.trim_ascii();
+            // What mostly stands there names no field (RFC 9110 §7.6.1), or one that goes anyway.
+            if item.eq_ignore_ascii_case(b"keep-alive") || item.eq_ignore_ascii_case(b"close") {
+                continue;
+            }
+            if let Ok(name) = HeaderName::from_bytes(item)
                 && headers.contains_key(&name)
                 && may_be_named(&name)
             {
@@ -250,7 +260,7 @@ mod tests {
             "Client_Cert",
         ] {
             let mut headers = map(&[(name, "mallory"), (name, "again"), ("accept", "*/*")]);
-            clean_request(&mut headers, false);
+            clean_request(&mut headers, false, |_| false);
             assert_eq!(headers.len(), 1, "{name} stayed");
         }
     }
@@ -267,7 +277,7 @@ mod tests {
             ("referer", "https://a.example/"),
         ];
         let mut headers = map(&fields);
-        clean_request(&mut headers, false);
+        clean_request(&mut headers, false, |_| false);
         assert_eq!(headers.len(), fields.len());
     }
 
@@ -283,7 +293,7 @@ mod tests {
             ("cookie", "z"),
             ("hop", "1"),
         ]);
-        clean_request(&mut headers, false);
+        clean_request(&mut headers, false, |_| false);
         assert!(headers.contains_key("authorization"));
         assert!(headers.contains_key("x-api-key"));
         assert!(headers.contains_key("cookie"));
@@ -295,7 +305,7 @@ mod tests {
     fn trace_context_counts_from_listed_peers_only() {
         for (trace, left) in [(true, 2), (false, 0)] {
             let mut headers = map(&[("traceparent", "00-1-2-01"), ("tracestate", "a=b")]);
-            clean_request(&mut headers, trace);
+            clean_request(&mut headers, trace, |_| false);
             assert_eq!(headers.len(), left);
         }
     }

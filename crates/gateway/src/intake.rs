@@ -21,7 +21,7 @@ pub(crate) fn read(
     connection: &Connection,
     request: Request<Incoming>,
     story: &Story,
-) -> Result<(Head, Incoming), Problem> {
+) -> Result<(Box<Head>, Incoming), Problem> {
     let (mut parts, body) = request.into_parts();
     let mut arrival = Arrival {
         request_id: story.request_id.clone(),
@@ -51,7 +51,11 @@ pub(crate) fn read(
             rename(&mut parts, &host)?;
         }
     }
-    let head = Head::read(parts, arrival)?;
+    let head = Box::new(Head::read_on(
+        parts,
+        arrival,
+        connection.known_authority().as_ref(),
+    )?);
     if !told_host {
         head.check_server_name()?;
     }

@@ -14,6 +14,7 @@
 mod body;
 mod cors;
 mod forward;
+mod hush;
 mod hygiene;
 mod identity;
 mod idle;
@@ -32,6 +33,7 @@ mod serve;
 mod snapshot;
 mod tls;
 mod tunnel;
+mod turn;
 mod upstream;
 
 pub use body::{Body, BodyError, RequestBody};

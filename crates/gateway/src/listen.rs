@@ -7,6 +7,7 @@
 mod clock;
 mod connection;
 
+use core::future::poll_fn;
 use core::net::SocketAddr;
 use core::pin::{Pin, pin};
 use core::time::Duration;
@@ -32,6 +33,7 @@ use crate::plane::Plane;
 use crate::seldom::Seldom;
 use crate::serve::serve;
 use crate::tls::{Tls, TlsError};
+use crate::turn::Turn;
 
 /// A place to listen at.
 #[derive(Debug, Clone)]
@@ -277,6 +279,9 @@ async fn speaks_http2(stream: &TcpStream, within: Duration, shutdown: &Cancellat
     }
 }
 
+/// The bound on a head's fields that hyper has by itself.
+const HYPERS_FIELDS: usize = 100;
+
 async fn talk<F, S>(door: &Arc<Door<F>>, stream: S, http2: bool, connection: Connection)
 where
     F: Facts + 'static,
@@ -315,11 +320,15 @@ where
         })
         .await;
     } else {
-        let serving = http1::Builder::new()
+        let mut builder = http1::Builder::new();
+        if limits.fields != HYPERS_FIELDS {
+            // Told a bound, hyper makes room on the heap for each head; its own costs nothing.
+            builder.max_headers(limits.fields);
+        }
+        let serving = builder
             .timer(clock)
             // Any number turns the clock on; the clock knows its own two.
             .header_read_timeout(limits.head)
-            .max_headers(limits.fields)
             .max_header_size(limits.head_bytes)
             .max_buf_size(limits.head_bytes.max(16 * 1024))
             .serve_connection(io, service)
@@ -346,9 +355,13 @@ async fn converse<F: Facts + 'static, C>(
     let done = {
         let ending = pin!(connection.ending(rest));
         let ending = Seldom::new(ending);
+        let serving = poll_fn(|cx| {
+            let _turn = Turn::begin();
+            serving.as_mut().poll(cx)
+        });
         tokio::select! {
             biased;
-            done = &mut serving => Some(done),
+            done = serving => Some(done),
             () = ending => None,
         }
     };

@@ -3,6 +3,7 @@
 //! Recording never holds a call up: the sink takes an entry or drops it, and drops are counted.
 //! What is recorded has no secret in it: the path without its query, names and public ids.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,6 +12,7 @@ use registry::record::Decision;
 use verdict::call::Head;
 use verdict::identity::Identity;
 use verdict::problem::{Code, Problem};
+use verdict::route::ApiName;
 
 use crate::metrics::Metrics;
 use crate::snapshot::RouteEntry;
@@ -53,7 +55,7 @@ pub(crate) struct Story {
     pub(crate) client: core::net::IpAddr,
     pub(crate) received: proof::time::Timestamp,
     pub(crate) route: Option<Arc<RouteEntry>>,
-    pub(crate) api: Option<verdict::route::ApiName>,
+    pub(crate) api: Option<ApiName>,
     pub(crate) identity: Option<Identity>,
 }
 
@@ -100,11 +102,11 @@ impl Story {
         }
     }
 
-    fn api_name(&self) -> Option<&str> {
+    fn api_name(&self) -> Option<&ApiName> {
         self.route
             .as_ref()
-            .map(|route| route.meaning.judged.api.name.as_str())
-            .or(self.api.as_ref().map(|name| name.as_str()))
+            .map(|route| &route.meaning.judged.api.name)
+            .or(self.api.as_ref())
     }
 
     fn access_line(&self, status: StatusCode, denied: Option<&Problem>, micros: u64) {
@@ -117,7 +119,7 @@ impl Story {
             path = self.head.as_ref().map_or("-", |head| head.target.path()),
             status = status.as_u16(),
             micros,
-            api = self.api_name().unwrap_or("-"),
+            api = self.api_name().map_or("-", ApiName::as_str),
             route = self.route.as_ref().map_or("-", |route| route.meaning.judged.name.as_str()),
             credential = standing.map_or("-", |standing| standing.credential.as_str()),
             code = denied.map_or("-", |problem| problem.code.code()),
@@ -131,39 +133,57 @@ impl Story {
         let judged = denied.filter(|problem| !is_upstreams(problem.code));
         Decision {
             v: 1,
-            request_id: self.request_id.as_ref().to_owned(),
+            request_id: self.request_id.clone(),
             at: self.received,
             client: self.client.to_string(),
             method: self
                 .head
                 .as_ref()
-                .map_or_else(String::new, |head| head.method.to_string()),
+                .map_or(Cow::Borrowed(""), |head| method_name(&head.method)),
             path: self
                 .head
                 .as_ref()
                 .map_or_else(String::new, |head| head.target.path().to_owned()),
-            api: self.api_name().map(str::to_owned),
+            api: self.api_name().map(ApiName::shared),
             route: self
                 .route
                 .as_ref()
-                .map(|route| route.meaning.judged.name.as_str().to_owned()),
-            decision: if judged.is_some() { "deny" } else { "allow" }.to_owned(),
-            code: denied.map(|problem| problem.code.code().to_owned()),
+                .map(|route| route.meaning.judged.name.shared()),
+            decision: Cow::Borrowed(if judged.is_some() { "deny" } else { "allow" }),
+            code: denied.map(|problem| Cow::Borrowed(problem.code.code())),
             cause: denied.map(|problem| problem.cause.to_string()),
             credential_kind: self
                 .identity
                 .as_ref()
-                .map(|identity| identity.kind().name().to_owned()),
-            credential: standing.map(|standing| standing.credential.as_str().to_owned()),
+                .map(|identity| Cow::Borrowed(identity.kind().name())),
+            credential: standing.map(|standing| standing.credential.shared()),
             principal: standing.map(|standing| {
                 format!("{}:{}", standing.principal.kind(), standing.principal.id())
             }),
             application: standing
                 .and_then(|standing| standing.application.as_ref())
-                .map(|application| application.as_str().to_owned()),
+                .map(|application| application.shared()),
             status: status.as_u16(),
             micros,
         }
+    }
+}
+
+/// Without a copy for the methods that everybody uses.
+fn method_name(method: &http::Method) -> Cow<'static, str> {
+    const COMMON: [http::Method; 7] = [
+        http::Method::GET,
+        http::Method::POST,
+        http::Method::PUT,
+        http::Method::PATCH,
+        http::Method::DELETE,
+        http::Method::HEAD,
+        http::Method::OPTIONS,
+    ];
+    const NAMES: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
+    match COMMON.iter().position(|common| common == method) {
+        Some(at) => Cow::Borrowed(NAMES[at]),
+        None => Cow::Owned(method.as_str().to_owned()),
     }
 }
 

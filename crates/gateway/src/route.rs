@@ -219,6 +219,7 @@ impl Table {
             .get(host)
             .and_then(|site| site.owner(path))
             .or_else(|| {
+                (!self.wildcard.is_empty()).then_some(())?;
                 let (label, rest) = host.split_once('.')?;
                 (!label.is_empty()).then_some(())?;
                 self.wildcard.get(rest).and_then(|site| site.owner(path))
@@ -343,12 +344,25 @@ impl Terminal {
 /// The segments of a path: none for `/` and the empty path; a final slash is an empty last one.
 fn segments(path: &str) -> impl Iterator<Item = &str> {
     let inner = path.strip_prefix('/').unwrap_or(path);
-    let root = inner.is_empty();
-    inner.split('/').filter(move |_| !root)
+    let mut rest = (!inner.is_empty()).then_some(inner);
+    core::iter::from_fn(move || {
+        let path = rest?;
+        // Segments are short: looking byte by byte is quicker than a search that sets itself up.
+        match path.bytes().position(|byte| byte == b'/') {
+            Some(end) => {
+                rest = Some(&path[end + 1..]);
+                Some(&path[..end])
+            }
+            None => rest.take(),
+        }
+    })
 }
 
 /// What a segment says, whatever its spelling.
 fn decode(segment: &str) -> Cow<'_, str> {
+    if !segment.bytes().any(|byte| byte == b'%') {
+        return Cow::Borrowed(segment);
+    }
     percent_decode_str(segment).decode_utf8_lossy()
 }
 

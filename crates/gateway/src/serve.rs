@@ -7,7 +7,6 @@
 //! ```
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use http::header::{ORIGIN, TRANSFER_ENCODING};
 use http::{HeaderValue, Request, Response, Version};
@@ -29,6 +28,7 @@ use crate::plane::{Plane, clock};
 use crate::record::{Heading, Story};
 use crate::respond;
 use crate::snapshot::{ApiEntry, Matched, Snapshot};
+use crate::turn;
 use crate::upstream::Upstream;
 
 /// Answers one request. Whatever happens, there is an answer and a record.
@@ -37,7 +37,7 @@ pub(crate) async fn serve<F: Facts>(
     connection: &Connection,
     mut request: Request<Incoming>,
 ) -> Response<Body> {
-    let began = Instant::now();
+    let began = turn::now();
     let _on_call = connection.begin_call();
     let received = clock();
     let method = request.method().clone();

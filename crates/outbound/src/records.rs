@@ -98,11 +98,25 @@ impl<K: Hash + Eq + Clone, V> RecordCache<K, V> {
             if now.as_millis() < held.due.load(Ordering::Acquire) && contact.holds(now) {
                 return Ok(Some(held));
             }
-            return self.renew(&key, held, now, contact, load).await;
+            return Box::pin(self.renew(&key, held, now, contact, load)).await;
         }
         if self.is_absent(&key, now) {
             return Ok(None);
         }
+        // Apart, so that a call whose record is held needs no room for asking the store.
+        Box::pin(self.ask(key, now, load)).await
+    }
+
+    /// Asks the store, one caller at a time for each record.
+    async fn ask<F>(
+        &self,
+        key: K,
+        now: Timestamp,
+        load: impl Fn() -> F,
+    ) -> Answer<Option<Arc<Held<V>>>>
+    where
+        F: Future<Output = Answer<Option<V>>>,
+    {
         let _turn = self
             .loads
             .enter(key.clone())

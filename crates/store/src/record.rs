@@ -12,8 +12,9 @@ use crate::Store;
 use crate::error::failed;
 use crate::row::{Columns as _, placeholders, to_json};
 
-/// At most so many rows per statement.
-const ROWS_PER_STATEMENT: usize = 200;
+/// At most so many rows per statement. The driver for SQLite looks each parameter's name up among
+/// all of the statement's, so that a statement costs the square of its rows.
+const ROWS_PER_STATEMENT: usize = 32;
 
 /// At most so many rows are removed in one statement, so that other writers get their turn.
 const TRIMMED_AT_ONCE: i64 = 5_000;
@@ -37,7 +38,7 @@ pub(crate) async fn append(store: &Store, batch: &[Decision]) -> Stores<()> {
             query = query
                 .bind(store.realm)
                 .bind(decision.at.as_millis())
-                .bind(&decision.request_id)
+                .bind(&*decision.request_id)
                 .bind(to_json(decision)?);
         }
         query.execute(&mut *transaction).await.map_err(failed)?;

@@ -78,7 +78,7 @@ pub struct TlsFacts {
 #[derive(Debug, Clone)]
 pub struct Head {
     pub(crate) method: Method,
-    pub(crate) authority: Box<str>,
+    pub(crate) authority: Arc<str>,
     pub(crate) target: Target,
     pub(crate) headers: HeaderMap,
     pub(crate) version: Version,
@@ -108,7 +108,8 @@ pub enum Body<R> {
 /// A call: head and body, kept together to the end.
 #[derive(Debug)]
 pub struct Call<R> {
-    pub(crate) head: Head,
+    /// Behind a pointer, since a call moves from step to step.
+    pub(crate) head: Box<Head>,
     pub(crate) body: Body<R>,
 }
 
@@ -119,6 +120,19 @@ impl Head {
     /// 400 for whatever could be read in two ways: [`Code::UncleanTarget`],
     /// [`Code::UncleanAuthority`], [`Code::UncleanHeader`].
     pub fn read(parts: http::request::Parts, arrival: Arrival) -> Result<Self, Problem> {
+        Self::read_on(parts, arrival, None)
+    }
+
+    /// The same for a further head of a connection. `known` is the [`Head::shared_authority`] of an
+    /// earlier one: the very same text needs no second check.
+    ///
+    /// # Errors
+    /// As [`Head::read`].
+    pub fn read_on(
+        parts: http::request::Parts,
+        arrival: Arrival,
+        known: Option<&Arc<str>>,
+    ) -> Result<Self, Problem> {
         let http::request::Parts {
             method,
             uri,
@@ -132,7 +146,7 @@ impl Head {
         }
         // Framing stands first: a message whose end is in doubt makes the rest of it doubtful.
         framing::check(&headers, version)?;
-        let authority = authority::read(&uri, &headers, version)?;
+        let authority = authority::read(&uri, &headers, version, known)?;
         let target = Target::read(uri)?;
         Ok(Self {
             method,
@@ -176,6 +190,11 @@ impl Head {
 
     /// Host and, where one was sent, port; lower case.
     pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// The same, to keep for [`Head::read_on`].
+    pub fn shared_authority(&self) -> &Arc<str> {
         &self.authority
     }
 
@@ -232,9 +251,9 @@ impl Head {
         }
     }
 
-    /// The header fields, given away.
-    pub fn into_headers(self) -> HeaderMap {
-        self.headers
+    /// The header fields, given away; the head has none then.
+    pub fn take_headers(&mut self) -> HeaderMap {
+        core::mem::take(&mut self.headers)
     }
 }
 
@@ -263,7 +282,8 @@ impl<'a> Segment<'a> {
 
 impl<R> Call<R> {
     /// Joins head and body.
-    pub fn new(head: Head, body: Body<R>) -> Self {
+    pub fn new(head: impl Into<Box<Head>>, body: Body<R>) -> Self {
+        let head = head.into();
         Self { head, body }
     }
 
@@ -283,7 +303,7 @@ impl<R> Call<R> {
     }
 
     /// Head and body apart.
-    pub fn into_parts(self) -> (Head, Body<R>) {
+    pub fn into_parts(self) -> (Box<Head>, Body<R>) {
         (self.head, self.body)
     }
 }

@@ -31,6 +31,8 @@ macro_rules! text_id {
             pub fn new(text: impl Into<Arc<str>>) -> Self { Self(text.into()) }
             /// The text.
             pub fn as_str(&self) -> &str { &self.0 }
+            /// The text, to keep without copying it.
+            pub fn shared(&self) -> Arc<str> { self.0.clone() }
         }
         impl core::fmt::Display for $name {
             fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result { f.write_str(&self.0) }

@@ -258,7 +258,7 @@ impl<R> Permitted<R> {
         }
     }
     /// Takes the permit apart to forward the call. What it is made of can't be joined again.
-    pub fn into_forward(self) -> (Head, Body<R>, Option<Identity>) {
+    pub fn into_forward(self) -> (Box<Head>, Body<R>, Option<Identity>) {
         let (head, body) = self.call.into_parts();
         (head, body, self.identity)
     }

@@ -5,6 +5,7 @@
 //! (long) and as the time that a head may take (short). This clock has both: until the first byte
 //! it counts the rest, after it the head, in total: no byte sets it back.
 
+use core::cell::RefCell;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
@@ -17,6 +18,7 @@ use hyper::rt::{Read, ReadBufCursor, Sleep, Timer, Write};
 use parking_lot::Mutex;
 
 use crate::idle::{Alarm, IdleTimer};
+use crate::turn;
 
 /// See the module. One per connection.
 #[derive(Clone)]
@@ -57,10 +59,14 @@ impl Timer for HeadClock {
         self.sleep_until(self.now())
     }
 
+    fn now(&self) -> Instant {
+        turn::now()
+    }
+
     /// The deadline is the clock's own affair.
     fn sleep_until(&self, _: Instant) -> Pin<Box<dyn Sleep>> {
         let mut state = self.0.state.lock();
-        state.since = Instant::now();
+        state.since = turn::now();
         state.first_byte = None;
         Box::pin(Ring(self.0.clone()))
     }
@@ -85,6 +91,14 @@ impl Future for Ring {
             .alarm
             .poll_due(tokio::time::Instant::from_std(due), cx)
     }
+}
+
+/// Bytes of an answer in several pieces that go out as one: copying them is cheaper than having the
+/// system gather them.
+const SMALL: usize = 2048;
+
+thread_local! {
+    static JOINED: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(SMALL));
 }
 
 /// A connection's bytes, with an eye on when they come, and on a caller that takes none.
@@ -132,7 +146,7 @@ impl<T: Read + Unpin> Read for Watched<T> {
         if polled.is_ready() {
             let mut state = self.shared.state.lock();
             if state.first_byte.is_none() {
-                state.first_byte = Some(Instant::now());
+                state.first_byte = Some(turn::now());
             }
         }
         polled
@@ -163,7 +177,18 @@ impl<T: Write + Unpin> Write for Watched<T> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        let size = bufs
+            .iter()
+            .fold(0usize, |size, buf| size.saturating_add(buf.len()));
+        let polled = if (2..).contains(&bufs.len()) && size <= SMALL {
+            JOINED.with_borrow_mut(|joined| {
+                joined.clear();
+                bufs.iter().for_each(|buf| joined.extend_from_slice(buf));
+                Pin::new(&mut self.io).poll_write(cx, joined)
+            })
+        } else {
+            Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+        };
         self.bounded(cx, polled)
     }
 }

@@ -6,7 +6,7 @@ use core::net::{IpAddr, SocketAddr};
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher as _, Hasher as _};
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -23,6 +23,7 @@ use verdict::call::{Head, Scheme, TlsFacts};
 use super::Door;
 use crate::hygiene;
 use crate::proxies::{TrustedProxies, plain};
+use crate::turn;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest request id taken over from a listed proxy, in bytes.
@@ -59,7 +60,8 @@ pub(crate) struct OnCall<'a>(&'a Connection);
 
 impl Drop for OnCall<'_> {
     fn drop(&mut self) {
-        let now = u64::try_from(self.0.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let now = turn::now().saturating_duration_since(self.0.began);
+        let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
         self.0.answered.store(now, Ordering::Relaxed);
         self.0.at_once.fetch_sub(1, Ordering::Relaxed);
     }
@@ -68,7 +70,7 @@ impl Drop for OnCall<'_> {
 /// What an upstream is told of where a call came from, as field values.
 pub(crate) struct Forwarding {
     address: IpAddr,
-    authority_text: Box<str>,
+    authority_text: Arc<str>,
     spoken: Scheme,
     pub(crate) client: HeaderValue,
     pub(crate) scheme: HeaderValue,
@@ -176,20 +178,26 @@ impl Connection {
         Arc::from(&*id.hyphenated().encode_lower(&mut text))
     }
 
+    /// The host that the last call asked for, which the next one's mostly is too.
+    pub(crate) fn known_authority(&self) -> Option<Arc<str>> {
+        let told = self.told.lock();
+        told.as_ref().map(|told| told.authority_text.clone())
+    }
+
     /// What the upstream is told of where the call came from.
     pub(crate) fn forwarding(&self, head: &Head) -> Arc<Forwarding> {
         let arrival = head.arrival();
         let mut told = self.told.lock();
         if let Some(known) = &*told
             && known.address == arrival.client
-            && *known.authority_text == *head.authority()
+            && known.authority_text == *head.shared_authority()
             && known.spoken == arrival.scheme
         {
             return known.clone();
         }
         let made = Arc::new(Forwarding::new(
             arrival.client,
-            head.authority(),
+            head.shared_authority(),
             arrival.scheme,
         ));
         *told = Some(made.clone());
@@ -215,7 +223,7 @@ fn facts(session: &ServerConnection) -> Arc<TlsFacts> {
 }
 
 impl Forwarding {
-    fn new(address: IpAddr, authority: &str, scheme: Scheme) -> Self {
+    fn new(address: IpAddr, authority: &Arc<str>, scheme: Scheme) -> Self {
         let mut forwarded = String::new();
         // RFC 7239 §6: an IPv6 node and whatever holds a colon stand in quotes.
         let _ = match address {
@@ -230,7 +238,7 @@ impl Forwarding {
         };
         Self {
             address,
-            authority_text: authority.into(),
+            authority_text: authority.clone(),
             spoken: scheme,
             client: value(&address.to_string()),
             scheme: HeaderValue::from_static(scheme.as_str()),
@@ -252,17 +260,10 @@ fn salt() -> [u8; 10] {
         count.set(next);
         next
     });
-    let hash = |part: u64| {
-        KEY.with(|key| {
-            let mut hasher = key.build_hasher();
-            hasher.write_u64(count);
-            hasher.write_u64(part);
-            hasher.finish()
-        })
-    };
-    let (one, other) = (hash(1).to_be_bytes(), hash(2).to_be_bytes());
+    let hash = KEY.with(|key| key.hash_one(count));
     let mut salt = [0; 10];
-    salt[..8].copy_from_slice(&one);
-    salt[8..].copy_from_slice(&other[..2]);
+    salt[..8].copy_from_slice(&hash.to_be_bytes());
+    // Two ids of one thread whose hashes meet still differ.
+    salt[8..].copy_from_slice(&count.to_be_bytes()[6..]);
     salt
 }

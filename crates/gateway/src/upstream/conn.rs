@@ -26,58 +26,73 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use super::connect::Stream;
 use super::server::{Pending, Server};
 use crate::body::{BodyError, BodyWatch, RequestBody};
+use crate::hush::Hush;
 use crate::idle::{Alarm, IdleTimer};
+use crate::turn;
 
 /// An HTTP/1.1 connection with its two ends: the sender and the machine that moves the bytes.
 pub(crate) struct Http1 {
     sender: http1::SendRequest<RequestBody>,
-    machine: Option<http1::Connection<TokioIo<Stream>, RequestBody>>,
+    machine: Option<Machine>,
     rested: Instant,
     alarm: Alarm,
+    /// Through it the ends and the clock wake the call that uses the connection.
+    hush: Hush,
 }
 
 impl Http1 {
     pub(crate) async fn handshake(stream: Stream) -> hyper::Result<Box<Self>> {
+        // hyper's own bound on an answer's fields stands: 100.
         let (sender, machine) = http1::Builder::new()
-            .max_headers(MAX_ANSWER_HEADERS)
             .max_buf_size(MAX_ANSWER_HEAD)
             .handshake(TokioIo::new(stream))
             .await?;
         Ok(Box::new(Self {
             sender,
             machine: Some(machine),
-            rested: Instant::now(),
+            rested: turn::now(),
             alarm: Alarm::default(),
+            hush: Hush::new(),
         }))
-    }
-
-    /// Moves bytes. A machine that stopped is dropped, which tells whoever waits for it.
-    fn drive(&mut self, cx: &mut Context<'_>) {
-        if let Some(machine) = &mut self.machine
-            && Pin::new(machine).poll(cx).is_ready()
-        {
-            self.machine = None;
-        }
     }
 
     /// Whether another call may use it now.
     pub(crate) fn is_usable(&mut self, cx: &mut Context<'_>) -> bool {
-        self.drive(cx);
+        let Self { machine, hush, .. } = self;
+        // Nobody waits yet, so that what rings within is for nobody.
+        let _ = hush.poll(cx, |cx| {
+            drive(machine, cx);
+            Poll::Ready(())
+        });
+        self.is_settled()
+    }
+
+    /// Whether the last call is over on both ends, as far as they were driven.
+    fn is_settled(&self) -> bool {
         self.machine.is_some() && self.sender.is_ready()
     }
 
     /// How long it has rested.
     pub(crate) fn rested_for(&self) -> Duration {
-        self.rested.elapsed()
+        turn::now().saturating_duration_since(self.rested)
     }
 
     pub(crate) fn rest(&mut self) {
-        self.rested = Instant::now();
+        self.rested = turn::now();
     }
 }
 
-/// Header fields an answer may have.
-const MAX_ANSWER_HEADERS: usize = 128;
+type Machine = http1::Connection<TokioIo<Stream>, RequestBody>;
+
+/// Moves bytes. A machine that stopped is dropped, which tells whoever waits for it.
+fn drive(machine: &mut Option<Machine>, cx: &mut Context<'_>) {
+    if let Some(moving) = machine
+        && Pin::new(moving).poll(cx).is_ready()
+    {
+        *machine = None;
+    }
+}
+
 /// Bytes an answer's head may have; the buffer also bounds what is read ahead of the caller.
 const MAX_ANSWER_HEAD: usize = 64 * 1024;
 
@@ -168,7 +183,7 @@ impl Waiting {
             } else {
                 self.patience.idle
             };
-            self.due = tokio::time::Instant::now().checked_add(wait);
+            self.due = tokio::time::Instant::from_std(turn::now()).checked_add(wait);
         }
         match self.due {
             Some(due) => alarm.poll_due(due, cx).map(|()| Failed::Timeout),
@@ -187,17 +202,27 @@ pub(crate) async fn exchange_http1(
 ) -> Result<Response<UpstreamBody>, Failed> {
     let watch = request.body().watch();
     let mut waiting = Waiting::new(patience, watch.clone());
-    let answer = connection.sender.try_send_request(request);
+    let Http1 {
+        sender,
+        machine,
+        alarm,
+        hush,
+        ..
+    } = &mut *connection;
+    hush.begin();
+    let answer = sender.try_send_request(request);
     let mut answer = pin!(answer);
     let answered = poll_fn(|cx| {
-        connection.drive(cx);
-        if let Poll::Ready(answered) = answer.as_mut().poll(cx) {
-            return Poll::Ready(answered.map_err(|mut error| match error.take_message() {
-                Some(request) => Failed::Unsent(Box::new(request)),
-                None => broken(error.error(), watch.as_deref()),
-            }));
-        }
-        waiting.poll(&mut connection.alarm, cx).map(Err)
+        hush.poll(cx, |cx| {
+            drive(machine, cx);
+            if let Poll::Ready(answered) = answer.as_mut().poll(cx) {
+                return Poll::Ready(answered.map_err(|mut error| match error.take_message() {
+                    Some(request) => Failed::Unsent(Box::new(request)),
+                    None => broken(error.error(), watch.as_deref()),
+                }));
+            }
+            waiting.poll(alarm, cx).map(Err)
+        })
     })
     .await?;
     let (head, incoming) = answered.into_parts();
@@ -313,7 +338,7 @@ impl UpstreamBody {
     fn finish(&mut self, cx: &mut Context<'_>) {
         let pending = self.pending.take();
         if let Some(mut connection) = self.connection.take()
-            && connection.is_usable(cx)
+            && (connection.is_settled() || connection.is_usable(cx))
             && let Some(pending) = pending
         {
             connection.rest();
@@ -325,10 +350,18 @@ impl UpstreamBody {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if let Some(connection) = &mut self.connection {
-            connection.drive(cx);
-        }
-        match Pin::new(&mut self.incoming).poll_frame(cx) {
+        let incoming = &mut self.incoming;
+        let polled = match &mut self.connection {
+            Some(connection) => {
+                let Http1 { machine, hush, .. } = &mut **connection;
+                hush.poll(cx, |cx| {
+                    drive(machine, cx);
+                    Pin::new(&mut *incoming).poll_frame(cx)
+                })
+            }
+            None => Pin::new(incoming).poll_frame(cx),
+        };
+        match polled {
             Poll::Pending => match self.idle.poll_expired(cx) {
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(()) => Poll::Ready(Some(Err(BodyError::Stalled))),

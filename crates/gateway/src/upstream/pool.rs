@@ -359,14 +359,16 @@ impl Pool {
             *request.version_mut() = Version::HTTP_2;
         } else {
             headers.insert(HOST, host);
-            headers.remove(TE);
-            *request.uri_mut() = Uri::from(target.clone());
+            if trailers {
+                // From an attempt by HTTP/2; a caller's own is gone already.
+                headers.remove(TE);
+            }
+            *request.uri_mut() = Uri::from(target);
         }
         *request.headers_mut() = headers;
         (
             request,
             Rest {
-                target,
                 authority,
                 trailers,
                 upgrade,
@@ -392,7 +394,6 @@ impl Pool {
 
 /// What a request written for one server does not carry back.
 struct Rest {
-    target: PathAndQuery,
     authority: HeaderValue,
     trailers: bool,
     upgrade: bool,
@@ -403,7 +404,12 @@ impl Rest {
         let (parts, body) = request.into_parts();
         Outgoing {
             method: parts.method,
-            target: self.target,
+            // Written from one, so it has one.
+            target: parts
+                .uri
+                .into_parts()
+                .path_and_query
+                .unwrap_or_else(|| PathAndQuery::from_static("/")),
             headers: parts.headers,
             authority: self.authority,
             body,

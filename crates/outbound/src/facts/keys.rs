@@ -20,7 +20,7 @@ use verdict::facts::{Answer, Unavailable};
 use super::Peppers;
 use crate::flights::Flights;
 use crate::hashing::{Busy, HashingPool};
-use crate::secrets::{Binding, VerifiedSecrets};
+use crate::secrets::{Binding, SecretTag, VerifiedSecrets};
 
 /// Wrong secrets of one key that are hashed without delay.
 const FREE_FAILURES: u32 = 5;
@@ -92,6 +92,20 @@ impl SecretChecks {
         if self.refused.holds(&garbage, now) {
             return Ok(false);
         }
+        // Apart, so that a call whose secret is known needs no room for a hash.
+        Box::pin(self.hash(binding, verifier, presented, tag, garbage, now)).await
+    }
+
+    /// Hashes `presented`, one caller at a time for each key.
+    async fn hash(
+        self: &Arc<Self>,
+        binding: &Binding,
+        verifier: &Arc<Verifier>,
+        presented: &[u8],
+        tag: SecretTag,
+        garbage: SecretTag,
+        now: Timestamp,
+    ) -> Answer<bool> {
         let turn = self
             .flights
             .enter(*binding)

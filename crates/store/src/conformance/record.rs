@@ -17,7 +17,7 @@ super::on_both!(
 fn decision(n: i64) -> Decision {
     Decision {
         v: 1,
-        request_id: format!("request-{n}"),
+        request_id: format!("request-{n}").into(),
         at: at(n),
         client: "192.0.2.1".into(),
         method: "GET".into(),

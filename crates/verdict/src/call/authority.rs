@@ -3,6 +3,8 @@
 //! Routing by host and the host that the upstream reads must be one, so a message that names two,
 //! none, or one in an unusual spelling is refused.
 
+use std::sync::Arc;
+
 use http::header::HOST;
 use http::uri::Scheme;
 use http::{HeaderMap, Uri, Version};
@@ -13,7 +15,12 @@ use crate::problem::{Code, Problem};
 const MAX_HOST_BYTES: usize = 253;
 
 /// `Host`, `:authority` and an absolute-form target, which must agree where several are present.
-pub(super) fn read(uri: &Uri, headers: &HeaderMap, version: Version) -> Result<Box<str>, Problem> {
+pub(super) fn read(
+    uri: &Uri,
+    headers: &HeaderMap,
+    version: Version,
+    known: Option<&Arc<str>>,
+) -> Result<Arc<str>, Problem> {
     if let Some(scheme) = uri.scheme()
         && *scheme != Scheme::HTTP
         && *scheme != Scheme::HTTPS
@@ -28,6 +35,10 @@ pub(super) fn read(uri: &Uri, headers: &HeaderMap, version: Version) -> Result<B
     if hosts.next().is_some() {
         return Err(unclean("more than one Host field"));
     }
+    let canonical = |text: &[u8]| match known {
+        Some(known) if known.as_bytes() == text => Ok(known.clone()),
+        _ => canonical(text),
+    };
     let field = field.map(|value| canonical(value.as_bytes())).transpose()?;
     let Some(target) = uri.authority() else {
         // HTTP/1.1 demands Host (RFC 9112 §3.2); without it an older call names nobody either.
@@ -50,9 +61,9 @@ pub(super) fn read(uri: &Uri, headers: &HeaderMap, version: Version) -> Result<B
 
 /// The host within an authority that was read.
 pub(super) fn host(authority: &str) -> &str {
-    match authority.rsplit_once(':') {
+    match authority.bytes().rposition(|byte| byte == b':') {
         // Within brackets a colon belongs to the address.
-        Some((host, port)) if !port.ends_with(']') => host,
+        Some(colon) if !authority.ends_with(']') => &authority[..colon],
         _ => authority,
     }
 }
@@ -61,14 +72,14 @@ fn unclean(cause: &'static str) -> Problem {
     Problem::new(Code::UncleanAuthority, cause)
 }
 
-fn canonical(authority: &[u8]) -> Result<Box<str>, Problem> {
+fn canonical(authority: &[u8]) -> Result<Arc<str>, Problem> {
     let text = core::str::from_utf8(authority).map_err(|_| unclean("the host is not ASCII"))?;
     let host = host(text);
     if let Some(port) = text[host.len()..].strip_prefix(':') {
         check_port(port).map_err(unclean)?;
     }
     check_host(host).map_err(unclean)?;
-    Ok(text.to_ascii_lowercase().into_boxed_str())
+    Ok(text.to_ascii_lowercase().into())
 }
 
 fn check_port(port: &str) -> Result<(), &'static str> {
@@ -95,9 +106,9 @@ fn check_host(host: &str) -> Result<(), &'static str> {
     if host.is_empty() || host.len() > MAX_HOST_BYTES {
         return Err("the host is empty or too long");
     }
-    for label in host.split('.') {
-        let clean = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        if label.is_empty() || label.len() > 63 || !label.bytes().all(clean) {
+    for label in host.as_bytes().split(|byte| *byte == b'.') {
+        let clean = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        if label.is_empty() || label.len() > 63 || !label.iter().all(clean) {
             return Err("the host is not a name");
         }
     }

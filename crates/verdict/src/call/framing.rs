@@ -6,7 +6,7 @@
 use http::header::{
     AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, ORIGIN, TRANSFER_ENCODING,
 };
-use http::{HeaderMap, HeaderName, Version};
+use http::{HeaderMap, Version};
 
 use crate::problem::{Code, Problem};
 
@@ -15,23 +15,39 @@ pub const MAX_HEADERS: usize = 100;
 /// Most bytes in all `Cookie` fields together: what browsers keep for one host, roughly doubled.
 pub const MAX_COOKIE_BYTES: usize = 16 * 1024;
 
-/// Fields of which a second one would be read by somebody else than the first (threat B7).
-/// `Host` is judged with the authority.
-const SOLE: [HeaderName; 4] = [AUTHORIZATION, CONTENT_TYPE, CONTENT_LENGTH, ORIGIN];
-
 pub(super) fn check(headers: &HeaderMap, version: Version) -> Result<(), Problem> {
     if headers.len() > MAX_HEADERS {
         return Err(unclean("too many header fields"));
     }
-    for name in &SOLE {
-        let mut values = headers.get_all(name).iter();
-        let Some(value) = values.next() else { continue };
-        if values.next().is_some() {
+    // One look at each field: asking the map for each name would hash every name for every call.
+    let mut seen = 0u8;
+    let mut cookies = 0usize;
+    let mut framed = false;
+    for (name, value) in headers {
+        // Fields of which a second one would be read by somebody else than the first (threat B7).
+        // `Host` is judged with the authority.
+        let sole = match *name {
+            AUTHORIZATION => 1,
+            CONTENT_TYPE => 2,
+            CONTENT_LENGTH => 4,
+            ORIGIN => 8,
+            COOKIE => {
+                cookies = cookies.saturating_add(value.len());
+                continue;
+            }
+            TRANSFER_ENCODING => {
+                framed = true;
+                continue;
+            }
+            _ => continue,
+        };
+        if seen & sole != 0 {
             return Err(Problem::new(
                 Code::UncleanHeader,
                 format!("{name} is repeated"),
             ));
         }
+        seen |= sole;
         // Obsolete text (RFC 9110 §5.5) is Latin-1 to some and UTF-8 to others.
         if !value
             .as_bytes()
@@ -43,19 +59,17 @@ pub(super) fn check(headers: &HeaderMap, version: Version) -> Result<(), Problem
                 format!("{name} is not ASCII"),
             ));
         }
+        framed |= *name == CONTENT_LENGTH;
     }
-    let cookies: usize = headers
-        .get_all(COOKIE)
-        .iter()
-        .map(|value| value.len())
-        .sum();
     if cookies > MAX_COOKIE_BYTES {
         return Err(unclean("the cookies are too long"));
     }
-    check_length(headers, version)
+    if framed {
+        check_length(headers, version)?;
+    }
+    Ok(())
 }
 
-/// RFC 9112 §6.1 and §6.3: one way to find the end of the body.
 fn check_length(headers: &HeaderMap, version: Version) -> Result<(), Problem> {
     let length = headers.get(CONTENT_LENGTH);
     if let Some(length) = length {

@@ -23,8 +23,8 @@ const TELLING_PREFIX: usize = 4;
 /// 400 [`Code::CredentialInUrl`].
 pub(crate) fn refuse_exposed(head: &Head, route: &Route) -> Result<(), Problem> {
     let brand = &route.api.brand;
-    for segment in head.path().split('/') {
-        if let Some(id) = secret_of_ours(segment.as_bytes(), brand) {
+    for segment in head.path().as_bytes().split(|byte| *byte == b'/') {
+        if let Some(id) = secret_of_ours(segment, brand) {
             return Err(exposed(format!("a secret of ours (id {id}) in the path")));
         }
     }

@@ -107,7 +107,8 @@ pub(super) async fn prove(
             return judge(&known, profile, api, facts, now);
         }
     }
-    let (profile, verified) = verify(token, &hash, api, facts, now).await?;
+    // Apart: a token that is known needs no room for what a new one waits for.
+    let (profile, verified) = Box::pin(verify(token, &hash, api, facts, now)).await?;
     let verified = Arc::new(verified);
     facts.remember_token(hash, profile.config, verified.clone());
     judge(&verified, profile, api, facts, now)

@@ -1,12 +1,15 @@
 //! **Logs**: pretty on a terminal, one JSON object per line otherwise. What is a secret can't get
 //! here: its type does not print.
 
+mod lines;
+
 use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+pub(crate) use self::lines::flush;
 use crate::settings::{Log, LogFormat};
 
 /// Starts logging to standard error. A second start in one process changes nothing.
@@ -21,7 +24,10 @@ pub(crate) fn start(log: &Log) {
         LogFormat::Auto => !std::io::stderr().is_terminal(),
     };
     let registry = tracing_subscriber::registry().with(filter);
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let layer = tracing_subscriber::fmt::layer().with_writer(lines::Out {
+        // Without the thread that writes them, lines can't wait.
+        gather: log.access && lines::start().is_ok(),
+    });
     // Ignored: only tests start twice in one process, and the first start holds.
     let _ = if json {
         registry.with(layer.json().flatten_event(true)).try_init()
