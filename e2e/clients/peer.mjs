@@ -41,6 +41,7 @@ const profileOf = (client) => facts.clients[client.clientId].profile
 
 const provider = new Provider(facts.issuer, {
   clients,
+  clientAuthMethods: [...new Set(clients.map((it) => it.token_endpoint_auth_method))],
   jwks: { keys: [await signingKey('ES256'), await signingKey('RS256')] },
   cookies: { keys: [randomBytes(32).toString('hex')] },
   claims: { openid: ['sub'], profile: ['name'], email: ['email'] },
