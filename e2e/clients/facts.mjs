@@ -43,7 +43,7 @@ const secret = (about, method = 'client_secret_basic') => ({
 })
 const web = { kind: 'confidential', redirect_uris: [CALLBACK], grant_types: CODE, identity_scopes: OPENID, grants: { ...ORDERS, stock: ['stock:read'] } }
 const fapi = { kind: 'confidential', profile: 'fapi2', redirect_uris: [CALLBACK], grant_types: CODE, identity_scopes: OPENID, grants: ORDERS }
-const service = { kind: 'service', grant_types: ['client_credentials'], grants: ORDERS }
+const service = { kind: 'service', grant_types: ['client_credentials'], grants: { ...ORDERS, stock: ['stock:read'] } }
 
 const clients = {
   web: secret({ ...web, post_logout_redirect_uris: ['https://client.example/bye'] }),
@@ -84,3 +84,9 @@ const facts = {
   clients,
 }
 writeFileSync(`${folder}/facts.json`, JSON.stringify(facts, null, 1), { mode: 0o600 })
+
+// The same clients as documents; a JSON text is a YAML text.
+const documents = Object.entries(clients).map(([name, { own, ...spec }]) => JSON.stringify(
+  { apiVersion: 'doorward/v1', kind: 'Client', metadata: { name }, spec: { application: 'shop', ...spec } },
+))
+writeFileSync(`${folder}/clients.yaml`, documents.map((one) => `---\n${one}\n`).join(''))
