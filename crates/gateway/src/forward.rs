@@ -16,6 +16,7 @@ use hyper::upgrade::OnUpgrade;
 use registry::api::{IdentityForward, UpstreamMeaning};
 use verdict::Permitted;
 use verdict::call::{self, Head};
+use verdict::credential::binding::DPOP;
 use verdict::identity::Identity;
 use verdict::problem::{Code, Problem};
 use verdict::route::Demand;
@@ -202,8 +203,9 @@ fn is_withheld(name: &HeaderName, route: &RouteEntry) -> bool {
         Demand::Public { pass_authorization } => pass_authorization,
         Demand::OneOf(_) => matches!(route.api.meaning.identity, IdentityForward::Original),
     };
-    if *name == AUTHORIZATION {
-        // An API may take its keys there too; it goes or stays as that field does.
+    if *name == AUTHORIZATION || *name == DPOP {
+        // An API may take its keys there too; it goes or stays as that field does, and a proof
+        // with the token that it is for.
         return !pass;
     }
     let keys_pass = pass && matches!(judged.demand, Demand::OneOf(_));

@@ -7,6 +7,7 @@
 
 use http::header::{self, CONNECTION, HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
+use verdict::credential::binding::DPOP;
 
 /// The request id, to the upstream and to the caller.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("doorward-request-id");
@@ -134,6 +135,7 @@ fn may_be_named(name: &HeaderName) -> bool {
     ) || is_claim(name.as_str())
         || name.as_str().starts_with("x-")
         || name.as_str().starts_with("sec-")
+        || *name == DPOP
         || name.as_str().contains("auth")
         || name.as_str().contains("sign")
         || name.as_str().contains("digest"))

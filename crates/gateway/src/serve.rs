@@ -173,7 +173,7 @@ async fn way<F: Facts>(
         Err(refused) => {
             let problem = trip.refused(refused);
             if let Some(rate) = failures
-                && problem.code == Code::CredentialRefused
+                && matches!(problem.code, Code::CredentialRefused | Code::ProofRefused)
             {
                 limit::failed(facts, rate, trip.story.client, now).await;
             }

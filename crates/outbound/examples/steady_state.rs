@@ -21,7 +21,9 @@ use proof::password::{Argon2Params, Verifier, hash};
 use proof::random::SystemEntropy;
 use proof::time::Timestamp;
 use verdict::credential::jwt::{ConfigId, IssuerId, VerifiedToken};
-use verdict::facts::{Answer, Counters, Facts as _, KeyLookup, Records};
+use verdict::facts::{
+    Answer, Counters, Facts as _, FirstUse, KeyLookup, Records, ReplayScope, Replays,
+};
 use verdict::identity::{
     Account, ApiAllow, CredentialId, IssuedKey, LifeState, Principal, Scopes, Standing, SubjectId,
 };
@@ -73,6 +75,21 @@ impl Counters for Whole {
     }
 }
 
+/// Nothing was used before.
+struct Fresh;
+
+impl Replays for Fresh {
+    async fn first_use(
+        &self,
+        _: ReplayScope<'_>,
+        _: &str,
+        _: Timestamp,
+        _: Timestamp,
+    ) -> Answer<FirstUse> {
+        Ok(FirstUse::Yes)
+    }
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let clock = SystemClock;
@@ -101,6 +118,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let parts = FactsParts {
         records: stored,
         counters: Whole,
+        replays: Fresh,
         key_sets: Arc::new(KeySets::new(fetcher, KeySetOptions::default())),
         revocations: Arc::default(),
         pool: Arc::new(HashingPool::new(NonZeroUsize::MIN, 8)?),
@@ -118,7 +136,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         not_before: None,
         issued_at: Some(now),
         token_id: Some("0192f0c1-6a1e-7c3e-8a55-0123456789ab".into()),
-        bound: false,
+        binding: None,
         grant_id: None,
         standing,
     });

@@ -25,7 +25,8 @@ use proof::time::Timestamp;
 use quick_cache::sync::Cache;
 use verdict::credential::jwt::{ConfigId, IssuerProfile, VerifiedToken};
 use verdict::facts::{
-    Answer, Counters, Facts, KeyCheck, KeyLookup, PasswordCheck, Records, Unavailable,
+    Answer, Counters, Facts, FirstUse, KeyCheck, KeyLookup, PasswordCheck, Records, ReplayScope,
+    Replays, Unavailable,
 };
 use verdict::identity::{Account, IssuedKey, Standing};
 use verdict::limit::{LimitKey, Rate, Taken};
@@ -97,11 +98,13 @@ impl Default for FactsOptions {
 }
 
 /// What the facts are built on.
-pub struct FactsParts<R, C> {
+pub struct FactsParts<R, C, P> {
     /// The stored records.
     pub records: R,
     /// The shared counters.
     pub counters: C,
+    /// The memory of ids that are used once.
+    pub replays: P,
     /// Issuers' keys.
     pub key_sets: Arc<KeySets>,
     /// What was revoked.
@@ -115,9 +118,10 @@ pub struct FactsParts<R, C> {
 }
 
 /// The standard implementation of [`Facts`].
-pub struct StandardFacts<R, C> {
+pub struct StandardFacts<R, C, P> {
     records: R,
     counters: C,
+    replays: P,
     key_sets: Arc<KeySets>,
     revocations: Arc<Revocations>,
     clock: Arc<dyn Clock>,
@@ -153,9 +157,9 @@ pub enum Changed {
     Owner(Box<str>),
 }
 
-impl<R: Records, C: Counters> StandardFacts<R, C> {
+impl<R: Records, C: Counters, P: Replays> StandardFacts<R, C, P> {
     /// Facts with empty caches; the node counts as in touch from now on.
-    pub fn new(parts: FactsParts<R, C>, options: &FactsOptions, entropy: &dyn Entropy) -> Self {
+    pub fn new(parts: FactsParts<R, C, P>, options: &FactsOptions, entropy: &dyn Entropy) -> Self {
         let (size, ttl, absent) = (options.max_records, options.record_ttl, options.absent_ttl);
         Self {
             contact: Contact::new(parts.clock.now(), options.outage_grace),
@@ -173,6 +177,7 @@ impl<R: Records, C: Counters> StandardFacts<R, C> {
             passwords: PasswordChecks::new(options, parts.pool, entropy),
             records: parts.records,
             counters: parts.counters,
+            replays: parts.replays,
             key_sets: parts.key_sets,
             revocations: parts.revocations,
             clock: parts.clock,
@@ -310,7 +315,7 @@ fn touches(changes: &HashSet<Changed>, standing: &Standing, username: Option<&st
         || username.is_some_and(owned)
 }
 
-impl<R: Records, C: Counters> Facts for StandardFacts<R, C> {
+impl<R: Records, C: Counters, P: Replays> Facts for StandardFacts<R, C, P> {
     fn known_token(&self, hash: &TokenHash, config: ConfigId) -> Option<Arc<VerifiedToken>> {
         self.tokens.get(&(config, *hash))
     }
@@ -383,6 +388,16 @@ impl<R: Records, C: Counters> Facts for StandardFacts<R, C> {
 
     async fn take(&self, key: &LimitKey, rate: &Rate, cost: u32, now: Timestamp) -> Answer<Taken> {
         self.counters.take(key, rate, cost, now).await
+    }
+
+    async fn first_use(
+        &self,
+        scope: ReplayScope<'_>,
+        id: &str,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Answer<FirstUse> {
+        self.replays.first_use(scope, id, until, now).await
     }
 }
 

@@ -34,8 +34,8 @@ pub const ALGORITHMS: [Algorithm; 4] = [
     Algorithm::RS256,
 ];
 
-/// [`ALGORITHMS`] as a challenge lists them (RFC 9449 §7.1).
-pub const ALGORITHM_NAMES: &str = "ES256 EdDSA PS256 RS256";
+/// [`ALGORITHMS`] as a challenge lists them (RFC 9449 §7.1), under every name that is taken.
+pub const ALGORITHM_NAMES: &str = "ES256 EdDSA Ed25519 PS256 RS256";
 
 /// How long a proof is taken after its `iat`, the leeway not counted.
 pub const MAX_AGE: Duration = Duration::from_secs(60);

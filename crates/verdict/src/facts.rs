@@ -2,8 +2,8 @@
 //!
 //! Judging is deterministic given these answers. A question that can't be answered now is
 //! [`Unavailable`], never a guess: the call is refused with 503. `outbound` holds the standard
-//! implementation of [`Facts`], built on two smaller ports: [`Records`] (what is stored) and
-//! [`Counters`] (what is shared and may vanish).
+//! implementation of [`Facts`], built on smaller ports: [`Records`] (what is stored), and
+//! [`Counters`] and [`Replays`] (what is shared and may vanish).
 
 use core::future::Future;
 use std::sync::Arc;
@@ -36,6 +36,9 @@ pub enum Unavailable {
     /// The shared counters don't answer and the API does not allow local ones.
     #[error("the shared counters do not answer")]
     Counters,
+    /// The replay memory is full, or does not answer: whether a proof is new can't be known.
+    #[error("the replay memory has no room or does not answer")]
+    ReplayMemory,
     /// This node lost the bus of changes for longer than the API's outage rule allows.
     #[error("this node is cut off from revocations for too long")]
     CutOff,
@@ -61,6 +64,25 @@ pub enum PasswordCheck {
     Match(Arc<Account>),
     /// Too many failures for this account or address lately; nothing was hashed.
     Throttled,
+}
+
+/// Within what a proof's id is used once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ReplayScope<'a> {
+    /// DPoP proofs of one key, by its RFC 7638 thumbprint (RFC 9449 §11.1).
+    DpopProof {
+        /// The thumbprint.
+        key: &'a str,
+    },
+}
+
+/// Whether an id was used before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FirstUse {
+    /// It was not; from now on it was.
+    Yes,
+    /// It was.
+    Replayed,
 }
 
 /// How a key is looked up.
@@ -132,6 +154,17 @@ pub trait Facts: Send + Sync {
         cost: u32,
         now: Timestamp,
     ) -> impl Future<Output = Answer<Taken>> + Send;
+
+    /// Whether `id` is used for the first time within `scope`, and remembers it until `until`: one
+    /// atomic step, so that of many that ask at once one hears [`FirstUse::Yes`] (threat D2). Asked
+    /// when everything else of a call holds.
+    fn first_use(
+        &self,
+        scope: ReplayScope<'_>,
+        id: &str,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> impl Future<Output = Answer<FirstUse>> + Send;
 }
 
 /// The stored records behind [`Facts`]. Implemented by `store`.
@@ -150,7 +183,7 @@ pub trait Records: Send + Sync {
     fn account(&self, username: &str) -> impl Future<Output = Answer<Option<Account>>> + Send;
 }
 
-/// Counters and replay memory shared by all nodes. Implemented by `cluster`.
+/// Counters shared by all nodes. Implemented by `cluster`.
 pub trait Counters: Send + Sync {
     /// See [`Facts::take`].
     fn take(
@@ -160,6 +193,18 @@ pub trait Counters: Send + Sync {
         cost: u32,
         now: Timestamp,
     ) -> impl Future<Output = Answer<Taken>> + Send;
+}
+
+/// The memory of ids that are used once. Implemented by `cluster`.
+pub trait Replays: Send + Sync {
+    /// See [`Facts::first_use`].
+    fn first_use(
+        &self,
+        scope: ReplayScope<'_>,
+        id: &str,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> impl Future<Output = Answer<FirstUse>> + Send;
 }
 
 /// A shared store is a store: several rooms hold the same one.

@@ -64,7 +64,7 @@ pub async fn identify<R>(
     match who(call.head(), route, facts, now).await {
         Ok(identity) => Ok(Identified { call, identity }),
         Err(problem) => {
-            let problem = challenge::attach(problem, route);
+            let problem = challenge::attach(problem, call.head(), route);
             Err(Refused {
                 call,
                 identity: None,
@@ -159,7 +159,7 @@ pub async fn decide<R>(
     match verdict {
         Ok(()) => Ok(Permitted { call, identity }),
         Err(problem) => {
-            let problem = challenge::attach(problem, route);
+            let problem = challenge::attach(problem, call.head(), route);
             Err(Refused {
                 call,
                 identity,
@@ -179,7 +179,7 @@ fn may(identity: &Identity, head: &Head, route: &Route, now: Timestamp) -> Resul
     if identity.ends.is_some_and(|end| now >= end) {
         return Err(credential::refused("the credential has expired meanwhile"));
     }
-    policy::judge(&route.rule, identity, &route.api)
+    policy::judge(&route.rule, identity, head, &route.api)
 }
 
 /// Which side of the wall, which APIs, from where.

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::call::Head;
 use crate::credential::{CredentialKind, challenge};
 use crate::identity::Identity;
 use crate::problem::Problem;
@@ -12,17 +13,22 @@ use crate::route::{Api, Rule};
 
 /// # Errors
 /// 403 with what was missing.
-pub(crate) fn judge(rule: &Rule, identity: &Identity, api: &Api) -> Result<(), Problem> {
+pub(crate) fn judge(
+    rule: &Rule,
+    identity: &Identity,
+    head: &Head,
+    api: &Api,
+) -> Result<(), Problem> {
     let held = &identity.standing.scopes;
     if !rule.scopes.iter().all(|scope| held.contains(scope)) {
         let missing = rule.scopes.iter().filter(|scope| !held.contains(scope));
         let mut problem = Problem::scopes_missing(missing.map(Arc::clone).collect());
-        // The challenge belongs to bearer tokens: a client can ask for another one (RFC 6750 §3.1).
+        // The challenge belongs to tokens: a client can ask for another one (RFC 6750 §3.1).
         if identity.kind == CredentialKind::Jwt {
             let needed = rule.scopes.iter().map(AsRef::as_ref);
             problem
                 .challenges
-                .push(challenge::insufficient_scope(api, needed));
+                .push(challenge::insufficient_scope(head, api, needed));
         }
         return Err(problem);
     }

@@ -51,6 +51,9 @@ codes! {
     CredentialMissing = ("credential-missing", UNAUTHORIZED, "A credential is needed."),
     /// The credential does not hold: malformed, unknown, expired, revoked … one answer (threat C12).
     CredentialRefused = ("credential-refused", UNAUTHORIZED, "The credential is not accepted."),
+    /// The DPoP proof that came with a token does not hold, was used before, or is missing
+    /// (RFC 9449 §7.1).
+    ProofRefused = ("proof-refused", UNAUTHORIZED, "The proof of possession is not accepted."),
     /// More than one credential, or the same slot twice.
     CredentialAmbiguous = ("credential-ambiguous", BAD_REQUEST, "The request carries more than one credential."),
     /// A credential in the URL: it is exposed now.

@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use arc_swap::ArcSwap;
-use cluster::MemoryCounters;
+use cluster::{MemoryCounters, MemoryReplays};
 use gateway::{Bound, Gateway, Metrics, Ops};
 use issuer::Issuer;
 use issuer::keys::{KeyManager, KeySettings};
@@ -45,7 +45,7 @@ pub(crate) use duties::NodeMetrics;
 use adapters::{FactsSecrets, NodeHasher, NodeReadiness, NodeRevocations};
 
 /// The facts as this binary builds them.
-pub(crate) type Facts = StandardFacts<Store, MemoryCounters>;
+pub(crate) type Facts = StandardFacts<Store, MemoryCounters, MemoryReplays>;
 /// The issuer as this binary builds it.
 pub(crate) type NodeIssuer = Issuer<Store, FactsSecrets>;
 
@@ -142,6 +142,7 @@ impl Node {
             FactsParts {
                 records: (*store).clone(),
                 counters: MemoryCounters::default(),
+                replays: MemoryReplays::default(),
                 key_sets,
                 revocations: Arc::new(Revocations::default()),
                 pool,

@@ -1,6 +1,6 @@
 //! Facts for tests: keys in a map, budgets by the very arithmetic of the product.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use proof::digest::TokenHash;
@@ -10,7 +10,9 @@ use proof::jose::verifying::VerifyingKey;
 use proof::random::SystemEntropy;
 use proof::time::Timestamp;
 use verdict::credential::jwt::{ConfigId, IssuerProfile, VerifiedToken};
-use verdict::facts::{Answer, Facts, KeyCheck, KeyLookup, PasswordCheck, Unavailable};
+use verdict::facts::{
+    Answer, Facts, FirstUse, KeyCheck, KeyLookup, PasswordCheck, ReplayScope, Unavailable,
+};
 use verdict::identity::{
     ApiAllow, ApplicationId, CredentialId, IssuedKey, LifeState, Principal, RoleName, Scopes,
     Standing, SubjectId,
@@ -22,6 +24,7 @@ use verdict::route::ApiName;
 pub(crate) struct Doubles {
     keys: Mutex<HashMap<KeyId, (String, Arc<IssuedKey>)>>,
     budgets: Mutex<HashMap<LimitKey, Arrival>>,
+    used: Mutex<HashSet<String>>,
 }
 
 pub(crate) fn brand() -> Brand {
@@ -108,6 +111,19 @@ impl Facts for Doubles {
         _: Timestamp,
     ) -> Answer<PasswordCheck> {
         Ok(PasswordCheck::Refused)
+    }
+    async fn first_use(
+        &self,
+        scope: ReplayScope<'_>,
+        id: &str,
+        _: Timestamp,
+        _: Timestamp,
+    ) -> Answer<FirstUse> {
+        let mut used = self.used.lock().expect("no test panics in here");
+        Ok(match used.insert(format!("{scope:?} {id}")) {
+            true => FirstUse::Yes,
+            false => FirstUse::Replayed,
+        })
     }
     async fn take(&self, key: &LimitKey, rate: &Rate, cost: u32, now: Timestamp) -> Answer<Taken> {
         let mut budgets = self.budgets.lock().expect("no test panics in here");

@@ -228,21 +228,40 @@ async fn the_credential_reaches_the_upstream_only_where_the_api_says_so() {
         let door = Door::open(vec![protected(&upstream, identity.clone())]);
         let key = door.facts.key("ada", &["orders"], &[]);
         for name in ["x-api-key", "x-acme-key"] {
-            let answer = door.get("/x", &format!("{name}: {key}\r\n")).await;
-            assert_eq!(answer.status(), 200);
+            let lines = format!("{name}: {key}\r\ndpop: a.b.c\r\n");
+            assert_eq!(door.get("/x", &lines).await.status(), 200);
             let seen = upstream.seen().pop().expect("seen");
-            assert_eq!(field(&seen, name).is_some(), passes, "{identity:?} {name}");
+            for name in [name, "dpop"] {
+                assert_eq!(field(&seen, name).is_some(), passes, "{identity:?} {name}");
+            }
         }
         // What nobody checked never passes, whatever the mode.
         assert_eq!(
-            door.get("/open", "authorization: Bearer junk\r\n")
+            door.get("/open", "authorization: Bearer junk\r\ndpop: a.b.c\r\n")
                 .await
                 .status(),
             200
         );
         let seen = upstream.seen().pop().expect("seen");
         assert_eq!(field(&seen, "authorization"), None, "{identity:?}");
+        assert_eq!(field(&seen, "dpop"), None, "{identity:?}");
     }
+}
+
+#[tokio::test]
+async fn where_authorization_passes_its_proof_passes_and_connection_takes_none_away() {
+    let upstream = Upstream::start().await;
+    let mut orders = open_api(upstream.at);
+    let passing = verdict::route::Demand::Public {
+        pass_authorization: true,
+    };
+    orders.routes = vec![crate::harness::route(&orders, "/x", passing)];
+    let door = Door::open(vec![orders]);
+    let lines = "authorization: DPoP t\r\ndpop: a.b.c\r\nconnection: dpop, authorization\r\n";
+    assert_eq!(door.get("/x", lines).await.status(), 200);
+    let seen = upstream.only();
+    assert_eq!(field(&seen, "authorization"), Some("DPoP t"));
+    assert_eq!(field(&seen, "dpop"), Some("a.b.c"));
 }
 
 struct Signer;

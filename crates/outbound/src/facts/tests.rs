@@ -120,6 +120,25 @@ impl Counters for Budgets {
     }
 }
 
+/// Ids that were used, for ever.
+#[derive(Default)]
+struct Spent(Mutex<std::collections::HashSet<String>>);
+
+impl Replays for Spent {
+    async fn first_use(
+        &self,
+        scope: ReplayScope<'_>,
+        id: &str,
+        _: Timestamp,
+        _: Timestamp,
+    ) -> Answer<FirstUse> {
+        Ok(match self.0.lock().insert(format!("{scope:?} {id}")) {
+            true => FirstUse::Yes,
+            false => FirstUse::Replayed,
+        })
+    }
+}
+
 /// A clock that stands still until it is set.
 struct StoppedClock(AtomicI64);
 
@@ -133,7 +152,7 @@ struct World {
     stored: Arc<Stored>,
     clock: Arc<StoppedClock>,
     pool: Arc<HashingPool>,
-    facts: Arc<StandardFacts<Arc<Stored>, Budgets>>,
+    facts: Arc<StandardFacts<Arc<Stored>, Budgets, Spent>>,
 }
 
 impl World {
@@ -154,6 +173,7 @@ impl World {
         let parts = FactsParts {
             records: Arc::clone(&stored),
             counters: Budgets::default(),
+            replays: Spent::default(),
             key_sets: Arc::new(KeySets::new(fetcher, KeySetOptions::default())),
             revocations: Arc::default(),
             pool: Arc::clone(&pool),
@@ -692,7 +712,7 @@ fn token(expires_at: Timestamp) -> VerifiedToken {
         not_before: None,
         issued_at: Some(now()),
         token_id: Some("t1".into()),
-        bound: false,
+        binding: None,
         grant_id: None,
         standing: Arc::new(standing("tok_1")),
     }

@@ -25,7 +25,7 @@ fn token(
         issued_at,
         token_id: id.map(Into::into),
         grant_id: None,
-        bound: false,
+        binding: None,
         standing: Arc::new(standing),
     }
 }

@@ -113,7 +113,12 @@ fn each_accepted_algorithm_proves_its_key() {
         assert_eq!(proof.nonce.as_deref(), Some("n"));
         assert_eq!(proof.issued_at, now());
     }
-    assert_eq!(ALGORITHMS.map(Algorithm::name).join(" "), ALGORITHM_NAMES);
+    let mut named: Vec<_> = ALGORITHM_NAMES
+        .split(' ')
+        .map(|name| Algorithm::from_name(name).unwrap())
+        .collect();
+    named.dedup();
+    assert_eq!(named, ALGORITHMS);
 }
 
 #[test]

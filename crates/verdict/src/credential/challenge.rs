@@ -2,54 +2,71 @@
 //!
 //! | kind | challenge |
 //! |---|---|
-//! | `jwt` | `Bearer realm="…"`, then `error` and `scope` (RFC 6750 §3) and `resource_metadata` (RFC 9728 §5.1) |
+//! | `jwt` | `Bearer realm="…"`, then `error` and `scope` (RFC 6750 §3) and `resource_metadata` (RFC 9728 §5.1); and `DPoP realm="…", algs="…"` with the same (RFC 9449 §7.1) |
 //! | `basic` | `Basic realm="…", charset="UTF-8"` (RFC 7617 §2.1) |
 //! | `api_key` | `ApiKey realm="…", header="x-api-key"`: no registered scheme exists; this one is ours and documented. Keys are taken as `Bearer` too |
 //! | `admin_key` | `Bearer realm="…"`, then `error` |
 //!
-//! Each acceptable kind gets a field of its own, so that no reader has to divide at commas.
+//! Each acceptable scheme gets a field of its own, so that no reader has to divide at commas.
 
 use core::fmt::Write as _;
 
 use http::HeaderValue;
+use proof::dpop;
 
-use super::{CredentialKind, X_API_KEY};
+use super::{CredentialKind, X_API_KEY, binding};
+use crate::call::Head;
 use crate::problem::{Code, Problem};
 use crate::route::{Api, Demand, Route};
 
 /// Adds the challenges of the route's kinds to a 401. Other answers stay as they are.
-pub(crate) fn attach(mut problem: Problem, route: &Route) -> Problem {
+pub(crate) fn attach(mut problem: Problem, head: &Head, route: &Route) -> Problem {
     let error = match problem.code {
         // RFC 6750 §3.1: no error code where no credential was presented.
         Code::CredentialMissing => None,
         Code::CredentialRefused => Some("invalid_token"),
+        Code::ProofRefused => Some("invalid_dpop_proof"),
         _ => return problem,
     };
     let Demand::OneOf(combinations) = &route.demand else {
         return problem;
     };
+    // An error belongs to the scheme that was tried.
+    let (bearer, dpop) = if binding::is_dpop(head) {
+        (None, error)
+    } else {
+        (error, None)
+    };
+    let mut challenges = core::mem::take(&mut problem.challenges);
+    // A kind of several combinations, and both bearer kinds, are one challenge.
+    let mut add = |value: HeaderValue| {
+        if !challenges.contains(&value) {
+            challenges.push(value);
+        }
+    };
     for kind in combinations.iter().flatten() {
-        let value = for_kind(*kind, &route.api, error, None);
-        // A kind of several combinations, and both bearer kinds, are one challenge.
-        if !problem.challenges.contains(&value) {
-            problem.challenges.push(value);
+        add(for_kind(*kind, &route.api, bearer, None));
+        if *kind == CredentialKind::Jwt {
+            add(for_dpop(&route.api, dpop, None));
         }
     }
+    problem.challenges = challenges;
     problem
 }
 
 /// The challenge of a 403 for missing scopes (RFC 6750 §3.1): a token with `scope` would do.
 pub(crate) fn insufficient_scope<'a>(
+    head: &Head,
     api: &Api,
     scopes: impl Iterator<Item = &'a str>,
 ) -> HeaderValue {
     let scopes: Vec<&str> = scopes.collect();
-    for_kind(
-        CredentialKind::Jwt,
-        api,
-        Some("insufficient_scope"),
-        Some(&scopes.join(" ")),
-    )
+    let (error, scopes) = (Some("insufficient_scope"), scopes.join(" "));
+    if binding::is_dpop(head) {
+        for_dpop(api, error, Some(&scopes))
+    } else {
+        for_kind(CredentialKind::Jwt, api, error, Some(&scopes))
+    }
 }
 
 fn for_kind(
@@ -59,28 +76,53 @@ fn for_kind(
     scope: Option<&str>,
 ) -> HeaderValue {
     let realm = quoted(&api.realm);
-    let mut text = match kind {
+    let text = match kind {
         CredentialKind::Basic => format!("Basic realm={realm}, charset=\"UTF-8\""),
         CredentialKind::ApiKey => {
             let header = api.key_headers.first().unwrap_or(&X_API_KEY);
             format!("ApiKey realm={realm}, header={}", quoted(header.as_str()))
         }
         CredentialKind::Jwt | CredentialKind::AdminKey => {
-            let mut text = format!("Bearer realm={realm}");
-            if let Some(error) = error {
-                let _ = write!(text, ", error=\"{error}\"");
-            }
-            if let Some(scope) = scope {
-                let _ = write!(text, ", scope={}", quoted(scope));
-            }
-            text
+            let metadata = api.resource_metadata.as_deref();
+            let metadata = metadata.filter(|_| kind == CredentialKind::Jwt);
+            detailed(format!("Bearer realm={realm}"), error, scope, metadata)
         }
     };
-    if kind == CredentialKind::Jwt
-        && let Some(url) = &api.resource_metadata
-    {
+    value(text)
+}
+
+/// For tokens that are bound to a key: which algorithms a proof may be signed with.
+fn for_dpop(api: &Api, error: Option<&str>, scope: Option<&str>) -> HeaderValue {
+    let realm = quoted(&api.realm);
+    let text = format!("DPoP realm={realm}, algs=\"{}\"", dpop::ALGORITHM_NAMES);
+    value(detailed(
+        text,
+        error,
+        scope,
+        api.resource_metadata.as_deref(),
+    ))
+}
+
+/// What the challenges for tokens have in common.
+fn detailed(
+    mut text: String,
+    error: Option<&str>,
+    scope: Option<&str>,
+    metadata: Option<&str>,
+) -> String {
+    if let Some(error) = error {
+        let _ = write!(text, ", error=\"{error}\"");
+    }
+    if let Some(scope) = scope {
+        let _ = write!(text, ", scope={}", quoted(scope));
+    }
+    if let Some(url) = metadata {
         let _ = write!(text, ", resource_metadata={}", quoted(url));
     }
+    text
+}
+
+fn value(text: String) -> HeaderValue {
     HeaderValue::try_from(text).expect("quoted text is visible ASCII")
 }
 

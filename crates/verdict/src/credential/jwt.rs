@@ -1,4 +1,4 @@
-//! **JWT bearer**: RFC 9068 access tokens of our own issuer and of foreign ones under a profile.
+//! **JWT**: RFC 9068 access tokens of our own issuer and of foreign ones under a profile.
 //!
 //! A token seen before costs one hash and no signature, but its times, audience and revocation are
 //! judged on every use (threat C6). Nothing of a token is believed before its signature holds,
@@ -15,7 +15,9 @@ use proof::jose::jws::{self, MAX_TOKEN_BYTES};
 use proof::jose::jwt::{self, Claims, Expect};
 use proof::time::{Leeway, Timestamp};
 
+use super::binding::{self, Binding, Sent};
 use super::{CredentialKind, Proved, refused};
+use crate::call::Head;
 use crate::facts::Facts;
 use crate::identity::{Standing, text_id};
 use crate::problem::Problem;
@@ -82,15 +84,17 @@ pub struct VerifiedToken {
     pub token_id: Option<Box<str>>,
     /// `grant_id` of our own issuer's tokens: what a person allowed, ended as one.
     pub grant_id: Option<Box<str>>,
-    /// Whether the token is sender-constrained (`cnf`); refused until its proof is judged.
-    pub bound: bool,
+    /// What the token is bound to (`cnf`), if it is: then it must come with the proof of that.
+    pub binding: Option<Binding>,
     /// What it stands for.
     pub standing: Arc<Standing>,
 }
 
-/// Verifies a bearer token for an API.
+/// Verifies a token for an API, and that its sender is the one it was given to.
 pub(super) async fn prove(
     token: &[u8],
+    sent: Sent<'_>,
+    head: &Head,
     api: &Api,
     facts: &impl Facts,
     now: Timestamp,
@@ -100,18 +104,26 @@ pub(super) async fn prove(
         return Err(refused("the token is too long"));
     }
     let hash = TokenHash::of(token);
-    for profile in &api.issuers {
-        if let Some(known) = facts.known_token(&hash, profile.config)
-            && known.config == profile.config
-        {
-            return judge(&known, profile, api, facts, now);
+    let known = api.issuers.iter().find_map(|profile| {
+        let known = facts.known_token(&hash, profile.config)?;
+        (known.config == profile.config).then_some((&**profile, known))
+    });
+    let (profile, verified) = match known {
+        Some(known) => known,
+        None => {
+            // Apart: a token that is known needs no room for what a new one waits for.
+            let (profile, verified) = Box::pin(verify(token, &hash, api, facts, now)).await?;
+            let verified = Arc::new(verified);
+            facts.remember_token(hash, profile.config, verified.clone());
+            (profile, verified)
         }
+    };
+    let proved = judge(&verified, profile, api, facts, now)?;
+    // After the token: a proof says who sends it, and that matters for a good token only.
+    if let Some(unspent) = binding::judge(verified.binding.as_ref(), sent, token, head, now)? {
+        Box::pin(unspent.spend(facts, now)).await?;
     }
-    // Apart: a token that is known needs no room for what a new one waits for.
-    let (profile, verified) = Box::pin(verify(token, &hash, api, facts, now)).await?;
-    let verified = Arc::new(verified);
-    facts.remember_token(hash, profile.config, verified.clone());
-    judge(&verified, profile, api, facts, now)
+    Ok(proved)
 }
 
 /// What is judged on every use, cached or not: everything that time or a person may change.
@@ -134,12 +146,6 @@ fn judge(
     let ours = |aud: &&str| api.audiences.iter().any(|own| **own == **aud);
     if !token.audiences.iter().any(|aud| ours(&&**aud)) {
         return Err(refused("the token is for another audience"));
-    }
-    // RFC 9449 §7.1, RFC 8705 §3: a bound token without its proof is a stolen one (threat D1).
-    if token.bound {
-        return Err(refused(
-            "the token is sender-constrained and came as a plain bearer",
-        ));
     }
     if facts.revoked(token)? {
         return Err(refused(format!(

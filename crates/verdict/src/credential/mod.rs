@@ -6,6 +6,7 @@
 
 pub mod apikey;
 pub mod basic;
+pub mod binding;
 pub mod challenge;
 mod exposed;
 pub mod jwt;
@@ -38,7 +39,8 @@ pub enum CredentialKind {
     ApiKey,
     /// RFC 7617 Basic.
     Basic,
-    /// A JWT access token as `Authorization: Bearer` (RFC 6750, RFC 9068).
+    /// A JWT access token as `Authorization: Bearer` (RFC 6750, RFC 9068), or as
+    /// `Authorization: DPoP` where it is bound to a key (RFC 9449).
     Jwt,
     /// An administrator's key on the admin listener; never a data credential, nor the reverse.
     /// `Authorization: Bearer` only.
@@ -63,12 +65,14 @@ impl CredentialKind {
 /// The fields of a call that may carry a credential for `api`: what a front removes before it
 /// forwards a call without the original credential.
 pub fn carriers(api: &Api) -> impl Iterator<Item = HeaderName> {
-    [AUTHORIZATION, X_API_KEY.clone()].into_iter().chain(
-        api.key_headers
-            .iter()
-            .filter(|name| **name != X_API_KEY)
-            .cloned(),
-    )
+    [AUTHORIZATION, binding::DPOP.clone(), X_API_KEY.clone()]
+        .into_iter()
+        .chain(
+            api.key_headers
+                .iter()
+                .filter(|name| **name != X_API_KEY)
+                .cloned(),
+        )
 }
 
 /// What one credential proved.
@@ -95,7 +99,7 @@ pub(crate) async fn prove(
         // Apart, so that calls of the other kinds need not make room for what these wait for.
         Presented::AdminKey(key) => Box::pin(apikey::prove_admin(key, facts, now)).await,
         Presented::Basic(pair) => Box::pin(basic::prove(pair, head, route, facts, now)).await,
-        Presented::Jwt(token) => jwt::prove(token, &route.api, facts, now).await,
+        Presented::Jwt(token, sent) => jwt::prove(token, sent, head, &route.api, facts, now).await,
     }
 }
 

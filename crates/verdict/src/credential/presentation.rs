@@ -9,6 +9,7 @@
 use http::header::AUTHORIZATION;
 use smallvec::SmallVec;
 
+use super::binding::{self, Sent};
 use super::{CredentialKind, X_API_KEY, apikey, refused};
 use crate::call::Head;
 use crate::problem::{Code, Problem};
@@ -22,8 +23,8 @@ pub(crate) enum Presented<'a> {
     AdminKey(proof::issued::Presented<'a>),
     /// What stands after `Basic `.
     Basic(&'a [u8]),
-    /// What stands after `Bearer `, in no key grammar.
-    Jwt(&'a [u8]),
+    /// What stands after `Bearer ` in no key grammar, or after `DPoP `; and how it was sent.
+    Jwt(&'a [u8], Sent<'a>),
 }
 
 /// Something in a place for credentials: its kind, as far as that can be told, and whether it
@@ -36,7 +37,8 @@ struct Found<'a> {
 /// The credentials of one combination, in its order: the first names the principal.
 ///
 /// # Errors
-/// 401 [`Code::CredentialMissing`], [`Code::CredentialRefused`]; 400 [`Code::CredentialAmbiguous`].
+/// 401 [`Code::CredentialMissing`], [`Code::CredentialRefused`], [`Code::ProofRefused`];
+/// 400 [`Code::CredentialAmbiguous`].
 pub(crate) fn take<'a>(
     head: &'a Head,
     route: &'a Route,
@@ -45,7 +47,7 @@ pub(crate) fn take<'a>(
     let takes = |kind: CredentialKind| combinations.iter().flatten().any(|taken| *taken == kind);
     let mut found: SmallVec<[Found<'a>; 2]> = SmallVec::new();
     if let Some(value) = head.headers().get(AUTHORIZATION) {
-        found.push(authorization(value.as_bytes(), &route.api, takes));
+        found.push(authorization(value.as_bytes(), head, &route.api, takes));
     }
     if takes(CredentialKind::ApiKey) {
         let own = route
@@ -116,6 +118,7 @@ fn ambiguous(cause: &'static str) -> Problem {
 /// Reads `Authorization` (RFC 9110 §11.6.2): scheme, one space, one word.
 fn authorization<'a>(
     value: &'a [u8],
+    head: &'a Head,
     api: &'a Api,
     takes: impl Fn(CredentialKind) -> bool,
 ) -> Found<'a> {
@@ -137,6 +140,12 @@ fn authorization<'a>(
     }
     if scheme.eq_ignore_ascii_case(b"bearer") {
         bearer(word, api, takes)
+    } else if scheme.eq_ignore_ascii_case(binding::DPOP_SCHEME) && takes(CredentialKind::Jwt) {
+        // Whatever its form: a text under this scheme is a token, and is never tried as a key.
+        Found {
+            kind: Some(CredentialKind::Jwt),
+            read: Sent::dpop(head).map(|sent| Presented::Jwt(word, sent)),
+        }
     } else if scheme.eq_ignore_ascii_case(b"basic") {
         let kind = CredentialKind::Basic;
         if takes(kind) {
@@ -186,7 +195,7 @@ fn bearer<'a>(text: &'a [u8], api: &'a Api, takes: impl Fn(CredentialKind) -> bo
     {
         found(ApiKey, Ok(Presented::ApiKey(key)))
     } else if takes(Jwt) {
-        found(Jwt, Ok(Presented::Jwt(text)))
+        found(Jwt, Ok(Presented::Jwt(text, Sent::Bearer)))
     } else {
         Found {
             kind: None,

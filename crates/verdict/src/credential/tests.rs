@@ -1,6 +1,7 @@
 //! The golden matrix (credential kind × defect → what the caller is told and what the log says) and
 //! the rules that a matrix does not show.
 
+mod binding;
 mod matrix;
 mod presentation;
 mod tokens;

@@ -10,7 +10,9 @@ use proof::time::Timestamp;
 
 use super::NOW;
 use crate::credential::jwt::{ConfigId, IssuerId, IssuerProfile, VerifiedToken};
-use crate::facts::{Answer, Facts, KeyCheck, KeyLookup, PasswordCheck, Unavailable};
+use crate::facts::{
+    Answer, Facts, FirstUse, KeyCheck, KeyLookup, PasswordCheck, ReplayScope, Unavailable,
+};
 use crate::identity::{Account, IssuedKey};
 use crate::limit::{LimitKey, Rate, Taken};
 
@@ -23,7 +25,11 @@ pub(crate) struct Table {
     pub(crate) known: Mutex<HashMap<(TokenHash, ConfigId), Arc<VerifiedToken>>>,
     pub(crate) revoked: Mutex<Vec<String>>,
     pub(crate) throttled: bool,
+    /// Scope, id and time of what was used once.
+    pub(crate) used: Mutex<Vec<(String, String, Timestamp)>>,
     pub(crate) out: Option<Unavailable>,
+    /// The replay memory alone does not answer.
+    pub(crate) no_replays: bool,
     pub(crate) asked: Mutex<Vec<&'static str>>,
 }
 
@@ -115,6 +121,26 @@ impl Facts for Table {
             Some((right, account)) if right == password => PasswordCheck::Match(account.clone()),
             _ => PasswordCheck::Refused,
         })
+    }
+
+    async fn first_use(
+        &self,
+        scope: ReplayScope<'_>,
+        id: &str,
+        until: Timestamp,
+        _now: Timestamp,
+    ) -> Answer<FirstUse> {
+        self.ask("first_use")?;
+        if self.no_replays {
+            return Err(Unavailable::ReplayMemory);
+        }
+        let ReplayScope::DpopProof { key } = scope;
+        let mut used = self.used.lock().unwrap();
+        if used.iter().any(|(k, i, _)| k == key && i == id) {
+            return Ok(FirstUse::Replayed);
+        }
+        used.push((key.to_owned(), id.to_owned(), until));
+        Ok(FirstUse::Yes)
     }
 
     async fn take(

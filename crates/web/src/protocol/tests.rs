@@ -176,6 +176,15 @@ impl Facts for NoFacts {
     async fn take(&self, _: &LimitKey, _: &Rate, _: u32, _: Timestamp) -> Answer<Taken> {
         Err(Unavailable::Store)
     }
+    async fn first_use(
+        &self,
+        _: verdict::facts::ReplayScope<'_>,
+        _: &str,
+        _: Timestamp,
+        _: Timestamp,
+    ) -> Answer<verdict::facts::FirstUse> {
+        Err(Unavailable::ReplayMemory)
+    }
 }
 
 struct World {

@@ -10,7 +10,7 @@ use proof::issued::Environment;
 use proof::jose::jwt::Claims;
 use serde_json::{Map, Value};
 
-use super::{IssuerProfile, VerifiedToken};
+use super::{Binding, IssuerProfile, VerifiedToken};
 use crate::identity::{
     ApiAllow, ApplicationId, ClientId, CredentialId, Principal, RoleName, Scopes, Standing,
     SubjectId, TenantId,
@@ -68,7 +68,7 @@ pub(super) fn verified(
             Some(_) if profile.own => return Err("the grant_id is not a text".into()),
             _ => None,
         },
-        bound: claims.extra.contains_key("cnf"),
+        binding: claims.extra.get("cnf").map(Binding::read).transpose()?,
         standing: Arc::new(standing(claims, hash, profile)?),
     })
 }

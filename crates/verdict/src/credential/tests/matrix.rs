@@ -436,7 +436,15 @@ fn own_tokens(matrix: &mut Matrix) {
         ("roles as an object", json!({"roles": {"a": 1}})),
         ("lacks the scope", json!({"scope": "orders:write orders"})),
         ("no scope", json!({"scope": null})),
-        ("bound to a key", json!({"cnf": {"jkt": "x"}})),
+        (
+            "bound to a key",
+            json!({"cnf": {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}}),
+        ),
+        (
+            "bound to a certificate",
+            json!({"cnf": {"x5t#S256": "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0"}}),
+        ),
+        ("bound to what is unknown", json!({"cnf": {"kid": "x"}})),
         ("of a client for itself", json!({"sub": "cli_app"})),
     ] {
         cases.push((what, world.own_token(&changes)));

@@ -63,6 +63,7 @@ fn without_a_credential_every_alternative_is_named_once() {
         challenges,
         [
             "Bearer realm=\"orders\", resource_metadata=\"https://orders.example/.well-known/oauth-protected-resource\"",
+            "DPoP realm=\"orders\", algs=\"ES256 EdDSA Ed25519 PS256 RS256\", resource_metadata=\"https://orders.example/.well-known/oauth-protected-resource\"",
             "ApiKey realm=\"orders\", header=\"orders-key\"",
             "Basic realm=\"orders\", charset=\"UTF-8\"",
             "Bearer realm=\"orders\"",
@@ -184,7 +185,6 @@ fn c11_presence_is_never_proof() {
         "Basic x",
         "Basic Og==",
         "Digest username=\"a\"",
-        "DPoP a.b.c",
         "Negotiate",
         "x",
         "dw_sk_live_",
@@ -199,6 +199,10 @@ fn c11_presence_is_never_proof() {
             "{value}"
         );
     }
+    let dpop = || Sent::get("/orders").with("authorization", "DPoP a.b.c");
+    assert_eq!(hand.code(dpop(), &route), Err(Code::ProofRefused));
+    let proved = dpop().with("dpop", "a.b.c");
+    assert_eq!(hand.code(proved, &route), Err(Code::CredentialRefused));
 }
 
 #[test]
@@ -448,6 +452,6 @@ fn the_fields_that_carry_credentials_are_listed_for_the_front() {
     let names: Vec<_> = carriers(&hand.world.api)
         .map(|name| name.to_string())
         .collect();
-    assert_eq!(names, ["authorization", "x-api-key", "orders-key"]);
+    assert_eq!(names, ["authorization", "dpop", "x-api-key", "orders-key"]);
     assert_eq!(X_API_KEY, "x-api-key");
 }

@@ -193,6 +193,15 @@ impl Facts for Stored {
     async fn take(&self, _: &LimitKey, _: &Rate, _: u32, _: Timestamp) -> Answer<Taken> {
         Err(Unavailable::Counters)
     }
+    async fn first_use(
+        &self,
+        _: verdict::facts::ReplayScope<'_>,
+        _: &str,
+        _: Timestamp,
+        _: Timestamp,
+    ) -> Answer<verdict::facts::FirstUse> {
+        Err(Unavailable::ReplayMemory)
+    }
 }
 
 /// Who calls in a test.
