@@ -371,6 +371,51 @@ pub struct ClientSpec {
     pub skip_consent: bool,
 }
 
+impl ClientSpec {
+    /// A service client of an application that may do nothing yet.
+    pub fn service(application: impl Into<String>, auth_method: ClientAuthMethod) -> Self {
+        Self {
+            application: application.into(),
+            auth_method,
+            display_name: None,
+            jwks: None,
+            grants: BTreeMap::new(),
+            introspects: Vec::new(),
+            token_lifetime: None,
+            environment: Environment::Live,
+            roles: None,
+            kind: ClientKind::Service,
+            profile: Profile::Oauth21,
+            grant_types: None,
+            redirect_uris: Vec::new(),
+            post_logout_redirect_uris: Vec::new(),
+            allowed_origins: None,
+            jwks_uri: None,
+            tls_client_auth_subject_dn: None,
+            tls_client_auth_san_dns: None,
+            tls_client_auth_san_uri: None,
+            tls_client_auth_san_ip: None,
+            tls_client_auth_san_email: None,
+            dpop_bound_access_tokens: false,
+            tls_client_certificate_bound_access_tokens: false,
+            require_pushed_authorization_requests: false,
+            identity_scopes: Vec::new(),
+            id_token_signed_response_alg: None,
+            userinfo_signed_response_alg: None,
+            default_max_age: None,
+            require_auth_time: false,
+            backchannel_logout_uri: None,
+            backchannel_logout_session_required: false,
+            client_uri: None,
+            logo_uri: None,
+            policy_uri: None,
+            tos_uri: None,
+            contacts: Vec::new(),
+            skip_consent: false,
+        }
+    }
+}
+
 /// A client, checked.
 #[derive(Debug, Clone)]
 pub struct ClientMeaning {

@@ -26,6 +26,7 @@ pub mod ports;
 pub mod profile;
 pub mod record;
 pub mod redirect;
+pub mod registration;
 pub mod resource;
 pub mod shape;
 pub mod standing;

@@ -10,7 +10,7 @@ use verdict::route::ApiName;
 use super::owner::{
     in_application, is_mail_address, is_origin, knows_scope, may_call, roles, token_lifetime,
 };
-use super::{Context, Known, issuer};
+use super::{Known, issuer};
 use crate::client::{
     CertificateSubject, ClientAuthMethod, ClientKind, ClientMeaning, ClientSpec, GrantType,
     IdentityScope, Profile, SenderConstraint,
@@ -31,7 +31,7 @@ pub(super) fn mean(
     let before = report.count();
     let at = Place::spec();
     in_application(&spec.application, spec.environment, known, report);
-    let program = program(spec, known.context, report);
+    let program = program(spec, known.context.loopback_dev, report);
     if let Some(period) = spec.token_lifetime {
         token_lifetime(period.0, at.key("token_lifetime"), report);
     }
@@ -121,7 +121,7 @@ struct Program {
 }
 
 /// Everything that can be said of a client without the other documents.
-fn program(spec: &ClientSpec, context: &Context, report: &mut Report<'_>) -> Program {
+fn program(spec: &ClientSpec, loopback_dev: bool, report: &mut Report<'_>) -> Program {
     proves_itself_as_its_kind_can(spec, report);
     let grant_types = grant_types(spec, report);
     redirects(spec, &grant_types, report);
@@ -136,26 +136,26 @@ fn program(spec: &ClientSpec, context: &Context, report: &mut Report<'_>) -> Pro
     let algorithm = &spec.userinfo_signed_response_alg;
     let userinfo_alg = signed(algorithm, "userinfo_signed_response_alg", report);
     Program {
-        keys: keys(spec, context, report),
+        keys: keys(spec, loopback_dev, report),
         certificate: certificate(spec, report),
         grant_types,
         allowed_origins: allowed_origins(spec, report),
         sender_constraint: sender_constraint(spec, report),
         id_token_alg,
         userinfo_alg,
-        backchannel_logout_uri: backchannel(spec, context, report),
+        backchannel_logout_uri: backchannel(spec, loopback_dev, report),
     }
 }
 
 /// What is wrong with a client by itself, whatever the other documents say.
-pub(crate) fn flaws_alone(name: &str, spec: &ClientSpec, context: &Context) -> Vec<Flaw> {
+pub(crate) fn flaws_alone(name: &str, spec: &ClientSpec, loopback_dev: bool) -> Vec<Flaw> {
     let mut flaws = Vec::new();
     let document = DocumentRef {
         kind: ResourceKind::Client.name().to_owned(),
         name: name.to_owned(),
         index: 0,
     };
-    program(spec, context, &mut Report::new(document, &mut flaws));
+    program(spec, loopback_dev, &mut Report::new(document, &mut flaws));
     flaws
 }
 
@@ -377,7 +377,7 @@ fn identity(spec: &ClientSpec, grants: &[GrantType], report: &mut Report<'_>) {
     }
 }
 
-fn backchannel(spec: &ClientSpec, context: &Context, report: &mut Report<'_>) -> Option<Url> {
+fn backchannel(spec: &ClientSpec, loopback_dev: bool, report: &mut Report<'_>) -> Option<Url> {
     let at = Place::spec();
     let Some(text) = &spec.backchannel_logout_uri else {
         if spec.backchannel_logout_session_required {
@@ -394,7 +394,13 @@ fn backchannel(spec: &ClientSpec, context: &Context, report: &mut Report<'_>) ->
         report.flaw(place, "this has no fragment");
         return None;
     }
-    issuer::fetched_url(text, context, place, "a logout is told over https", report)
+    issuer::fetched_url(
+        text,
+        loopback_dev,
+        place,
+        "a logout is told over https",
+        report,
+    )
 }
 
 /// What people see on the consent page: links that are links, and short texts.
@@ -468,7 +474,7 @@ struct Keys {
 }
 
 /// Keys are for methods that verify with them, one source of them and no more.
-fn keys(spec: &ClientSpec, context: &Context, report: &mut Report<'_>) -> Keys {
+fn keys(spec: &ClientSpec, loopback_dev: bool, report: &mut Report<'_>) -> Keys {
     let at = Place::spec();
     let method = spec.auth_method;
     let wanted = matches!(
@@ -508,7 +514,7 @@ fn keys(spec: &ClientSpec, context: &Context, report: &mut Report<'_>) -> Keys {
         }
         (None, Some(text)) => {
             let place = at.key("jwks_uri");
-            let uri = issuer::fetched_url(text, context, place, issuer::KEYS_BY_URL, report);
+            let uri = issuer::fetched_url(text, loopback_dev, place, issuer::KEYS_BY_URL, report);
             return Keys { set: None, uri };
         }
     }

@@ -165,7 +165,7 @@ pub fn config_id(profile: &IssuerProfile, key_source: &str) -> ConfigId {
 /// RFC 8414 §2: an `https` URL without query and fragment; plain HTTP on loopback in `dev` only.
 fn issuer_identifier(text: &str, context: &Context, place: &Place, report: &mut Report<'_>) {
     match url::Url::parse(text) {
-        Ok(url) if safe_scheme(&url, context) => {
+        Ok(url) if safe_scheme(&url, context.loopback_dev) => {
             if url.query().is_some() || url.fragment().is_some() || has_userinfo(&url) {
                 report.flaw(place.clone(), "an issuer has no user, query or fragment");
             }
@@ -178,11 +178,11 @@ fn has_userinfo(url: &url::Url) -> bool {
     !url.username().is_empty() || url.password().is_some()
 }
 
-fn safe_scheme(url: &url::Url, context: &Context) -> bool {
+fn safe_scheme(url: &url::Url, loopback_dev: bool) -> bool {
     let loopback = is_loopback(url);
     match url.scheme() {
         "https" => url.host().is_some(),
-        "http" => context.loopback_dev && loopback,
+        "http" => loopback_dev && loopback,
         _ => false,
     }
 }
@@ -194,9 +194,14 @@ fn keys(
     report: &mut Report<'_>,
 ) -> Option<IssuerKeys> {
     match (&spec.jwks_url, &spec.jwks, &spec.jwks_file) {
-        (Some(text), None, None) => {
-            fetched_url(text, context, at.key("jwks_url"), KEYS_BY_URL, report).map(IssuerKeys::Url)
-        }
+        (Some(text), None, None) => fetched_url(
+            text,
+            context.loopback_dev,
+            at.key("jwks_url"),
+            KEYS_BY_URL,
+            report,
+        )
+        .map(IssuerKeys::Url),
         (None, Some(value), None) => key_set(value, at.key("jwks"), report).map(IssuerKeys::Static),
         (None, None, Some(path)) if path.is_empty() => {
             report.flaw(at.key("jwks_file"), "the path is empty");
@@ -224,13 +229,13 @@ pub(super) const KEYS_BY_URL: &str = "a key set is fetched from an https URL";
 /// A URL that we call ourselves: `https` without a user; plain HTTP on loopback in `dev` only.
 pub(super) fn fetched_url(
     text: &str,
-    context: &Context,
+    loopback_dev: bool,
     place: Place,
     otherwise: &str,
     report: &mut Report<'_>,
 ) -> Option<url::Url> {
     match url::Url::parse(text) {
-        Ok(url) if safe_scheme(&url, context) && !has_userinfo(&url) => Some(url),
+        Ok(url) if safe_scheme(&url, loopback_dev) && !has_userinfo(&url) => Some(url),
         _ => {
             report.flaw(place, otherwise);
             None

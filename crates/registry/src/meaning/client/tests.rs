@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::document::Document;
-use crate::meaning::mean_all;
 use crate::meaning::tests::{context, document, orders};
+use crate::meaning::{Context, mean_all};
 
 fn read_in(context: &Context, spec: Value) -> Result<ClientMeaning, String> {
     let documents: Vec<_> = [
