@@ -8,7 +8,6 @@
 //! answers [`Unavailable`] rather than what may have been true.
 
 mod keys;
-mod passwords;
 
 use core::net::IpAddr;
 use core::time::Duration;
@@ -34,11 +33,11 @@ use verdict::limit::{LimitKey, Rate, Taken};
 use crate::clock::Clock;
 use crate::hashing::HashingPool;
 use crate::keysets::KeySets;
+use crate::passwords::{Checked, Kind, PasswordChecks, PasswordOptions, Verifiers};
 use crate::records::{Contact, RecordCache};
 use crate::revocations::Revocations;
 use crate::secrets::Binding;
 use keys::SecretChecks;
-use passwords::{PasswordChecks, Remembered};
 
 /// Peppers of keyed hashes by their id.
 pub type Peppers = HashMap<String, Arc<MacKey>>;
@@ -93,6 +92,22 @@ impl Default for FactsOptions {
                 limit: 100,
                 period: Duration::from_secs(600),
             },
+        }
+    }
+}
+
+impl FactsOptions {
+    /// What of it concerns the passwords of a kind.
+    pub(crate) fn passwords(&self, kind: Kind) -> PasswordOptions {
+        PasswordOptions {
+            kind,
+            max_matched: self.max_secrets,
+            max_known: self.max_records,
+            ttl: self.password_ttl,
+            cost: self.password_cost,
+            per_pair: self.guesses_per_pair,
+            per_address: self.guesses_per_address,
+            per_name: self.guesses_per_account,
         }
     }
 }
@@ -174,7 +189,11 @@ impl<R: Records, C: Counters, P: Replays> StandardFacts<R, C, P> {
                 parts.peppers,
                 entropy,
             )),
-            passwords: PasswordChecks::new(options, parts.pool, entropy),
+            passwords: PasswordChecks::new(
+                &options.passwords(Kind::Account),
+                parts.pool,
+                entropy,
+            ),
             records: parts.records,
             counters: parts.counters,
             replays: parts.replays,
@@ -298,6 +317,13 @@ impl AccountRecord {
             bindings,
         }
     }
+
+    fn verifiers(&self) -> Verifiers<'_> {
+        Verifiers {
+            verifiers: &self.account.verifiers,
+            bindings: &self.bindings,
+        }
+    }
 }
 
 fn touches(changes: &HashSet<Changed>, standing: &Standing, username: Option<&str>) -> bool {
@@ -377,13 +403,22 @@ impl<R: Records, C: Counters, P: Replays> Facts for StandardFacts<R, C, P> {
             .find(username.into(), now, &self.contact, load)
             .await?;
         let record = found.as_deref().map(|held| &held.value);
-        match self.passwords.remembered(record, password, from, now) {
-            Remembered::Matched(account) => return Ok(PasswordCheck::Match(account)),
-            Remembered::No => {}
-        }
-        self.passwords
-            .check(record, username, password, from, &self.counters, now)
-            .await
+        let verifiers = record.map(AccountRecord::verifiers);
+        let remembered = self
+            .passwords
+            .remembered(verifiers, username, password, from, now);
+        let checked = if remembered {
+            Checked::Match
+        } else {
+            self.passwords
+                .check(verifiers, username, password, from, &self.counters, now)
+                .await?
+        };
+        Ok(match (checked, record) {
+            (Checked::Match, Some(record)) => PasswordCheck::Match(Arc::clone(&record.account)),
+            (Checked::Throttled, _) => PasswordCheck::Throttled,
+            (Checked::Match | Checked::Refused, _) => PasswordCheck::Refused,
+        })
     }
 
     async fn take(&self, key: &LimitKey, rate: &Rate, cost: u32, now: Timestamp) -> Answer<Taken> {

@@ -14,6 +14,8 @@ pub mod fetch;
 mod flights;
 pub mod hashing;
 pub mod keysets;
+mod passwords;
+pub mod people;
 pub mod published;
 mod records;
 pub mod revocations;

@@ -35,11 +35,11 @@ pub(crate) fn standing(credential: &str) -> Standing {
     }
 }
 
-fn later(seconds: u64) -> Timestamp {
+pub(crate) fn later(seconds: u64) -> Timestamp {
     now().plus(Duration::from_secs(seconds))
 }
 
-fn weak(secret: &[u8]) -> Arc<Verifier> {
+pub(crate) fn weak(secret: &[u8]) -> Arc<Verifier> {
     Arc::new(hash(secret, Argon2Params::dangerous_minimum(), &SystemEntropy).unwrap())
 }
 
@@ -109,7 +109,7 @@ impl Records for Stored {
 
 /// Budgets by the very rule, kept in one map.
 #[derive(Default)]
-struct Budgets(Mutex<HashMap<LimitKey, verdict::limit::Arrival>>);
+pub(crate) struct Budgets(Mutex<HashMap<LimitKey, verdict::limit::Arrival>>);
 
 impl Counters for Budgets {
     async fn take(&self, key: &LimitKey, rate: &Rate, cost: u32, now: Timestamp) -> Answer<Taken> {
