@@ -189,11 +189,7 @@ impl<R: Records, C: Counters, P: Replays> StandardFacts<R, C, P> {
                 parts.peppers,
                 entropy,
             )),
-            passwords: PasswordChecks::new(
-                &options.passwords(Kind::Account),
-                parts.pool,
-                entropy,
-            ),
+            passwords: PasswordChecks::new(&options.passwords(Kind::Account), parts.pool, entropy),
             records: parts.records,
             counters: parts.counters,
             replays: parts.replays,

@@ -186,9 +186,8 @@ impl<R: PersonRecords, C: Counters> People<R, C> {
         if changes.is_empty() {
             return;
         }
-        let stale = |known: &Known<R::Person>| {
-            changes.contains(&Changed::Owner(known.record.name.clone()))
-        };
+        let stale =
+            |known: &Known<R::Person>| changes.contains(&Changed::Owner(known.record.name.clone()));
         self.by_username.invalidate(stale);
         self.by_subject.invalidate(stale);
     }

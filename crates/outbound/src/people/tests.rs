@@ -230,7 +230,11 @@ async fn a_change_takes_effect_with_its_invalidation() {
     for _ in 0..5 {
         world.people.person("sub-alice", later(5)).await.unwrap();
     }
-    assert_eq!(world.stored.asked.load(Ordering::SeqCst), asked, "remembered");
+    assert_eq!(
+        world.stored.asked.load(Ordering::SeqCst),
+        asked,
+        "remembered"
+    );
 
     let suspend = |stored: &Stored| {
         let mut people = stored.people.lock();
@@ -240,7 +244,14 @@ async fn a_change_takes_effect_with_its_invalidation() {
     world
         .people
         .invalidate(&HashSet::from([Changed::Owner("doc-alice".into())]));
-    assert!(world.people.person("sub-alice", later(5)).await.unwrap().is_none());
+    assert!(
+        world
+            .people
+            .person("sub-alice", later(5))
+            .await
+            .unwrap()
+            .is_none()
+    );
     assert_eq!(
         world.login("alice", "right", "192.0.2.1", later(5)).await,
         "refused",

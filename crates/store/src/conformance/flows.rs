@@ -1,7 +1,11 @@
 //! Flows: each answer of each gate, what ends with what, and many callers at once on two nodes.
 
 mod codes;
+mod devices;
+mod grants;
 mod refresh;
+mod sessions;
+mod sweep;
 
 use core::time::Duration;
 
