@@ -10,11 +10,14 @@ use proof::jose::jws;
 use proof::jose::jwt::{self, Claims, Expect};
 use proof::jose::key::SigningKey;
 use proof::time::{Leeway, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize as _, Serialize};
+use serde_json::Value;
+use verdict::identity::RoleName;
 
 use crate::declared::RegisteredClient;
+use crate::flow::{Authentication, Binding, Grant};
 use crate::keys::KeyRing;
-use crate::ports::{KeyPurpose, TokenNames};
+use crate::ports::{KeyPurpose, Person, TokenNames};
 
 /// `typ` of an access token (RFC 9068 §2.1).
 pub const TYPE: &str = "at+jwt";
@@ -23,14 +26,55 @@ pub const TYPE: &str = "at+jwt";
 pub(crate) struct AccessToken<'a> {
     pub(crate) issuer: &'a str,
     pub(crate) client: &'a RegisteredClient,
+    pub(crate) subject: Subject<'a>,
     pub(crate) audiences: &'a [Arc<str>],
     pub(crate) scope: &'a str,
     pub(crate) issued_at: Timestamp,
     pub(crate) lifetime: Duration,
     pub(crate) token_id: &'a str,
+    /// What it is bound to.
+    pub(crate) binding: Option<&'a Binding>,
+    /// Who acts for the subject (RFC 8693 §4.1).
+    pub(crate) act: Option<&'a Value>,
 }
 
-/// RFC 9068 §2.2, and our own `env`, `application`.
+/// Whom an access token is about.
+#[derive(Clone, Copy)]
+pub(crate) struct Subject<'a> {
+    pub(crate) sub: &'a str,
+    pub(crate) roles: &'a [RoleName],
+    /// The grant that it goes back to; none for a client of its own.
+    pub(crate) grant_id: Option<&'a str>,
+    /// The session that the grant was made in.
+    pub(crate) session: Option<&'a str>,
+    /// How and when the person proved who they are.
+    pub(crate) authentication: Option<&'a Authentication>,
+}
+
+impl<'a> Subject<'a> {
+    /// RFC 9068 §2.2: without a resource owner the subject is the client.
+    pub(crate) fn client(client: &'a RegisteredClient) -> Self {
+        Self {
+            sub: client.client_id.as_str(),
+            roles: &client.roles,
+            grant_id: None,
+            session: None,
+            authentication: None,
+        }
+    }
+    /// A person, by their grant.
+    pub(crate) fn person(person: &'a Person, grant: &'a Grant) -> Self {
+        Self {
+            sub: &person.subject,
+            roles: &person.roles,
+            grant_id: Some(&grant.id),
+            session: grant.session.as_deref(),
+            authentication: Some(&grant.authentication),
+        }
+    }
+}
+
+/// RFC 9068 §2.2, and our own `env`, `application`, `grant_id`.
 #[derive(Serialize)]
 struct Written<'a> {
     iss: &'a str,
@@ -43,9 +87,23 @@ struct Written<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     scope: &'a str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    roles: &'a [verdict::identity::RoleName],
+    roles: &'a [RoleName],
     env: Environment,
     application: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grant_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sid: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_time: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acr: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    amr: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cnf: Option<&'a Binding>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    act: Option<&'a Value>,
 }
 
 /// RFC 7519 §4.1.3: one audience may be a string.
@@ -58,13 +116,12 @@ enum Audience<'a> {
 
 /// Signs an access token.
 pub(crate) fn mint(key: &SigningKey, token: &AccessToken<'_>) -> String {
-    let client_id = token.client.client_id.as_str();
     let iat = token.issued_at.as_secs();
+    let subject = token.subject;
     let written = Written {
         iss: token.issuer,
-        // RFC 9068 §2.2: without a resource owner the subject is the client.
-        sub: client_id,
-        client_id,
+        sub: subject.sub,
+        client_id: token.client.client_id.as_str(),
         aud: match token.audiences {
             [one] => Audience::One(one),
             many => Audience::Many(many),
@@ -73,9 +130,16 @@ pub(crate) fn mint(key: &SigningKey, token: &AccessToken<'_>) -> String {
         iat,
         jti: token.token_id,
         scope: token.scope,
-        roles: &token.client.roles,
+        roles: subject.roles,
         env: token.client.environment,
         application: token.client.application.as_str(),
+        grant_id: subject.grant_id,
+        sid: subject.session,
+        auth_time: subject.authentication.map(|one| one.at.as_secs()),
+        acr: subject.authentication.map(|one| one.acr.as_str()),
+        amr: subject.authentication.map(|one| one.amr.as_slice()),
+        cnf: token.binding,
+        act: token.act,
     };
     let payload =
         serde_json::to_string(&written).expect("strings and numbers always serialise to JSON");
@@ -112,10 +176,34 @@ impl ReadToken {
     pub fn names(&self) -> TokenNames<'_> {
         TokenNames {
             token_id: &self.token_id,
-            grant_id: self.claims.extra.get("grant_id").and_then(|id| id.as_str()),
+            grant_id: self.grant_id(),
             client_id: &self.client_id,
             issued_at: self.issued_at,
         }
+    }
+    /// Its `sub`.
+    pub fn subject(&self) -> &str {
+        self.claims.sub.as_deref().unwrap_or_default()
+    }
+    /// `grant_id`, of a person's token.
+    pub fn grant_id(&self) -> Option<&str> {
+        self.text("grant_id")
+    }
+    /// A claim of ours that is a text.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.claims.extra.get(name).and_then(Value::as_str)
+    }
+    /// What it is bound to (RFC 7800 §3); `Err` for a `cnf` that is none of ours.
+    pub(crate) fn binding(&self) -> Result<Option<Binding>, serde_json::Error> {
+        match self.claims.extra.get("cnf") {
+            None => Ok(None),
+            Some(cnf) => Binding::deserialize(cnf).map(Some),
+        }
+    }
+    /// Its scopes.
+    pub(crate) fn scopes(&self) -> impl Iterator<Item = &str> {
+        let scope = self.claims.scope.as_deref().unwrap_or_default();
+        scope.split(' ').filter(|scope| !scope.is_empty())
     }
     /// Its `exp`.
     pub fn expires_at(&self) -> Timestamp {

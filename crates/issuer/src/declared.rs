@@ -19,6 +19,7 @@ use registry::client::{
 };
 use registry::profile::Rules;
 use url::Url;
+use crate::ports::KeyPurpose;
 use verdict::identity::{ApplicationId, ClientId, RoleName};
 use verdict::route::ApiName;
 
@@ -299,6 +300,21 @@ impl Declared {
     /// The client with this `client_id`.
     pub fn client(&self, client_id: &str) -> Option<&Arc<RegisteredClient>> {
         self.clients.get(client_id)
+    }
+
+    /// Purposes of the keys that sign ID tokens and UserInfo for somebody declared.
+    pub fn id_token_purposes(&self) -> Vec<KeyPurpose> {
+        let used: Vec<_> = self
+            .clients
+            .values()
+            .filter(|client| client.identity_scopes.contains(&IdentityScope::Openid))
+            .flat_map(|client| client.userinfo_alg.into_iter().chain([client.id_token_alg]))
+            .filter_map(KeyPurpose::id_token)
+            .collect();
+        KeyPurpose::ALL
+            .into_iter()
+            .filter(|purpose| used.contains(purpose))
+            .collect()
     }
 
     /// Every scope of every API, sorted.

@@ -13,6 +13,8 @@ pub enum ErrorCode {
     /// RFC 6749 §5.2; 401.
     InvalidClient,
     /// RFC 6749 §5.2.
+    InvalidGrant,
+    /// RFC 6749 §5.2.
     UnauthorizedClient,
     /// RFC 6749 §5.2.
     UnsupportedGrantType,
@@ -20,13 +22,27 @@ pub enum ErrorCode {
     InvalidScope,
     /// RFC 8707 §2.
     InvalidTarget,
+    /// RFC 8628 §3.5.
+    AuthorizationPending,
+    /// RFC 8628 §3.5.
+    SlowDown,
+    /// RFC 8628 §3.5.
+    ExpiredToken,
+    /// RFC 9449 §8.
+    UseDpopNonce,
+    /// RFC 9449 §5.
+    InvalidDpopProof,
+    /// RFC 6750 §3.1; 401.
+    InvalidToken,
+    /// RFC 6750 §3.1; 403.
+    InsufficientScope,
     /// RFC 6749 §4.1.2.1, used here with 503 as its meaning says.
     TemporarilyUnavailable,
     /// RFC 6749 §4.1.2.1, used here with 500 as its meaning says.
     ServerError,
     /// RFC 6749 §4.1.2.1.
     UnsupportedResponseType,
-    /// RFC 6749 §4.1.2.1.
+    /// RFC 6749 §4.1.2.1, RFC 8628 §3.5.
     AccessDenied,
     /// OpenID Connect Core §3.1.2.6.
     LoginRequired,
@@ -46,13 +62,21 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 25] = [
         Self::InvalidRequest,
         Self::InvalidClient,
+        Self::InvalidGrant,
         Self::UnauthorizedClient,
         Self::UnsupportedGrantType,
         Self::InvalidScope,
         Self::InvalidTarget,
+        Self::AuthorizationPending,
+        Self::SlowDown,
+        Self::ExpiredToken,
+        Self::UseDpopNonce,
+        Self::InvalidDpopProof,
+        Self::InvalidToken,
+        Self::InsufficientScope,
         Self::TemporarilyUnavailable,
         Self::ServerError,
         Self::UnsupportedResponseType,
@@ -71,10 +95,18 @@ impl ErrorCode {
         match self {
             Self::InvalidRequest => "invalid_request",
             Self::InvalidClient => "invalid_client",
+            Self::InvalidGrant => "invalid_grant",
             Self::UnauthorizedClient => "unauthorized_client",
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::InvalidScope => "invalid_scope",
             Self::InvalidTarget => "invalid_target",
+            Self::AuthorizationPending => "authorization_pending",
+            Self::SlowDown => "slow_down",
+            Self::ExpiredToken => "expired_token",
+            Self::UseDpopNonce => "use_dpop_nonce",
+            Self::InvalidDpopProof => "invalid_dpop_proof",
+            Self::InvalidToken => "invalid_token",
+            Self::InsufficientScope => "insufficient_scope",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
             Self::ServerError => "server_error",
             Self::UnsupportedResponseType => "unsupported_response_type",
@@ -92,7 +124,8 @@ impl ErrorCode {
     /// The HTTP status.
     pub const fn status(self) -> u16 {
         match self {
-            Self::InvalidClient => 401,
+            Self::InvalidClient | Self::InvalidToken => 401,
+            Self::InsufficientScope => 403,
             Self::TemporarilyUnavailable => 503,
             Self::ServerError => 500,
             _ => 400,
@@ -102,6 +135,9 @@ impl ErrorCode {
 
 const NOT_AUTHENTICATED: &str = "The client could not be authenticated.";
 const REQUEST_URI: &str = "The request_uri is unknown, has expired or was used before.";
+const BAD_GRANT: &str = "The code or token is invalid, expired, revoked, or was not issued for this request.";
+const BAD_PROOF: &str = "The DPoP proof is not valid for this request.";
+const BAD_TOKEN: &str = "The access token is malformed, expired, revoked, or not meant for this endpoint.";
 const NOT_NOW: &str = "The server can not handle the request at the moment; try again shortly.";
 
 macro_rules! reasons {
@@ -286,6 +322,86 @@ reasons! {
     LogoutUriUnregistered = (InvalidRequest, "logout-uri-unregistered", "The post_logout_redirect_uri is not registered for this client."),
     /// The hint of a logout is no ID token of ours. Said to people only.
     LogoutHint = (InvalidRequest, "logout-hint", "The id_token_hint is not an ID token that this server issued to this client."),
+    /// `code` is missing.
+    CodeMissing = (InvalidRequest, "code-missing", "The parameter code is missing."),
+    /// `refresh_token` is missing.
+    RefreshTokenMissing = (InvalidRequest, "refresh-token-missing", "The parameter refresh_token is missing."),
+    /// `device_code` is missing.
+    DeviceCodeMissing = (InvalidRequest, "device-code-missing", "The parameter device_code is missing."),
+    /// RFC 7636 §4.1: not 43 to 128 unreserved characters.
+    MalformedVerifier = (InvalidRequest, "malformed-verifier", "The code_verifier must have 43 to 128 unreserved characters."),
+    /// RFC 8693 §2.1: a parameter of token exchange is missing.
+    ExchangeIncomplete = (InvalidRequest, "exchange-incomplete", "The parameters subject_token and subject_token_type are needed; actor_token and actor_token_type go together."),
+    /// RFC 8693 §2.1: a type of token that is not taken or not made here.
+    ExchangeType = (InvalidRequest, "exchange-type", "The token type is not supported; only access tokens are exchanged."),
+    /// RFC 8693 §2.2.2: the subject or actor token is not acceptable.
+    ExchangeToken = (InvalidRequest, "exchange-token", "The subject or actor token is not acceptable."),
+    /// The chain of actors would become longer than five.
+    ExchangeDepth = (InvalidRequest, "exchange-depth", "The chain of actors is too long."),
+
+    /// There is no such code, it is over, or it is another client's.
+    CodeUnknown = (InvalidGrant, "code-unknown", BAD_GRANT),
+    /// The code was redeemed before; its grant is ended.
+    CodeReused = (InvalidGrant, "code-reused", BAD_GRANT),
+    /// RFC 6749 §4.1.3: another `redirect_uri` than the request's.
+    RedirectMismatch = (InvalidGrant, "redirect-mismatch", BAD_GRANT),
+    /// RFC 7636 §4.6: the verifier is missing, or not the challenge's.
+    VerifierMismatch = (InvalidGrant, "verifier-mismatch", BAD_GRANT),
+    /// RFC 9700 §2.1.1: a verifier, and the request had no challenge (threat F6).
+    VerifierUnasked = (InvalidGrant, "verifier-unasked", BAD_GRANT),
+    /// RFC 9449 §10: another key than `dpop_jkt`, or than the token is bound to; or none.
+    KeyMismatch = (InvalidGrant, "key-mismatch", BAD_GRANT),
+    /// There is no such refresh token, or it is another client's.
+    RefreshUnknown = (InvalidGrant, "refresh-unknown", BAD_GRANT),
+    /// The refresh token was replaced before; its grant is ended.
+    RefreshReused = (InvalidGrant, "refresh-reused", BAD_GRANT),
+    /// The grant is over, or its time.
+    GrantEnded = (InvalidGrant, "grant-ended", BAD_GRANT),
+    /// The person is gone, may not log in any more, or stands behind the other wall.
+    PersonGone = (InvalidGrant, "person-gone", BAD_GRANT),
+    /// There is no such device code, it is another client's, or it was redeemed.
+    DeviceUnknown = (InvalidGrant, "device-unknown", BAD_GRANT),
+    /// RFC 8628 §3.5.
+    DevicePending = (AuthorizationPending, "device-pending", "The person has not decided yet."),
+    /// RFC 8628 §3.5.
+    DeviceTooFast = (SlowDown, "device-too-fast", "Poll more slowly: wait 5 seconds longer from now on."),
+    /// RFC 8628 §3.5.
+    DeviceExpired = (ExpiredToken, "device-expired", "The device code has expired."),
+    /// RFC 8628 §3.5.
+    DeviceDenied = (AccessDenied, "device-denied", "The person said no."),
+
+    /// RFC 9449 §5.2: the client's tokens are bound to a key, and no proof came.
+    ProofMissing = (InvalidDpopProof, "proof-missing", "A DPoP proof is needed."),
+    /// RFC 9449 §4.3: more than one `DPoP` header.
+    ProofRepeated = (InvalidDpopProof, "proof-repeated", "More than one DPoP header is present."),
+    /// RFC 9449 §4.3: the proof does not hold.
+    BadProof = (InvalidDpopProof, "bad-proof", BAD_PROOF),
+    /// RFC 9449 §11.1: the proof's `jti` was used before.
+    ProofReplayed = (InvalidDpopProof, "proof-replayed", BAD_PROOF),
+    /// RFC 9449 §8: the proof has no nonce of this server, or an old one.
+    NonceNeeded = (UseDpopNonce, "nonce-needed", "The DPoP proof must carry the nonce of the DPoP-Nonce header."),
+    /// RFC 8705 §3: the client's tokens are bound to its certificate, and none was shown.
+    CertificateMissing = (InvalidRequest, "certificate-missing", "A client certificate is needed."),
+    /// The client's tokens are bound to its certificate, and a DPoP proof came as well.
+    TwoConstraints = (InvalidRequest, "two-constraints", "The client's tokens are bound to its certificate; a DPoP proof has no place here."),
+
+    /// RFC 8705 §2: the certificate does not hold, or is not this client's.
+    BadCertificate = (InvalidClient, "bad-certificate", NOT_AUTHENTICATED),
+    /// The client shows no certificate, and authenticates by one.
+    NoCertificate = (InvalidClient, "no-certificate", NOT_AUTHENTICATED),
+    /// An algorithm that the client's profile does not take.
+    AssertionAlgorithm = (InvalidClient, "assertion-algorithm", NOT_AUTHENTICATED),
+
+    /// RFC 6750 §3.1: no access token came.
+    NoAccessToken = (InvalidToken, "no-access-token", "An access token is needed."),
+    /// RFC 6750 §2: a token in more than one place, or one that can't be read.
+    MalformedAccessToken = (InvalidRequest, "malformed-access-token", "The access token must come once, in the Authorization header or in the form."),
+    /// RFC 6750 §3.1: not ours, over, revoked, or for another audience.
+    DeadAccessToken = (InvalidToken, "dead-access-token", BAD_TOKEN),
+    /// A bound token without its proof, or with another scheme (threat D1).
+    UnboundUse = (InvalidToken, "unbound-use", BAD_TOKEN),
+    /// RFC 6750 §3.1: a token without `openid`.
+    OpenidNeeded = (InsufficientScope, "openid-needed", "The access token does not have the scope openid."),
 
     /// The store can't record, or a fact can't be had now.
     Unavailable = (TemporarilyUnavailable, "unavailable", NOT_NOW),

@@ -9,7 +9,12 @@ use crate::keys::KeyRing;
 use crate::ports::KeyPurpose;
 
 /// What keys may have signed a hint.
-const PURPOSES: [KeyPurpose; 0] = [];
+const PURPOSES: [KeyPurpose; 4] = [
+    KeyPurpose::IdEs256,
+    KeyPurpose::IdRs256,
+    KeyPurpose::IdPs256,
+    KeyPurpose::IdEdDsa,
+];
 
 /// Whom a hint names.
 pub(crate) struct IdHint {

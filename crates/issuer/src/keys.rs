@@ -48,7 +48,11 @@ impl KeySettings {
         match purpose {
             KeyPurpose::Access => self.access,
             KeyPurpose::Upstream => self.upstream,
-            KeyPurpose::Audit => Algorithm::ES256,
+            KeyPurpose::Audit | KeyPurpose::IdEs256 => Algorithm::ES256,
+            // An ID token is signed as its client registered: the purpose is the algorithm.
+            KeyPurpose::IdRs256 => Algorithm::RS256,
+            KeyPurpose::IdPs256 => Algorithm::PS256,
+            KeyPurpose::IdEdDsa => Algorithm::EdDSA,
         }
     }
     fn retire_after(&self) -> Duration {

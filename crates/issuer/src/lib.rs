@@ -23,6 +23,7 @@ pub mod error;
 pub mod flow;
 pub mod grant;
 mod id_hint;
+pub mod id_token;
 pub mod introspect;
 pub mod keys;
 pub mod logout;
@@ -33,14 +34,17 @@ pub mod pushed;
 pub mod revoke;
 pub mod session;
 pub mod ticket;
+mod sender;
 pub mod upstream_token;
+pub mod userinfo;
 
 use core::fmt;
 use core::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use proof::digest::TokenHash;
+use proof::digest::{MacKey, TokenHash};
+use proof::dpop::nonce::NonceKey;
 use proof::issued::Brand;
 use proof::random::Entropy;
 use proof::time::{Leeway, Timestamp};
@@ -107,6 +111,8 @@ pub struct Issuer<S, C> {
     documents: ArcSwap<Documents>,
     read_tokens: Cache<TokenHash, Arc<ReadToken>>,
     wrong_codes: device::WrongCodes,
+    nonces: NonceKey,
+    refresh_key: MacKey,
 }
 
 /// One request to an OAuth endpoint.
@@ -171,6 +177,8 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
         let declared = Declared::default();
         let documents = Documents::new(&endpoints, &declared);
         Self {
+            nonces: sender::nonce_key(keys.master()),
+            refresh_key: grant::refresh_key(keys.master()),
             endpoints,
             settings,
             ports,
@@ -182,8 +190,11 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
         }
     }
 
-    /// Swaps what is declared. Requests under way keep what they began with.
+    /// Swaps what is declared. Requests under way keep what they began with. Keys that something
+    /// declared needs and that do not exist yet are made by the next [`KeyManager::tick`]: see
+    /// [`KeyManager::lacks`].
     pub fn declare(&self, declared: Declared) {
+        self.keys.want(declared.id_token_purposes());
         self.documents
             .store(Arc::new(Documents::new(&self.endpoints, &declared)));
         self.declared.store(Arc::new(declared));
@@ -235,6 +246,12 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
         C: People,
     {
         &self.ports.secrets
+    }
+    pub(crate) fn nonces(&self) -> &NonceKey {
+        &self.nonces
+    }
+    pub(crate) fn refresh_key(&self) -> &MacKey {
+        &self.refresh_key
     }
     pub(crate) fn can_record(&self) -> bool {
         self.ports.readiness.can_record()

@@ -5,19 +5,15 @@
 use std::sync::Arc;
 
 use proof::jose::alg::Algorithm;
-use registry::client::ClientAuthMethod;
+use registry::client::{ClientAuthMethod, GrantType, IdentityScope};
+use registry::profile::ResponseMode;
 use serde::Serialize;
+use serde_json::{Map, Value, json};
 use url::Url;
 
 use crate::declared::{ASSERTION_ALGORITHMS, Declared};
-use crate::grant::GrantType;
-
-/// How clients can prove themselves here.
-const METHODS: [ClientAuthMethod; 3] = [
-    ClientAuthMethod::ClientSecretBasic,
-    ClientAuthMethod::ClientSecretPost,
-    ClientAuthMethod::PrivateKeyJwt,
-];
+use crate::keys::SIGNING_ALGORITHMS;
+use crate::userinfo;
 
 /// Why a text is no issuer identifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -44,7 +40,9 @@ pub struct Endpoints {
     issuer: String,
     upstream_issuer: String,
     token: String,
+    userinfo: String,
     path: String,
+    mtls: Option<String>,
 }
 
 impl Endpoints {
@@ -83,7 +81,9 @@ impl Endpoints {
             issuer: issuer.to_owned(),
             upstream_issuer: format!("{issuer}/upstream"),
             token: format!("{issuer}/oauth/token"),
+            userinfo: format!("{issuer}/oauth/userinfo"),
             path: path.to_owned(),
+            mtls: None,
         })
     }
 
@@ -99,23 +99,65 @@ impl Endpoints {
     pub fn token(&self) -> &str {
         &self.token
     }
+    /// URL of the UserInfo endpoint, which is also the audience of access tokens for it.
+    pub fn userinfo(&self) -> &str {
+        &self.userinfo
+    }
+    /// With the base URL of a listener that asks clients for certificates (RFC 8705 §5): scheme,
+    /// host and port, without a path.
+    ///
+    /// # Errors
+    /// [`BadIssuer`].
+    pub fn with_mtls(mut self, base: &str) -> Result<Self, BadIssuer> {
+        let url = Url::parse(base).map_err(|_| BadIssuer::NotAUrl)?;
+        if url.scheme() != "https" {
+            return Err(BadIssuer::NotAUrl);
+        }
+        if url.as_str().trim_end_matches('/') != base || url.path() != "/" {
+            return Err(BadIssuer::NotNormal);
+        }
+        self.mtls = Some(base.to_owned());
+        Ok(self)
+    }
+    /// Whether there is a listener that asks clients for certificates.
+    pub fn has_mtls(&self) -> bool {
+        self.mtls.is_some()
+    }
+    /// The URL of one endpoint, as documents name it and proofs cover it.
+    pub fn url(&self, endpoint: Endpoint) -> String {
+        let origin = &self.issuer[..self.issuer.len() - self.path.len()];
+        format!("{origin}{}", self.path(endpoint))
+    }
+    /// The URL of one endpoint where clients show certificates.
+    pub fn mtls_url(&self, endpoint: Endpoint) -> Option<String> {
+        let base = self.mtls.as_ref()?;
+        Some(format!("{base}{}", self.path(endpoint)))
+    }
     /// The path of one endpoint, as a router matches it.
     pub fn path(&self, endpoint: Endpoint) -> String {
-        match endpoint {
+        let place = match endpoint {
             // RFC 8414 §3.1: the well-known part stands before the issuer's path …
             Endpoint::ServerMetadata => {
-                format!("/.well-known/oauth-authorization-server{}", self.path)
+                return format!("/.well-known/oauth-authorization-server{}", self.path);
             }
             // … and in OpenID Connect Discovery §4 behind it.
-            Endpoint::OpenIdConfiguration => {
-                format!("{}/.well-known/openid-configuration", self.path)
-            }
-            Endpoint::Jwks => format!("{}/jwks.json", self.path),
-            Endpoint::UpstreamJwks => format!("{}/upstream/jwks.json", self.path),
-            Endpoint::Token => format!("{}/oauth/token", self.path),
-            Endpoint::Introspection => format!("{}/oauth/introspect", self.path),
-            Endpoint::Revocation => format!("{}/oauth/revoke", self.path),
-        }
+            Endpoint::OpenIdConfiguration => ".well-known/openid-configuration",
+            Endpoint::Jwks => "jwks.json",
+            Endpoint::UpstreamJwks => "upstream/jwks.json",
+            Endpoint::Authorization => "oauth/authorize",
+            Endpoint::PushedAuthorization => "oauth/par",
+            Endpoint::Token => "oauth/token",
+            Endpoint::DeviceAuthorization => "oauth/device",
+            Endpoint::Userinfo => "oauth/userinfo",
+            Endpoint::Introspection => "oauth/introspect",
+            Endpoint::Revocation => "oauth/revoke",
+            Endpoint::EndSession => "oauth/end_session",
+        };
+        format!("{}/{place}", self.path)
+    }
+    /// Where a person types the code of a device (RFC 8628 §3.2: `verification_uri`).
+    pub fn device_page(&self) -> String {
+        format!("{}/device", self.issuer)
     }
 }
 
@@ -126,28 +168,43 @@ pub enum Endpoint {
     ServerMetadata,
     /// OpenID Connect discovery.
     OpenIdConfiguration,
-    /// Keys of access tokens.
+    /// Keys of access tokens and ID tokens.
     Jwks,
     /// Keys of identity tokens for upstreams.
     UpstreamJwks,
+    /// RFC 6749 §3.1.
+    Authorization,
+    /// RFC 9126.
+    PushedAuthorization,
     /// RFC 6749 §3.2.
     Token,
+    /// RFC 8628 §3.1.
+    DeviceAuthorization,
+    /// OpenID Connect Core §5.3.
+    Userinfo,
     /// RFC 7662.
     Introspection,
     /// RFC 7009.
     Revocation,
+    /// OpenID Connect RP-Initiated Logout 1.0 §2.
+    EndSession,
 }
 
 impl Endpoint {
     /// Every endpoint.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 12] = [
         Self::ServerMetadata,
         Self::OpenIdConfiguration,
         Self::Jwks,
         Self::UpstreamJwks,
+        Self::Authorization,
+        Self::PushedAuthorization,
         Self::Token,
+        Self::DeviceAuthorization,
+        Self::Userinfo,
         Self::Introspection,
         Self::Revocation,
+        Self::EndSession,
     ];
     /// Its name in logs and route tables.
     pub const fn name(self) -> &'static str {
@@ -156,14 +213,41 @@ impl Endpoint {
             Self::OpenIdConfiguration => "openid-configuration",
             Self::Jwks => "jwks",
             Self::UpstreamJwks => "upstream-jwks",
+            Self::Authorization => "authorization",
+            Self::PushedAuthorization => "pushed-authorization",
             Self::Token => "token",
+            Self::DeviceAuthorization => "device-authorization",
+            Self::Userinfo => "userinfo",
             Self::Introspection => "introspection",
             Self::Revocation => "revocation",
+            Self::EndSession => "end-session",
         }
     }
-    /// Whether it takes a form by POST; the others are documents for GET.
+    /// The methods that it takes; `GET` comes with `HEAD`.
+    pub const fn methods(self) -> &'static [&'static str] {
+        match self {
+            Self::ServerMetadata | Self::OpenIdConfiguration | Self::Jwks | Self::UpstreamJwks => {
+                &["GET"]
+            }
+            // OpenID Connect Core §3.1.2.1, §5.3.1; RP-Initiated Logout §2: both.
+            Self::Authorization | Self::Userinfo | Self::EndSession => &["GET", "POST"],
+            Self::PushedAuthorization
+            | Self::Token
+            | Self::DeviceAuthorization
+            | Self::Introspection
+            | Self::Revocation => &["POST"],
+        }
+    }
+    /// Whether it takes a form by POST.
     pub const fn takes_form(self) -> bool {
-        matches!(self, Self::Token | Self::Introspection | Self::Revocation)
+        !matches!(
+            self,
+            Self::ServerMetadata | Self::OpenIdConfiguration | Self::Jwks | Self::UpstreamJwks
+        )
+    }
+    /// Whether a person's browser comes here: it is answered with pages and redirects.
+    pub const fn is_for_browsers(self) -> bool {
+        matches!(self, Self::Authorization | Self::EndSession)
     }
 }
 
@@ -176,68 +260,132 @@ pub struct Documents {
     pub openid_configuration: Arc<str>,
 }
 
-/// RFC 8414 §2. `response_types_supported` is required, and empty: no grant of ours uses it.
-#[derive(Serialize)]
-struct ServerMetadata<'a> {
-    issuer: &'a str,
-    token_endpoint: &'a str,
-    token_endpoint_auth_methods_supported: [&'a str; METHODS.len()],
-    token_endpoint_auth_signing_alg_values_supported: [&'a str; ASSERTION_ALGORITHMS.len()],
-    jwks_uri: String,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    scopes_supported: &'a [Arc<str>],
-    response_types_supported: [&'a str; 0],
-    grant_types_supported: [&'a str; GrantType::ALL.len()],
-    introspection_endpoint: String,
-    introspection_endpoint_auth_methods_supported: [&'a str; METHODS.len()],
-    introspection_endpoint_auth_signing_alg_values_supported: [&'a str; ASSERTION_ALGORITHMS.len()],
-    revocation_endpoint: String,
-    revocation_endpoint_auth_methods_supported: [&'a str; METHODS.len()],
-    revocation_endpoint_auth_signing_alg_values_supported: [&'a str; ASSERTION_ALGORITHMS.len()],
-}
-
-/// OpenID Connect Discovery §3: the same, and members it requires. No ID token is issued yet, so
-/// the list of their algorithms is empty.
-#[derive(Serialize)]
-struct OpenIdConfiguration<'a> {
-    #[serde(flatten)]
-    server: &'a ServerMetadata<'a>,
-    subject_types_supported: [&'a str; 1],
-    id_token_signing_alg_values_supported: [&'a str; 0],
-}
-
 impl Documents {
     pub(crate) fn new(endpoints: &Endpoints, declared: &Declared) -> Self {
-        let methods = METHODS.map(ClientAuthMethod::name);
-        let algorithms = ASSERTION_ALGORITHMS.map(Algorithm::name);
-        let below = |path: &str| format!("{}/{path}", endpoints.issuer());
-        let server = ServerMetadata {
-            issuer: endpoints.issuer(),
-            token_endpoint: endpoints.token(),
-            token_endpoint_auth_methods_supported: methods,
-            token_endpoint_auth_signing_alg_values_supported: algorithms,
-            jwks_uri: below("jwks.json"),
-            scopes_supported: declared.scopes(),
-            response_types_supported: [],
-            grant_types_supported: GrantType::ALL.map(GrantType::name),
-            introspection_endpoint: below("oauth/introspect"),
-            introspection_endpoint_auth_methods_supported: methods,
-            introspection_endpoint_auth_signing_alg_values_supported: algorithms,
-            revocation_endpoint: below("oauth/revoke"),
-            revocation_endpoint_auth_methods_supported: methods,
-            revocation_endpoint_auth_signing_alg_values_supported: algorithms,
-        };
-        let openid = OpenIdConfiguration {
-            server: &server,
-            subject_types_supported: ["public"],
-            id_token_signing_alg_values_supported: [],
-        };
+        let mut server = server_metadata(endpoints, declared);
+        let server_text = text(&server);
+        // OpenID Connect Discovery §3: the same, and what it adds.
+        server.extend(openid_members());
         Self {
-            server_metadata: text(&server),
-            openid_configuration: text(&openid),
+            server_metadata: server_text,
+            openid_configuration: text(&server),
         }
     }
 }
+
+fn members(document: Value) -> Map<String, Value> {
+    match document {
+        Value::Object(members) => members,
+        _ => Map::new(),
+    }
+}
+
+/// RFC 8414 §2, and the members of the standards that each line is under.
+fn server_metadata(endpoints: &Endpoints, declared: &Declared) -> Map<String, Value> {
+    let methods = ClientAuthMethod::ALL.map(ClientAuthMethod::name);
+    // A client that proves nothing learns nothing of tokens, and may end its own.
+    let proving: Vec<_> = ClientAuthMethod::ALL
+        .into_iter()
+        .filter(|method| !method.is_public())
+        .map(ClientAuthMethod::name)
+        .collect();
+    let algorithms = ASSERTION_ALGORITHMS.map(Algorithm::name);
+    let identity = IdentityScope::ALL.map(IdentityScope::name);
+    let scopes: Vec<&str> = identity
+        .into_iter()
+        .chain(declared.scopes().iter().map(|scope| &**scope))
+        .collect();
+    let url = |endpoint| endpoints.url(endpoint);
+    let mut document = members(json!({
+        "issuer": endpoints.issuer(),
+        "authorization_endpoint": url(Endpoint::Authorization),
+        "token_endpoint": url(Endpoint::Token),
+        "token_endpoint_auth_methods_supported": methods,
+        "token_endpoint_auth_signing_alg_values_supported": algorithms,
+        "jwks_uri": url(Endpoint::Jwks),
+        "scopes_supported": scopes,
+        "response_types_supported": ["code"],
+        "response_modes_supported": ResponseMode::ALL.map(ResponseMode::name),
+        "grant_types_supported": GrantType::ALL.map(GrantType::name),
+        "introspection_endpoint": url(Endpoint::Introspection),
+        "introspection_endpoint_auth_methods_supported": proving,
+        "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
+        "revocation_endpoint": url(Endpoint::Revocation),
+        "revocation_endpoint_auth_methods_supported": methods,
+        "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
+        // RFC 7636 §6.2
+        "code_challenge_methods_supported": ["S256"],
+        // RFC 8628 §4
+        "device_authorization_endpoint": url(Endpoint::DeviceAuthorization),
+        // RFC 9126 §5
+        "pushed_authorization_request_endpoint": url(Endpoint::PushedAuthorization),
+        "require_pushed_authorization_requests": false,
+        // RFC 9207 §3
+        "authorization_response_iss_parameter_supported": true,
+        // RFC 9449 §5.1
+        "dpop_signing_alg_values_supported": proof::dpop::ALGORITHMS.map(Algorithm::name),
+        // RFC 8705 §3.3
+        "tls_client_certificate_bound_access_tokens": true,
+    }));
+    if endpoints.has_mtls() {
+        // RFC 8705 §5
+        let aliases: Map<String, Value> = [
+            ("token_endpoint", Endpoint::Token),
+            ("introspection_endpoint", Endpoint::Introspection),
+            ("revocation_endpoint", Endpoint::Revocation),
+            (
+                "device_authorization_endpoint",
+                Endpoint::DeviceAuthorization,
+            ),
+            (
+                "pushed_authorization_request_endpoint",
+                Endpoint::PushedAuthorization,
+            ),
+            ("userinfo_endpoint", Endpoint::Userinfo),
+        ]
+        .into_iter()
+        .filter_map(|(name, endpoint)| Some((name.to_owned(), endpoints.mtls_url(endpoint)?.into())))
+        .collect();
+        document.insert("mtls_endpoint_aliases".to_owned(), aliases.into());
+    }
+    // What only OpenID Connect asks for stands in both documents where an endpoint is meant.
+    document.insert(
+        "userinfo_endpoint".to_owned(),
+        url(Endpoint::Userinfo).into(),
+    );
+    document.insert(
+        "end_session_endpoint".to_owned(),
+        url(Endpoint::EndSession).into(),
+    );
+    document
+}
+
+/// OpenID Connect Discovery §3, RP-Initiated Logout §2.1, Back-Channel Logout §2.1.
+fn openid_members() -> Map<String, Value> {
+    let signing = SIGNING_ALGORITHMS.map(Algorithm::name);
+    let claims: Vec<&str> = TOKEN_CLAIMS
+        .into_iter()
+        .chain(userinfo::CLAIMS.map(|(name, _)| name))
+        .collect();
+    members(json!({
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": signing,
+        "userinfo_signing_alg_values_supported": signing,
+        "claim_types_supported": ["normal"],
+        "claims_supported": claims,
+        "claims_parameter_supported": true,
+        "request_parameter_supported": false,
+        "request_uri_parameter_supported": false,
+        "prompt_values_supported": ["none", "login", "consent", "select_account"],
+        "backchannel_logout_supported": true,
+        "backchannel_logout_session_supported": true,
+    }))
+}
+
+/// Claims of an ID token that say nothing of the person.
+const TOKEN_CLAIMS: [&str; 10] = [
+    "iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid",
+];
 
 fn text(document: &impl Serialize) -> Arc<str> {
     serde_json::to_string(document)

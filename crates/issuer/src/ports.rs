@@ -26,17 +26,58 @@ pub enum KeyPurpose {
     Upstream,
     /// Audit checkpoints.
     Audit,
+    /// ID tokens, signed with ES256; published in the issuer's JWKS beside the access tokens' keys.
+    IdEs256,
+    /// ID tokens, signed with RS256.
+    IdRs256,
+    /// ID tokens, signed with PS256.
+    IdPs256,
+    /// ID tokens, signed with EdDSA.
+    IdEdDsa,
 }
 
 impl KeyPurpose {
     /// Every purpose.
-    pub const ALL: [Self; 3] = [Self::Access, Self::Upstream, Self::Audit];
+    pub const ALL: [Self; 7] = [
+        Self::Access,
+        Self::Upstream,
+        Self::Audit,
+        Self::IdEs256,
+        Self::IdRs256,
+        Self::IdPs256,
+        Self::IdEdDsa,
+    ];
+    /// The purposes whose keys are the issuer's own key set (`jwks_uri`).
+    pub const OF_ISSUER: [Self; 5] = [
+        Self::Access,
+        Self::IdEs256,
+        Self::IdRs256,
+        Self::IdPs256,
+        Self::IdEdDsa,
+    ];
+    /// The purposes that every installation has a key for; keys for the others are made once a
+    /// declared client needs one.
+    pub const ALWAYS: [Self; 3] = [Self::Access, Self::Upstream, Self::Audit];
+    /// The purpose of ID tokens that are signed with an algorithm.
+    pub const fn id_token(algorithm: Algorithm) -> Option<Self> {
+        match algorithm {
+            Algorithm::ES256 => Some(Self::IdEs256),
+            Algorithm::RS256 => Some(Self::IdRs256),
+            Algorithm::PS256 => Some(Self::IdPs256),
+            Algorithm::EdDSA => Some(Self::IdEdDsa),
+            _ => None,
+        }
+    }
     /// Its name in the store and the admin API.
     pub fn name(self) -> &'static str {
         match self {
             Self::Access => "access",
             Self::Upstream => "upstream",
             Self::Audit => "audit",
+            Self::IdEs256 => "id-es256",
+            Self::IdRs256 => "id-rs256",
+            Self::IdPs256 => "id-ps256",
+            Self::IdEdDsa => "id-eddsa",
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::ports::{IssuerStore, Revocation, Secrets};
 use crate::{Issuer, OAuthRequest};
 
 /// No access token lives longer; an epoch may be forgotten after it.
-const LONGEST_TOKEN: Duration = Duration::from_secs(3600);
+pub(crate) const LONGEST_TOKEN: Duration = Duration::from_secs(3600);
 
 impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
     /// Answers a revocation request. A token that is unknown, or dead already, is a success:

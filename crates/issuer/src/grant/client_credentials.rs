@@ -3,21 +3,19 @@
 
 use std::sync::Arc;
 
-use super::{TokenResponse, target};
-use crate::access::{self, AccessToken};
-use crate::client::AuthenticatedClient;
+use super::{Asked, TokenResponse, target};
+use crate::Issuer;
+use crate::access::{self, AccessToken, Subject};
 use crate::error::{Outcome, Reason};
 use crate::ports::{IssuerStore, KeyPurpose, Secrets};
-use crate::{Issuer, OAuthRequest};
 
 impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
     pub(super) fn client_credentials(
         &self,
-        request: &OAuthRequest<'_>,
-        client: &AuthenticatedClient,
+        asked: &Asked<'_>,
     ) -> Outcome<TokenResponse> {
-        let client = client.client();
-        let target = target::narrow(client, request.params)?;
+        let client = asked.client();
+        let target = target::narrow(client, asked.request.params)?;
         let ring = self.keys().ring();
         let key = ring
             .signer(KeyPurpose::Access)
@@ -26,11 +24,14 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
         let token = AccessToken {
             issuer: self.endpoints().issuer(),
             client,
+            subject: Subject::client(client),
             audiences: &target.audiences,
             scope: &scope,
-            issued_at: request.now,
+            issued_at: asked.now(),
             lifetime: target.lifetime,
-            token_id: &proof::random::uuid_v7(request.now, self.entropy()),
+            token_id: &proof::random::uuid_v7(asked.now(), self.entropy()),
+            binding: asked.binding.as_ref(),
+            act: None,
         };
         let access_token = access::mint(key, &token);
         if access_token.len() > self.max_token_bytes() {
@@ -38,8 +39,11 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
         }
         Ok(TokenResponse {
             access_token,
-            token_type: "Bearer",
+            token_type: asked.token_type(),
             expires_in: target.lifetime.as_secs(),
+            issued_token_type: None,
+            refresh_token: None,
+            id_token: None,
             scope,
         })
     }

@@ -5,14 +5,21 @@
 use core::time::Duration;
 use std::sync::Arc;
 
+use registry::client::IdentityScope;
+
 use crate::declared::{GrantedApi, RegisteredClient};
 use crate::error::{Outcome, Reason};
+use crate::flow::Grant;
+use crate::metadata::Endpoints;
 use crate::params::{Params, RESOURCE};
 
 /// Most resources in one request.
 pub(crate) const MAX_RESOURCES: usize = 8;
 
-/// What a token will be for.
+/// Life of a token for UserInfo.
+const USERINFO_LIFETIME: Duration = Duration::from_secs(600);
+
+/// What a token of a client will be for.
 #[derive(Debug)]
 pub(crate) struct Target {
     /// Its audiences, in the order of the request.
@@ -39,10 +46,8 @@ pub(crate) fn narrow(client: &RegisteredClient, params: &Params<'_>) -> Outcome<
             .cloned()
             .collect(),
         Some(text) => {
-            if !text.split(' ').all(is_scope_token) {
-                return Err(Reason::MalformedScope.into());
-            }
-            text.split(' ')
+            scope_list(text)?
+                .into_iter()
                 .map(|scope| held(scope).ok_or(Reason::ScopeNotGranted))
                 .collect::<Result<_, _>>()?
         }
@@ -99,6 +104,188 @@ fn resources<'a>(client: &'a RegisteredClient, params: &Params<'_>) -> Outcome<R
         return Ok((vec![audience.clone()], vec![granted]));
     }
     Ok((audiences, apis))
+}
+
+/// What a token of a person will be for.
+#[derive(Debug)]
+pub(crate) struct PersonTarget<'a> {
+    /// Its audiences.
+    pub(crate) audiences: Vec<Arc<str>>,
+    /// Its scopes, in the order of the grant.
+    pub(crate) scopes: Vec<&'a str>,
+    /// Its life.
+    pub(crate) lifetime: Duration,
+}
+
+impl PersonTarget<'_> {
+    /// Whether it has a scope of identity.
+    pub(crate) fn has(&self, scope: IdentityScope) -> bool {
+        self.scopes.contains(&scope.name())
+    }
+}
+
+/// Narrows what a person allowed to what a token request asks for (RFC 6749 §6, RFC 8707 §2.2) and
+/// to what the client is still granted. Without `resource` a token is for every API of the grant,
+/// and with `openid` for UserInfo too.
+pub(crate) fn of_grant<'a>(
+    endpoints: &Endpoints,
+    client: &RegisteredClient,
+    grant: &'a Grant,
+    params: &Params<'_>,
+) -> Outcome<PersonTarget<'a>> {
+    // RFC 6749 §4.1.3 knows no `scope`; the requests of the other grants do.
+    let asked = params
+        .one("scope")
+        .filter(|_| params.one("code").is_none())
+        .map(|text| scope_list(text))
+        .transpose()?;
+    if let Some(asked) = &asked
+        && !asked
+            .iter()
+            .all(|scope| grant.scopes.iter().any(|held| held == scope))
+    {
+        return Err(Reason::ScopeNotGranted.into());
+    }
+    let is_wanted = |scope: &str| asked.as_ref().is_none_or(|asked| asked.contains(&scope));
+    let is_identity = |scope: &str| {
+        IdentityScope::from_name(scope)
+            .is_some_and(|identity| client.identity_scopes.contains(&identity))
+    };
+    let openid = IdentityScope::Openid.name();
+    let userinfo = is_wanted(openid)
+        && is_identity(openid)
+        && grant.scopes.iter().any(|scope| scope == openid);
+
+    let mut audiences: Vec<Arc<str>> = Vec::with_capacity(2);
+    let mut apis: Vec<&GrantedApi> = Vec::with_capacity(1);
+    let granted = |audience: &str| {
+        client.granted.iter().find_map(|granted| {
+            let own = granted.api.audiences.iter().find(|own| ***own == *audience);
+            own.map(|own| (own.clone(), granted))
+        })
+    };
+    let mut for_userinfo = false;
+    let mut named = false;
+    for (count, resource) in params.all(RESOURCE).enumerate() {
+        if count >= MAX_RESOURCES {
+            return Err(Reason::TooManyTargets.into());
+        }
+        named = true;
+        if userinfo && resource == endpoints.userinfo() {
+            for_userinfo = true;
+            continue;
+        }
+        let (audience, api) = Some(resource)
+            .filter(|resource| grant.audiences.iter().any(|held| held == resource))
+            .and_then(granted)
+            .ok_or(Reason::UnknownTarget)?;
+        add(&mut audiences, &mut apis, audience, api);
+    }
+    if !named {
+        for_userinfo = userinfo;
+        for (audience, api) in grant.audiences.iter().filter_map(|held| granted(held)) {
+            add(&mut audiences, &mut apis, audience, api);
+        }
+    }
+    if for_userinfo {
+        audiences.push(endpoints.userinfo().into());
+    }
+    if audiences.is_empty() {
+        return Err(Reason::TargetNeeded.into());
+    }
+    let of_api = |scope: &str| {
+        apis.iter()
+            .flat_map(|granted| &granted.scopes)
+            .any(|own| **own == *scope)
+    };
+    let scopes: Vec<&str> = grant
+        .scopes
+        .iter()
+        .map(String::as_str)
+        .filter(|scope| is_wanted(scope) && (is_identity(scope) || of_api(scope)))
+        .collect();
+    // What is named is never dropped without a word.
+    if let Some(asked) = &asked
+        && !asked.iter().all(|scope| scopes.contains(scope))
+    {
+        return Err(Reason::ScopeNotGranted.into());
+    }
+    let lifetime = apis
+        .iter()
+        .map(|granted| granted.api.token_lifetime)
+        .chain(client.token_lifetime)
+        .chain(for_userinfo.then_some(USERINFO_LIFETIME))
+        .min()
+        .unwrap_or(USERINFO_LIFETIME);
+    Ok(PersonTarget {
+        audiences,
+        scopes,
+        lifetime,
+    })
+}
+
+pub(crate) fn add<'a>(
+    audiences: &mut Vec<Arc<str>>,
+    apis: &mut Vec<&'a GrantedApi>,
+    audience: Arc<str>,
+    api: &'a GrantedApi,
+) {
+    if !audiences.contains(&audience) {
+        audiences.push(audience);
+    }
+    if !apis.iter().any(|known| known.api.name == api.api.name) {
+        apis.push(api);
+    }
+}
+
+/// What a device asks a person for: scopes and audiences, within the client's declaration. Without
+/// `scope` it is all that the client is granted for what it names, or for its only API.
+pub(crate) fn requested(
+    client: &RegisteredClient,
+    params: &Params<'_>,
+) -> Outcome<(Vec<String>, Vec<String>)> {
+    let asked = params.one("scope").map(scope_list).transpose()?;
+    let (identity, of_apis): (Vec<&str>, Vec<&str>) = asked
+        .iter()
+        .flatten()
+        .partition(|scope| IdentityScope::from_name(scope).is_some());
+    for scope in &identity {
+        let known = IdentityScope::from_name(scope)
+            .is_some_and(|identity| client.identity_scopes.contains(&identity));
+        if !known {
+            return Err(Reason::ScopeNotGranted.into());
+        }
+    }
+    if asked.is_some() && of_apis.is_empty() && params.one(RESOURCE).is_none() {
+        let scopes = identity.into_iter().map(str::to_owned).collect();
+        return Ok((scopes, Vec::new()));
+    }
+    let (audiences, apis) = resources(client, params)?;
+    let mut scopes: Vec<String> = identity.into_iter().map(str::to_owned).collect();
+    let held = apis.iter().flat_map(|granted| &granted.scopes);
+    if asked.is_none() {
+        scopes.extend(held.map(|scope| scope.to_string()));
+    } else {
+        for scope in of_apis {
+            if !held.clone().any(|own| **own == *scope) {
+                return Err(Reason::ScopeNotGranted.into());
+            }
+            scopes.push(scope.to_owned());
+        }
+    }
+    scopes.sort();
+    scopes.dedup();
+    let audiences = audiences.iter().map(|audience| audience.to_string());
+    Ok((scopes, audiences.collect()))
+}
+
+/// Reads a list of scopes (RFC 6749 §3.3).
+pub(crate) fn scope_list(text: &str) -> Outcome<Vec<&str>> {
+    if text.split(' ').all(is_scope_token) {
+        Ok(text.split(' ').collect())
+    } else {
+        Err(Reason::MalformedScope.into())
+    }
 }
 
 /// RFC 6749 §3.3: `scope-token = 1*( %x21 / %x23-5B / %x5D-7E )`.

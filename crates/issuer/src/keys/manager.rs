@@ -24,6 +24,8 @@ pub struct KeyManager<S> {
     settings: KeySettings,
     entropy: Arc<dyn Entropy>,
     ring: ArcSwap<KeyRing>,
+    /// Purposes beside [`KeyPurpose::ALWAYS`] that something declared needs a key for.
+    wanted: ArcSwap<Vec<KeyPurpose>>,
 }
 
 impl<S: IssuerStore> KeyManager<S> {
@@ -40,6 +42,7 @@ impl<S: IssuerStore> KeyManager<S> {
             settings,
             entropy,
             ring: ArcSwap::from_pointee(KeyRing::default()),
+            wanted: ArcSwap::default(),
         }
     }
 
@@ -67,7 +70,7 @@ impl<S: IssuerStore> KeyManager<S> {
         };
         // Should two nodes start at once, both make a key: the other's stays published as long as
         // any key that signed.
-        for purpose in KeyPurpose::ALL {
+        for purpose in KeyPurpose::ALWAYS {
             if self.ring.load().set(purpose).active().is_none() {
                 let other_until = self.stays_until(purpose, now);
                 self.make(purpose, Some(other_until), now, &by).await?;
@@ -81,13 +84,27 @@ impl<S: IssuerStore> KeyManager<S> {
     /// # Errors
     /// [`KeyError`]; the ring stays as it was.
     pub async fn reload(&self) -> Result<(), KeyError> {
-        let mut ring = KeyRing::default();
-        for purpose in KeyPurpose::ALL {
-            let stored = self.store.signing_keys(purpose).await?;
-            ring = ring.with(purpose, KeySet::load(stored, &self.kek)?);
+        let mut sets: [KeySet; KeyPurpose::ALL.len()] = Default::default();
+        for (purpose, set) in KeyPurpose::ALL.into_iter().zip(&mut sets) {
+            *set = KeySet::load(self.store.signing_keys(purpose).await?, &self.kek)?;
         }
-        self.ring.store(Arc::new(ring));
+        self.ring.store(Arc::new(KeyRing::of(sets)));
         Ok(())
+    }
+
+    /// Says which purposes beside [`KeyPurpose::ALWAYS`] need a key from now on. Nothing is made
+    /// here: an RSA key takes a good part of a second, and no start waits for it.
+    pub fn want(&self, purposes: Vec<KeyPurpose>) {
+        self.wanted.store(Arc::new(purposes));
+    }
+
+    /// Whether a purpose that needs a key has none: then [`KeyManager::tick`] should not wait.
+    pub fn lacks(&self) -> bool {
+        let ring = self.ring();
+        self.wanted
+            .load()
+            .iter()
+            .any(|purpose| ring.set(*purpose).active().is_none())
     }
 
     /// Publishes a purpose's next key; [`KeyManager::tick`] activates it when it was published for
@@ -153,8 +170,25 @@ impl<S: IssuerStore> KeyManager<S> {
             request_id: None,
         };
         let mut changed = false;
+        let wanted = self.wanted.load_full();
         for purpose in KeyPurpose::ALL {
             let ring = self.ring();
+            if ring.set(purpose).active().is_none() {
+                if wanted.contains(&purpose) {
+                    // Nothing was signed for this purpose before, so nobody caches a set without
+                    // the key. Another node may have been faster: the store says so, and a second
+                    // key would only be published for nothing.
+                    self.reload().await?;
+                    if self.ring.load().set(purpose).active().is_none() {
+                        let other_until = self.stays_until(purpose, now);
+                        self.make(purpose, Some(other_until), now, &by).await?;
+                        self.reload().await?;
+                    }
+                }
+                if !KeyPurpose::ALWAYS.contains(&purpose) {
+                    continue;
+                }
+            }
             match published(&ring, purpose) {
                 Some(next) if next.created_at.plus(self.settings.publish_before) <= now => {
                     let details = details(purpose, &[("algorithm", next.key.alg().name())]);
@@ -279,8 +313,8 @@ impl<S> KeyManager<S> {
     /// longest token; checkpoints of the audit trail are verified for ever.
     fn stays_until(&self, purpose: KeyPurpose, now: Timestamp) -> Timestamp {
         match purpose {
-            KeyPurpose::Access | KeyPurpose::Upstream => now.plus(self.settings.retire_after()),
             KeyPurpose::Audit => Timestamp::MAX,
+            _ => now.plus(self.settings.retire_after()),
         }
     }
 }

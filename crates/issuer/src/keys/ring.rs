@@ -19,9 +19,9 @@ pub(super) const COLUMN: &str = "sealed";
 /// Keys of all purposes.
 #[derive(Debug, Default)]
 pub struct KeyRing {
-    access: KeySet,
-    upstream: KeySet,
-    audit: KeySet,
+    /// In the order of [`KeyPurpose::ALL`].
+    sets: [KeySet; KeyPurpose::ALL.len()],
+    issuer_jwks: Arc<str>,
 }
 
 /// Keys of one purpose.
@@ -29,6 +29,7 @@ pub struct KeyRing {
 pub(super) struct KeySet {
     pub(super) keys: Vec<RingKey>,
     signer: Option<Arc<SigningKey>>,
+    published: Vec<Jwk>,
     jwks: Arc<str>,
 }
 
@@ -73,21 +74,31 @@ impl KeyRing {
         names.dedup();
         names
     }
+    /// The key set that the issuer publishes (`jwks_uri`): the keys of access tokens and of ID
+    /// tokens. What tells them apart for others is the type of the token (RFC 9068 §4).
+    pub fn issuer_jwks(&self) -> &Arc<str> {
+        &self.issuer_jwks
+    }
     pub(super) fn set(&self, purpose: KeyPurpose) -> &KeySet {
-        match purpose {
-            KeyPurpose::Access => &self.access,
-            KeyPurpose::Upstream => &self.upstream,
-            KeyPurpose::Audit => &self.audit,
+        &self.sets[purpose as usize]
+    }
+    /// The ring of these sets, one for each of [`KeyPurpose::ALL`].
+    pub(super) fn of(sets: [KeySet; KeyPurpose::ALL.len()]) -> Self {
+        let published = KeyPurpose::OF_ISSUER
+            .iter()
+            .flat_map(|purpose| sets[*purpose as usize].published.iter().cloned())
+            .collect();
+        Self {
+            issuer_jwks: document(published),
+            sets,
         }
     }
-    pub(super) fn with(mut self, purpose: KeyPurpose, set: KeySet) -> Self {
-        match purpose {
-            KeyPurpose::Access => self.access = set,
-            KeyPurpose::Upstream => self.upstream = set,
-            KeyPurpose::Audit => self.audit = set,
-        }
-        self
-    }
+}
+
+fn document(keys: Vec<Jwk>) -> Arc<str> {
+    serde_json::to_string(&JwkSet::new(keys))
+        .expect("public keys always serialise to JSON")
+        .into()
 }
 
 impl KeySet {
@@ -95,7 +106,6 @@ impl KeySet {
     /// closed.
     pub(super) fn load(stored: Vec<StoredKey>, kek: &KekRing) -> Result<Self, KeyError> {
         let mut set = Self::default();
-        let mut published = Vec::with_capacity(stored.len());
         for row in stored {
             if row.state == KeyState::Retired {
                 continue;
@@ -105,7 +115,7 @@ impl KeySet {
             if row.state == KeyState::Active && set.signer.is_none() {
                 set.signer = Some(Arc::new(private(&row, kek)?));
             }
-            published.push(jwk);
+            set.published.push(jwk);
             set.keys.push(RingKey {
                 kid: row.kid,
                 state: row.state,
@@ -114,9 +124,7 @@ impl KeySet {
                 key,
             });
         }
-        let document = serde_json::to_string(&JwkSet::new(published))
-            .expect("public keys always serialise to JSON");
-        set.jwks = document.into();
+        set.jwks = document(set.published.clone());
         Ok(set)
     }
 

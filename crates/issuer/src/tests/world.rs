@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use proof::digest::TokenHash;
 use proof::issued::{Brand, Environment, Issued, Presented, SecretKind};
 use proof::jose::alg::Algorithm;
 use proof::jose::jwk::JwkSet;
@@ -29,13 +30,18 @@ use verdict::route::{Api, ApiName};
 
 use crate::declared::Declared;
 use crate::error::{ErrorCode, Reason};
+use crate::flow::{
+    Code, CodeIssued, Consent, Device, DeviceDecision, EndReason, FlowFilter, Flows, Grant, GrantState,
+    ListedGrant, LogoutNotice, NewCode, NewRefresh, Polled, Pushed, Redeemed, Refresh, Refreshed,
+    Session,
+};
 use crate::grant::TokenResponse;
 use crate::introspect::Introspection;
 use crate::keys::{KeyManager, KeySettings};
 use crate::metadata::Endpoints;
 use crate::params::Params;
 use crate::ports::{
-    Boxed, ClientKeys, FirstUse, IssuerStore, KeyPurpose, KeyState, Readiness, Replay, Revocation,
+    Boxed, ClientKeys, FirstUse, IssuerStore, KeyPurpose, KeyState, People, Person, PersonCheck, Readiness, Replay, Revocation,
     Revocations, Secrets, StoredKey, TokenNames,
 };
 use crate::{Issuer, IssuerSettings, OAuthRequest, Ports};
@@ -178,6 +184,77 @@ impl IssuerStore for MemoryStore {
     }
 }
 
+/// What the flows' own tests need a real store for.
+impl Flows for MemoryStore {
+    async fn issue_code(&self, _new: NewCode, _audit: AuditDraft) -> Stores<CodeIssued> {
+        no_flows()
+    }
+    async fn redeem_code(&self, _hash: TokenHash, _client_id: &ClientId, _refresh: Option<NewRefresh>, _now: Timestamp, _audit: AuditDraft, _reused: AuditDraft) -> Stores<Redeemed> {
+        no_flows()
+    }
+    async fn code(&self, _hash: TokenHash, _now: Timestamp) -> Stores<Option<(Code, Grant)>> {
+        no_flows()
+    }
+    async fn refresh(&self, _refresh: Refresh<'_>, _audit: AuditDraft, _reused: AuditDraft) -> Stores<Refreshed> {
+        no_flows()
+    }
+    async fn refresh_token(&self, _hash: TokenHash, _now: Timestamp) -> Stores<Option<(Grant, GrantState, bool, Timestamp)>> {
+        no_flows()
+    }
+    async fn push(&self, _hash: TokenHash, _pushed: Pushed) -> Stores<()> {
+        no_flows()
+    }
+    async fn pushed(&self, _hash: TokenHash, _now: Timestamp) -> Stores<Option<Pushed>> {
+        no_flows()
+    }
+    async fn open_session(&self, _handle: TokenHash, _session: Session, _replaces: Option<TokenHash>, _audit: AuditDraft) -> Stores<()> {
+        no_flows()
+    }
+    async fn session(&self, _handle: TokenHash, _now: Timestamp) -> Stores<Option<Session>> {
+        no_flows()
+    }
+    async fn touch_session(&self, _id: &str, _idle_until: Timestamp) -> Stores<()> {
+        no_flows()
+    }
+    async fn end_sessions(&self, _which: &FlowFilter, _now: Timestamp, _audit: AuditDraft) -> Stores<Vec<Session>> {
+        no_flows()
+    }
+    async fn sessions(&self, _which: &FlowFilter, _now: Timestamp, _limit: u32) -> Stores<Vec<Session>> {
+        no_flows()
+    }
+    async fn consent(&self, _subject: &str, _client_id: &ClientId) -> Stores<Option<Consent>> {
+        no_flows()
+    }
+    async fn end_grants(&self, _which: &FlowFilter, _reason: EndReason, _now: Timestamp, _audit: AuditDraft) -> Stores<Vec<Grant>> {
+        no_flows()
+    }
+    async fn grants(&self, _which: &FlowFilter, _now: Timestamp, _limit: u32) -> Stores<Vec<ListedGrant>> {
+        no_flows()
+    }
+    async fn start_device(&self, _hash: TokenHash, _device: Device, _now: Timestamp) -> Stores<bool> {
+        no_flows()
+    }
+    async fn device(&self, _user_code: &str, _now: Timestamp) -> Stores<Option<Device>> {
+        no_flows()
+    }
+    async fn decide_device(&self, _user_code: &str, _decision: DeviceDecision, _now: Timestamp, _audit: AuditDraft) -> Stores<bool> {
+        no_flows()
+    }
+    async fn poll_device(&self, _hash: TokenHash, _client_id: &ClientId, _refresh: Option<NewRefresh>, _now: Timestamp, _audit: AuditDraft) -> Stores<Polled> {
+        no_flows()
+    }
+    async fn due_notices(&self, _now: Timestamp, _lease_until: Timestamp, _limit: u32) -> Stores<Vec<LogoutNotice>> {
+        no_flows()
+    }
+    async fn settle_notice(&self, _id: &str) -> Stores<()> {
+        no_flows()
+    }
+}
+
+fn no_flows<T>() -> Stores<T> {
+    Err(StoreError::Unavailable("no flows in memory".to_owned()))
+}
+
 /// Client secrets in memory; counts the hashes that a real pool would compute.
 #[derive(Default)]
 pub(crate) struct MemorySecrets {
@@ -206,6 +283,22 @@ impl Secrets for MemorySecrets {
             true => KeyCheck::Match(key),
             false => KeyCheck::Mismatch(key),
         })
+    }
+}
+
+/// Nobody lives here.
+impl People for MemorySecrets {
+    async fn check_password(
+        &self,
+        _username: &str,
+        _password: &Secret,
+        _from: core::net::IpAddr,
+        _now: Timestamp,
+    ) -> Answer<PersonCheck> {
+        Ok(PersonCheck::Refused)
+    }
+    async fn person(&self, _subject: &str, _now: Timestamp) -> Answer<Option<Arc<Person>>> {
+        Ok(None)
     }
 }
 
