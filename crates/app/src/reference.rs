@@ -318,7 +318,7 @@ fn endpoints() -> String {
     );
     if let Ok(endpoints) = issuer::metadata::Endpoints::new("https://issuer.example", false) {
         for endpoint in Endpoint::ALL {
-            let method = if endpoint.takes_form() { "POST" } else { "GET" };
+            let method = endpoint.methods().join("`, `");
             let _ = writeln!(
                 out,
                 "| `{method}` | `{}` | {} |",

@@ -8,6 +8,7 @@ use core::time::Duration;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::ports::KeyPurpose;
 use proof::issued::Environment;
 use proof::jose::alg::Algorithm;
 use proof::jose::jwk::JwkSet;
@@ -19,7 +20,6 @@ use registry::client::{
 };
 use registry::profile::Rules;
 use url::Url;
-use crate::ports::KeyPurpose;
 use verdict::identity::{ApplicationId, ClientId, RoleName};
 use verdict::route::ApiName;
 

@@ -135,9 +135,11 @@ impl ErrorCode {
 
 const NOT_AUTHENTICATED: &str = "The client could not be authenticated.";
 const REQUEST_URI: &str = "The request_uri is unknown, has expired or was used before.";
-const BAD_GRANT: &str = "The code or token is invalid, expired, revoked, or was not issued for this request.";
+const BAD_GRANT: &str =
+    "The code or token is invalid, expired, revoked, or was not issued for this request.";
 const BAD_PROOF: &str = "The DPoP proof is not valid for this request.";
-const BAD_TOKEN: &str = "The access token is malformed, expired, revoked, or not meant for this endpoint.";
+const BAD_TOKEN: &str =
+    "The access token is malformed, expired, revoked, or not meant for this endpoint.";
 const NOT_NOW: &str = "The server can not handle the request at the moment; try again shortly.";
 
 macro_rules! reasons {

@@ -30,10 +30,8 @@ pub use device::DeviceResponse;
 pub(crate) use refresh::{refresh_key, refresh_token};
 pub(crate) use target::is_scope_token;
 
-/// Life of a refresh token that is not used, and of everything that comes of one grant.
+/// Life of a refresh token that is not used.
 pub const REFRESH_IDLE: Duration = Duration::from_secs(14 * 24 * 3600);
-/// The longest life of a grant.
-pub const REFRESH_ABSOLUTE: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// The only type of token that is issued as an access token and exchanged (RFC 8693 §3).
 pub const ACCESS_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:access_token";
@@ -114,9 +112,7 @@ impl<S: IssuerStore + Flows, C: Secrets + People> Issuer<S, C> {
         if !client.client().may_use(grant) {
             return Err(Reason::GrantNotAllowed.into());
         }
-        let binding = self
-            .bind(request, client.client(), Endpoint::Token)
-            .await?;
+        let binding = self.bind(request, client.client(), Endpoint::Token).await?;
         let asked = Asked {
             request,
             client,

@@ -87,7 +87,10 @@ mod tests {
     #[test]
     fn the_hash_of_an_access_token_is_the_published_one() {
         // OpenID Connect Core §A.3: its ID token's at_hash for this access token.
-        let hash = half_hash(Algorithm::RS256, "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y");
+        let hash = half_hash(
+            Algorithm::RS256,
+            "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y",
+        );
         assert_eq!(hash.as_deref(), Some("77QmUPtjPfzWtF2AnpK9RQ"));
         assert_eq!(half_hash(Algorithm::EdDSA, "any"), None);
     }

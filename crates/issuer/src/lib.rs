@@ -32,9 +32,9 @@ pub mod params;
 pub mod ports;
 pub mod pushed;
 pub mod revoke;
+mod sender;
 pub mod session;
 pub mod ticket;
-mod sender;
 pub mod upstream_token;
 pub mod userinfo;
 

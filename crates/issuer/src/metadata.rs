@@ -344,7 +344,9 @@ fn server_metadata(endpoints: &Endpoints, declared: &Declared) -> Map<String, Va
             ("userinfo_endpoint", Endpoint::Userinfo),
         ]
         .into_iter()
-        .filter_map(|(name, endpoint)| Some((name.to_owned(), endpoints.mtls_url(endpoint)?.into())))
+        .filter_map(|(name, endpoint)| {
+            Some((name.to_owned(), endpoints.mtls_url(endpoint)?.into()))
+        })
         .collect();
         document.insert("mtls_endpoint_aliases".to_owned(), aliases.into());
     }
@@ -384,7 +386,16 @@ fn openid_members() -> Map<String, Value> {
 
 /// Claims of an ID token that say nothing of the person.
 const TOKEN_CLAIMS: [&str; 10] = [
-    "iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid",
+    "iss",
+    "sub",
+    "aud",
+    "exp",
+    "iat",
+    "auth_time",
+    "nonce",
+    "acr",
+    "amr",
+    "sid",
 ];
 
 fn text(document: &impl Serialize) -> Arc<str> {

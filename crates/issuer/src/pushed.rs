@@ -11,7 +11,9 @@ use serde::Serialize;
 use crate::authorize::table::{Asked, Entrance, judge};
 use crate::error::{Outcome, Reason};
 use crate::flow::{Flows, Pushed};
+use crate::metadata::Endpoint;
 use crate::ports::{IssuerStore, People, Secrets};
+use crate::sender::ProofCheck;
 use crate::{Issuer, OAuthRequest};
 
 /// What every reference begins with (RFC 9126 §2.2).
@@ -70,13 +72,25 @@ impl<S: IssuerStore + Flows, C: Secrets + People> Issuer<S, C> {
         }
         let client = self.authenticate_client(request).await?;
         let client = client.shared();
+        // RFC 9449 §10.1: a proof with the request says which key may redeem the code. None is
+        // needed here, even of a client whose tokens are bound: it proves its key with the code.
+        let check = ProofCheck {
+            method: "POST",
+            endpoint: Endpoint::PushedAuthorization,
+            access_token: None,
+            nonce: true,
+        };
+        let proof = self
+            .check_proof(request.sender.dpop, check, request.now)
+            .await?;
+        let proof_key = proof.map(|proof| proof.thumbprint);
         let declared = self.declared();
         let asked = Asked {
             entrance: Entrance::Push,
             params: request.params,
             reference: None,
             authenticated: Some(client),
-            proof_key: None,
+            proof_key: proof_key.as_deref(),
             declared: &declared,
             ring: &self.keys().ring(),
             issuer: self.endpoints().issuer(),
@@ -89,7 +103,7 @@ impl<S: IssuerStore + Flows, C: Secrets + People> Issuer<S, C> {
         let pushed = Pushed {
             client_id: client.client_id.clone(),
             params: request.params.only(&KEPT),
-            dpop_jkt: None,
+            dpop_jkt: proof_key,
             until: request.now.plus(LIFE),
         };
         self.store()

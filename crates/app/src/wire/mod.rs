@@ -167,7 +167,7 @@ impl Node {
                     },
                     issuer::Ports {
                         store: store.clone(),
-                        secrets: Arc::new(FactsSecrets(facts.clone())),
+                        secrets: Arc::new(FactsSecrets(facts.clone(), store.clone())),
                         revocations: Arc::new(revocations),
                         replay: Arc::new(adapters::StoredReplay(store.clone())),
                         client_keys: Arc::new(adapters::FetchedClientKeys(PublishedKeys::new(

@@ -196,6 +196,9 @@ impl Planes {
         shared.facts.key_sets().configure(prepared.sources);
         if let Some(issuer) = &shared.issuer {
             issuer.declare(prepared.declared);
+            if shared.keys.lacks() {
+                make_keys(shared);
+            }
         }
         for (gateway, snapshot) in prepared.snapshots {
             gateway.swap(snapshot);
@@ -261,6 +264,19 @@ impl Planes {
         }
         Ok(())
     }
+}
+
+/// Makes the signing keys that something declared needs and nobody made yet. An RSA key takes a
+/// good part of a second, so it is a thread's own work and nothing waits for it; should it fail, the
+/// schedule tries again within a minute.
+fn make_keys(shared: &Shared) {
+    let keys = shared.keys.clone();
+    let runtime = tokio::runtime::Handle::current();
+    tokio::task::spawn_blocking(move || {
+        if let Err(error) = runtime.block_on(keys.tick(super::now())) {
+            tracing::error!(%error, "the keys of ID tokens could not be made");
+        }
+    });
 }
 
 /// Publishes our own access-token keys to the gateway's judging.

@@ -10,10 +10,7 @@ use crate::error::{Outcome, Reason};
 use crate::ports::{IssuerStore, KeyPurpose, Secrets};
 
 impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
-    pub(super) fn client_credentials(
-        &self,
-        asked: &Asked<'_>,
-    ) -> Outcome<TokenResponse> {
+    pub(super) fn client_credentials(&self, asked: &Asked<'_>) -> Outcome<TokenResponse> {
         let client = asked.client();
         let target = target::narrow(client, asked.request.params)?;
         let ring = self.keys().ring();

@@ -17,9 +17,9 @@ use crate::ports::{IssuerStore, People, Secrets};
 use crate::{Issuer, OAuthRequest};
 
 /// Life of a device code.
-pub const LIFETIME: Duration = Duration::from_secs(600);
+const LIFETIME: Duration = Duration::from_secs(600);
 /// Least time between two polls.
-pub const INTERVAL: Duration = Duration::from_secs(5);
+const INTERVAL: Duration = Duration::from_secs(5);
 
 /// RFC 8628 §6.1: no vowels, so that no words come about; nothing that looks like something else.
 const LETTERS: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
@@ -103,18 +103,19 @@ impl<S: IssuerStore + Flows, C: Secrets + People> Issuer<S, C> {
             .iter()
             .filter(|&&byte| byte < FAIR)
             .map(|byte| char::from(LETTERS[usize::from(byte % 20)]));
-        Some(letters.take(USER_CODE).collect::<String>())
-            .filter(|code| code.len() == USER_CODE)
+        Some(letters.take(USER_CODE).collect::<String>()).filter(|code| code.len() == USER_CODE)
     }
 
     pub(super) async fn device_code(&self, asked: &Asked<'_>) -> Outcome<TokenResponse> {
         let client = asked.client();
         let now = asked.now();
-        let code = asked.param("device_code").ok_or(Reason::DeviceCodeMissing)?;
+        let code = asked
+            .param("device_code")
+            .ok_or(Reason::DeviceCodeMissing)?;
         // Whether the person's scopes would ask for it is not known before the code is spent, and
         // OpenID Connect has no part in this flow: the client's declaration decides.
-        let first = wants_refresh(client, asked.binding.as_ref(), &[])
-            .then(|| self.first_refresh(asked));
+        let first =
+            wants_refresh(client, asked.binding.as_ref(), &[]).then(|| self.first_refresh(asked));
         let (refresh, refresh_token) = first.unzip();
         let polled = self
             .store()
@@ -123,7 +124,11 @@ impl<S: IssuerStore + Flows, C: Secrets + People> Issuer<S, C> {
                 &client.client_id,
                 refresh,
                 now,
-                self.draft(asked, "device.redeem", format!("client/{}", client.client_id)),
+                self.draft(
+                    asked,
+                    "device.redeem",
+                    format!("client/{}", client.client_id),
+                ),
             )
             .await?;
         let grant = match polled {

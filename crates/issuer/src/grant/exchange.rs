@@ -212,10 +212,7 @@ type Targets<'a> = (Vec<Arc<str>>, Vec<&'a GrantedApi>);
 fn audiences<'a>(asked: &'a Asked<'_>, subject: &ReadToken) -> Outcome<Targets<'a>> {
     let client = asked.client();
     let params = asked.request.params;
-    let wanted: Vec<&str> = params
-        .all(RESOURCE)
-        .chain(params.one("audience"))
-        .collect();
+    let wanted: Vec<&str> = params.all(RESOURCE).chain(params.one("audience")).collect();
     if wanted.len() > target::MAX_RESOURCES {
         return Err(Reason::TooManyTargets.into());
     }

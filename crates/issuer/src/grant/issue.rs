@@ -50,11 +50,7 @@ pub(super) fn wants_refresh(
 
 impl<S: IssuerStore, C: Secrets + People> Issuer<S, C> {
     /// The person of a grant, if they may still use this client.
-    pub(super) async fn person_of(
-        &self,
-        asked: &Asked<'_>,
-        subject: &str,
-    ) -> Outcome<Arc<Person>> {
+    pub(super) async fn person_of(&self, asked: &Asked<'_>, subject: &str) -> Outcome<Arc<Person>> {
         let person = self.people().person(subject, asked.now()).await?;
         Ok(person
             .filter(|person| person.environment == asked.client().environment)

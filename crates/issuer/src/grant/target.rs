@@ -45,12 +45,10 @@ pub(crate) fn narrow(client: &RegisteredClient, params: &Params<'_>) -> Outcome<
             .flat_map(|granted| &granted.scopes)
             .cloned()
             .collect(),
-        Some(text) => {
-            scope_list(text)?
-                .into_iter()
-                .map(|scope| held(scope).ok_or(Reason::ScopeNotGranted))
-                .collect::<Result<_, _>>()?
-        }
+        Some(text) => scope_list(text)?
+            .into_iter()
+            .map(|scope| held(scope).ok_or(Reason::ScopeNotGranted))
+            .collect::<Result<_, _>>()?,
     };
     scopes.sort();
     scopes.dedup();

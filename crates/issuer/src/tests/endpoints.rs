@@ -304,38 +304,85 @@ async fn the_metadata_lists_exactly_what_works() {
     let methods = json!([
         "client_secret_basic",
         "client_secret_post",
-        "private_key_jwt"
+        "private_key_jwt",
+        "tls_client_auth",
+        "self_signed_tls_client_auth",
+        "none"
     ]);
+    let proving = &methods.as_array().expect("a list")[..5];
     let algorithms = json!(["ES256", "EdDSA", "PS256", "RS256"]);
+    let url = |path: &str| format!("https://id.example.com/oauth/{path}");
     let expected = json!({
         "issuer": ISSUER,
-        "token_endpoint": "https://id.example.com/oauth/token",
+        "authorization_endpoint": url("authorize"),
+        "token_endpoint": url("token"),
         "token_endpoint_auth_methods_supported": methods,
         "token_endpoint_auth_signing_alg_values_supported": algorithms,
         "jwks_uri": "https://id.example.com/jwks.json",
-        "scopes_supported": ["orders:read", "orders:write", "stock:read", "stock:write"],
-        "response_types_supported": [],
-        "grant_types_supported": ["client_credentials"],
-        "introspection_endpoint": "https://id.example.com/oauth/introspect",
-        "introspection_endpoint_auth_methods_supported": methods,
+        "scopes_supported": [
+            "openid", "profile", "email", "phone", "address", "offline_access",
+            "orders:read", "orders:write", "stock:read", "stock:write",
+        ],
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query", "form_post"],
+        "grant_types_supported": [
+            "authorization_code",
+            "refresh_token",
+            "client_credentials",
+            "urn:ietf:params:oauth:grant-type:device_code",
+            "urn:ietf:params:oauth:grant-type:token-exchange",
+        ],
+        "introspection_endpoint": url("introspect"),
+        "introspection_endpoint_auth_methods_supported": proving,
         "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
-        "revocation_endpoint": "https://id.example.com/oauth/revoke",
+        "revocation_endpoint": url("revoke"),
         "revocation_endpoint_auth_methods_supported": methods,
         "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
+        "code_challenge_methods_supported": ["S256"],
+        "device_authorization_endpoint": url("device"),
+        "pushed_authorization_request_endpoint": url("par"),
+        "require_pushed_authorization_requests": false,
+        "authorization_response_iss_parameter_supported": true,
+        "dpop_signing_alg_values_supported": algorithms,
+        "tls_client_certificate_bound_access_tokens": true,
+        "userinfo_endpoint": url("userinfo"),
+        "end_session_endpoint": url("end_session"),
     });
     assert_eq!(server, expected);
 
-    let mut openid: Value = serde_json::from_str(&documents.openid_configuration).expect("JSON");
-    let openid = openid.as_object_mut().expect("an object");
+    let openid: Value = serde_json::from_str(&documents.openid_configuration).expect("JSON");
+    let openid = openid.as_object().expect("an object");
+    for (name, value) in expected.as_object().expect("an object") {
+        assert_eq!(openid.get(name), Some(value), "{name}");
+    }
+    assert_eq!(openid["subject_types_supported"], json!(["public"]));
+    assert_eq!(openid["id_token_signing_alg_values_supported"], algorithms);
+    assert_eq!(openid["request_parameter_supported"], json!(false));
+    assert_eq!(openid["request_uri_parameter_supported"], json!(false));
+}
+
+#[test]
+fn aliases_are_named_where_clients_show_certificates() {
+    let plain = Endpoints::new("https://id.example.com/tenant", false).expect("an issuer");
+    assert_eq!(plain.mtls_url(Endpoint::Token), None);
+    let endpoints = plain
+        .clone()
+        .with_mtls("https://mtls.example.com:8443")
+        .expect("a base");
+    let documents = crate::metadata::Documents::new(&endpoints, &Declared::default());
+    let server: Value = serde_json::from_str(&documents.server_metadata).expect("JSON");
     assert_eq!(
-        openid.remove("subject_types_supported"),
-        Some(json!(["public"]))
+        server["mtls_endpoint_aliases"]["token_endpoint"],
+        json!("https://mtls.example.com:8443/tenant/oauth/token")
     );
-    assert_eq!(
-        openid.remove("id_token_signing_alg_values_supported"),
-        Some(json!([]))
-    );
-    assert_eq!(Value::Object(openid.clone()), expected);
+    for bad in [
+        "http://mtls.example.com",
+        "https://mtls.example.com/",
+        "https://mtls.example.com/x",
+        "mtls",
+    ] {
+        assert!(plain.clone().with_mtls(bad).is_err(), "{bad}");
+    }
 }
 
 #[test]
@@ -347,15 +394,25 @@ fn endpoints_stand_where_the_metadata_says() {
         "/tenant/.well-known/openid-configuration",
         "/tenant/jwks.json",
         "/tenant/upstream/jwks.json",
+        "/tenant/oauth/authorize",
+        "/tenant/oauth/par",
         "/tenant/oauth/token",
+        "/tenant/oauth/device",
+        "/tenant/oauth/userinfo",
         "/tenant/oauth/introspect",
         "/tenant/oauth/revoke",
+        "/tenant/oauth/end_session",
     ];
     assert_eq!(paths, expected);
-    assert_eq!(
-        endpoints.token(),
-        "https://id.example.com/tenant/oauth/token"
-    );
+    for endpoint in Endpoint::ALL {
+        let origin = "https://id.example.com";
+        assert_eq!(
+            endpoints.url(endpoint),
+            format!("{origin}{}", endpoints.path(endpoint))
+        );
+    }
+    assert_eq!(endpoints.token(), endpoints.url(Endpoint::Token));
+    assert_eq!(endpoints.userinfo(), endpoints.url(Endpoint::Userinfo));
 }
 
 #[test]

@@ -31,9 +31,9 @@ use verdict::route::{Api, ApiName};
 use crate::declared::Declared;
 use crate::error::{ErrorCode, Reason};
 use crate::flow::{
-    Code, CodeIssued, Consent, Device, DeviceDecision, EndReason, FlowFilter, Flows, Grant, GrantState,
-    ListedGrant, LogoutNotice, NewCode, NewRefresh, Polled, Pushed, Redeemed, Refresh, Refreshed,
-    Session,
+    Code, CodeIssued, Consent, Device, DeviceDecision, EndReason, FlowFilter, Flows, Grant,
+    GrantState, ListedGrant, LogoutNotice, NewCode, NewRefresh, Polled, Pushed, Redeemed, Refresh,
+    Refreshed, Session,
 };
 use crate::grant::TokenResponse;
 use crate::introspect::Introspection;
@@ -41,8 +41,8 @@ use crate::keys::{KeyManager, KeySettings};
 use crate::metadata::Endpoints;
 use crate::params::Params;
 use crate::ports::{
-    Boxed, ClientKeys, FirstUse, IssuerStore, KeyPurpose, KeyState, People, Person, PersonCheck, Readiness, Replay, Revocation,
-    Revocations, Secrets, StoredKey, TokenNames,
+    Boxed, ClientKeys, FirstUse, IssuerStore, KeyPurpose, KeyState, People, Person, PersonCheck,
+    Readiness, Replay, Revocation, Revocations, Secrets, StoredKey, TokenNames,
 };
 use crate::{Issuer, IssuerSettings, OAuthRequest, Ports};
 
@@ -189,16 +189,33 @@ impl Flows for MemoryStore {
     async fn issue_code(&self, _new: NewCode, _audit: AuditDraft) -> Stores<CodeIssued> {
         no_flows()
     }
-    async fn redeem_code(&self, _hash: TokenHash, _client_id: &ClientId, _refresh: Option<NewRefresh>, _now: Timestamp, _audit: AuditDraft, _reused: AuditDraft) -> Stores<Redeemed> {
+    async fn redeem_code(
+        &self,
+        _hash: TokenHash,
+        _client_id: &ClientId,
+        _refresh: Option<NewRefresh>,
+        _now: Timestamp,
+        _audit: AuditDraft,
+        _reused: AuditDraft,
+    ) -> Stores<Redeemed> {
         no_flows()
     }
     async fn code(&self, _hash: TokenHash, _now: Timestamp) -> Stores<Option<(Code, Grant)>> {
         no_flows()
     }
-    async fn refresh(&self, _refresh: Refresh<'_>, _audit: AuditDraft, _reused: AuditDraft) -> Stores<Refreshed> {
+    async fn refresh(
+        &self,
+        _refresh: Refresh<'_>,
+        _audit: AuditDraft,
+        _reused: AuditDraft,
+    ) -> Stores<Refreshed> {
         no_flows()
     }
-    async fn refresh_token(&self, _hash: TokenHash, _now: Timestamp) -> Stores<Option<(Grant, GrantState, bool, Timestamp)>> {
+    async fn refresh_token(
+        &self,
+        _hash: TokenHash,
+        _now: Timestamp,
+    ) -> Stores<Option<(Grant, GrantState, bool, Timestamp)>> {
         no_flows()
     }
     async fn push(&self, _hash: TokenHash, _pushed: Pushed) -> Stores<()> {
@@ -207,7 +224,13 @@ impl Flows for MemoryStore {
     async fn pushed(&self, _hash: TokenHash, _now: Timestamp) -> Stores<Option<Pushed>> {
         no_flows()
     }
-    async fn open_session(&self, _handle: TokenHash, _session: Session, _replaces: Option<TokenHash>, _audit: AuditDraft) -> Stores<()> {
+    async fn open_session(
+        &self,
+        _handle: TokenHash,
+        _session: Session,
+        _replaces: Option<TokenHash>,
+        _audit: AuditDraft,
+    ) -> Stores<()> {
         no_flows()
     }
     async fn session(&self, _handle: TokenHash, _now: Timestamp) -> Stores<Option<Session>> {
@@ -216,34 +239,78 @@ impl Flows for MemoryStore {
     async fn touch_session(&self, _id: &str, _idle_until: Timestamp) -> Stores<()> {
         no_flows()
     }
-    async fn end_sessions(&self, _which: &FlowFilter, _now: Timestamp, _audit: AuditDraft) -> Stores<Vec<Session>> {
+    async fn end_sessions(
+        &self,
+        _which: &FlowFilter,
+        _now: Timestamp,
+        _audit: AuditDraft,
+    ) -> Stores<Vec<Session>> {
         no_flows()
     }
-    async fn sessions(&self, _which: &FlowFilter, _now: Timestamp, _limit: u32) -> Stores<Vec<Session>> {
+    async fn sessions(
+        &self,
+        _which: &FlowFilter,
+        _now: Timestamp,
+        _limit: u32,
+    ) -> Stores<Vec<Session>> {
         no_flows()
     }
     async fn consent(&self, _subject: &str, _client_id: &ClientId) -> Stores<Option<Consent>> {
         no_flows()
     }
-    async fn end_grants(&self, _which: &FlowFilter, _reason: EndReason, _now: Timestamp, _audit: AuditDraft) -> Stores<Vec<Grant>> {
+    async fn end_grants(
+        &self,
+        _which: &FlowFilter,
+        _reason: EndReason,
+        _now: Timestamp,
+        _audit: AuditDraft,
+    ) -> Stores<Vec<Grant>> {
         no_flows()
     }
-    async fn grants(&self, _which: &FlowFilter, _now: Timestamp, _limit: u32) -> Stores<Vec<ListedGrant>> {
+    async fn grants(
+        &self,
+        _which: &FlowFilter,
+        _now: Timestamp,
+        _limit: u32,
+    ) -> Stores<Vec<ListedGrant>> {
         no_flows()
     }
-    async fn start_device(&self, _hash: TokenHash, _device: Device, _now: Timestamp) -> Stores<bool> {
+    async fn start_device(
+        &self,
+        _hash: TokenHash,
+        _device: Device,
+        _now: Timestamp,
+    ) -> Stores<bool> {
         no_flows()
     }
     async fn device(&self, _user_code: &str, _now: Timestamp) -> Stores<Option<Device>> {
         no_flows()
     }
-    async fn decide_device(&self, _user_code: &str, _decision: DeviceDecision, _now: Timestamp, _audit: AuditDraft) -> Stores<bool> {
+    async fn decide_device(
+        &self,
+        _user_code: &str,
+        _decision: DeviceDecision,
+        _now: Timestamp,
+        _audit: AuditDraft,
+    ) -> Stores<bool> {
         no_flows()
     }
-    async fn poll_device(&self, _hash: TokenHash, _client_id: &ClientId, _refresh: Option<NewRefresh>, _now: Timestamp, _audit: AuditDraft) -> Stores<Polled> {
+    async fn poll_device(
+        &self,
+        _hash: TokenHash,
+        _client_id: &ClientId,
+        _refresh: Option<NewRefresh>,
+        _now: Timestamp,
+        _audit: AuditDraft,
+    ) -> Stores<Polled> {
         no_flows()
     }
-    async fn due_notices(&self, _now: Timestamp, _lease_until: Timestamp, _limit: u32) -> Stores<Vec<LogoutNotice>> {
+    async fn due_notices(
+        &self,
+        _now: Timestamp,
+        _lease_until: Timestamp,
+        _limit: u32,
+    ) -> Stores<Vec<LogoutNotice>> {
         no_flows()
     }
     async fn settle_notice(&self, _id: &str) -> Stores<()> {

@@ -57,6 +57,14 @@ pub fn built_in_api(
     }
 }
 
+/// A method of an endpoint, and those that come with it.
+fn methods(name: &&str) -> Vec<Method> {
+    match *name {
+        "POST" => vec![Method::POST],
+        _ => vec![Method::GET, Method::HEAD],
+    }
+}
+
 fn route(api: &Arc<Api>, endpoints: &Endpoints, endpoint: Endpoint) -> RouteMeaning {
     let path = endpoints.path(endpoint);
     let form = endpoint.takes_form();
@@ -64,17 +72,14 @@ fn route(api: &Arc<Api>, endpoints: &Endpoints, endpoint: Endpoint) -> RouteMean
         judged: Arc::new(Route {
             api: api.clone(),
             name: RouteName::new(endpoint.name()),
+            // Clients authenticate to the issuer itself, and UserInfo judges tokens of its own.
             demand: Demand::Public {
-                pass_authorization: form,
+                pass_authorization: form && !endpoint.is_for_browsers(),
             },
             rule: Rule::default(),
             plain_basic: false,
         }),
-        methods: if form {
-            vec![Method::POST]
-        } else {
-            vec![Method::GET, Method::HEAD]
-        },
+        methods: endpoint.methods().iter().flat_map(methods).collect(),
         path: PathTemplate {
             segments: path[1..]
                 .split('/')

@@ -63,6 +63,29 @@ impl Form {
         })
     }
 
+    /// Reads a request that need not be a form: one by GET, or a POST without a body (OpenID Connect
+    /// Core §5.3.1).
+    pub(super) async fn read_optional(request: Request) -> Outcome<Self> {
+        let has_form = request.headers().contains_key(CONTENT_TYPE);
+        if request.method() == http::Method::POST && has_form {
+            return Self::read(request).await;
+        }
+        // RFC 6750 §2.3: a token in the URI is logged; it is refused, not looked at.
+        if request.uri().query().is_some() {
+            return Err(Reason::ParametersInUri.into());
+        }
+        let headers = request.headers();
+        let authorization = sole(headers, &AUTHORIZATION)
+            .map_err(|()| Refusal::because(Reason::MalformedAccessToken, "repeated"))?
+            .cloned();
+        Ok(Self {
+            authorization,
+            dpop: headers.get_all(DPOP).iter().take(2).cloned().collect(),
+            origin: headers.get(ORIGIN).cloned(),
+            body: Bytes::new(),
+        })
+    }
+
     /// The form's parameters.
     pub(super) fn params(&self) -> Outcome<Params<'_>> {
         Params::parse(&self.body)
