@@ -57,10 +57,10 @@ class Doorward:
             master.write_text(base64.b64encode(secrets.token_bytes(32)).decode() + "\n")
             admin = _free_port()
             file = self._settings(installed, _free_port(), admin, 1, made, tls=False)
-            _ask([tools.doorward, "config", "check", "--config", file])
+            ask([tools.doorward, "config", "check", "--config", file])
             server = Server([tools.doorward, "serve", "--config", file], CORE_OF_SUBJECT, made / "log")
             try:
-                first = _await_first_key(server)
+                first = await_first_key(server)
                 self._make_key(tools, made, f"http://127.0.0.1:{admin}", first)
             finally:
                 server.stop()
@@ -79,7 +79,7 @@ class Doorward:
         admin_key.write_text(first)
         command = [tools.doorward, "key", "create", "--admin-url", admin_url, "--admin-key-file", admin_key]
         command += ["--application", "bench", "--api", "keyed", "--scope", SCOPE, "--label", "Measuring"]
-        answer = json.loads(_ask([*command, "--output", "json"]))
+        answer = json.loads(ask([*command, "--output", "json"]))
         key = self.key_file(made)
         key.touch(mode=0o600)
         key.write_text(answer["secret"] + "\n")
@@ -117,7 +117,7 @@ def _free_port():
         return probe.getsockname()[1]
 
 
-def _await_first_key(server):
+def await_first_key(server):
     """Waits for the administrator's key that a first start prints, once its ports are open."""
     while time.perf_counter() - server.started < FIRST_START_SECONDS and server.alive():
         for line in server.tail().splitlines():
@@ -127,7 +127,7 @@ def _await_first_key(server):
     raise NotMeasurable(f"`doorward serve` printed no first key:\n{server.tail().strip() or 'it said nothing'}")
 
 
-def _ask(command):
+def ask(command):
     """Runs one of the program's own commands and returns what it printed; its refusal is the reason."""
     words = " ".join(map(str, command[1:3]))
     try:

@@ -12,8 +12,8 @@ import time
 QUIET = 0.1
 
 
-def facts(tools, repository):
-    """Date, machine and versions."""
+def host():
+    """Date and machine, and how busy others keep it."""
     return {
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "kernel": platform.release(),
@@ -21,12 +21,19 @@ def facts(tools, repository):
         "cores": os.cpu_count(),
         "memory_gib": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1),
         "busy_before": round(_busy_share(), 2),
+    }
+
+
+def facts(tools, repository):
+    """Date, machine and versions."""
+    return {
+        **host(),
         "versions": {
-            "nginx": _version([tools.nginx, "-v"], r"nginx/(\S+)"),
-            "haproxy": _version([tools.haproxy, "-v"], r"version (\S+)"),
-            "envoy": _version([tools.envoy, "--version"], r"version: [0-9a-f]+/([^/]+)/"),
-            "wrk": _version([tools.wrk, "-v"], r"wrk (\S+)"),
-            "doorward": _doorward(tools, repository),
+            "nginx": version([tools.nginx, "-v"], r"nginx/(\S+)"),
+            "haproxy": version([tools.haproxy, "-v"], r"version (\S+)"),
+            "envoy": version([tools.envoy, "--version"], r"version: [0-9a-f]+/([^/]+)/"),
+            "wrk": version([tools.wrk, "-v"], r"wrk (\S+)"),
+            "doorward": doorward(tools, repository),
         },
     }
 
@@ -57,17 +64,19 @@ def _cpu_model():
     return match.group(1).strip() if match else platform.machine()
 
 
-def _version(command, pattern):
+def version(command, pattern):
+    """What a program says of itself, by a pattern with one group."""
     done = subprocess.run(command, capture_output=True, text=True, timeout=30)
     match = re.search(pattern, done.stdout + done.stderr)
     return match.group(1) if match else "unknown"
 
 
-def _doorward(tools, repository):
+def doorward(tools, repository):
+    """Doorward's version and the commit of the clone."""
     if not tools.doorward:
         return None
-    version = _version([tools.doorward, "--version"], r"doorward (\S+)")
+    own = version([tools.doorward, "--version"], r"doorward (\S+)")
     commit = subprocess.run(
         ["git", "-C", repository, "describe", "--always", "--dirty"], capture_output=True, text=True
     ).stdout.strip()
-    return f"{version} ({commit})" if commit else version
+    return f"{own} ({commit})" if commit else own
