@@ -73,17 +73,6 @@ impl ClientAnswer {
         };
         format!("{}{joint}{query}", self.redirect_uri)
     }
-
-    /// The origin that a form, or a redirect after a form, leads to: `form-action` of the page's
-    /// Content-Security-Policy. `None` for a redirect URI of a private scheme.
-    pub fn origin(&self) -> Option<String> {
-        origin(&self.redirect_uri)
-    }
-}
-
-fn origin(uri: &str) -> Option<String> {
-    let origin = url::Url::parse(uri).ok()?.origin();
-    origin.is_tuple().then(|| origin.ascii_serialization())
 }
 
 /// The client, as people see it.
@@ -161,8 +150,8 @@ pub struct LoginPage {
     pub notice: Option<LoginNotice>,
     /// `ui_locales`, the preferred first.
     pub locales: Vec<String>,
-    /// Where the answer may lead ([`ClientAnswer::origin`]): browsers hold redirects after a form
-    /// against the page's `form-action`.
+    /// Where the answer may lead, as an address: browsers hold redirects after a form against the
+    /// page's `form-action`.
     pub leads_to: Option<String>,
 }
 
@@ -196,8 +185,8 @@ pub struct ConsentPage {
     pub destination: String,
     /// `ui_locales`, the preferred first.
     pub locales: Vec<String>,
-    /// As on the login page.
-    pub leads_to: Option<String>,
+    /// As on the login page; always known here.
+    pub leads_to: String,
 }
 
 /// What a person decided.
@@ -325,10 +314,6 @@ pub fn error_page(refusal: Refusal, again: Option<String>, request_id: &str) -> 
         again,
         request_id: request_id.to_owned(),
     })
-}
-
-pub(crate) fn leads_to(redirect_uri: &str) -> Option<String> {
-    origin(redirect_uri)
 }
 
 /// What people are shown of a redirect URI: its host, or its scheme if that is a private one.

@@ -98,6 +98,8 @@ pub(crate) fn may_be_impersonated(client: &RegisteredClient, redirect_uri: &str)
 pub(crate) struct Allowed {
     pub(crate) scopes: Vec<String>,
     pub(crate) audiences: Vec<String>,
+    /// Scopes that were shown and left out.
+    pub(crate) withdrawn: Vec<String>,
 }
 
 /// Takes the scopes that were ticked; `None`: what is left is nothing, or without the `openid` that
@@ -130,27 +132,10 @@ pub(crate) fn decided(
         asked.peek().is_none() || asked.any(|scope| allowed.contains(scope))
     });
     let audiences = kept.cloned().collect();
+    let left_out = scopes.iter().filter(|scope| !allowed.contains(scope));
     Some(Allowed {
+        withdrawn: left_out.cloned().collect(),
         scopes: allowed,
         audiences,
     })
-}
-
-/// What is remembered from now on: what was allowed before and now, without what was refused now.
-pub(crate) fn remember(before: Option<Consent>, now: Consent, asked: &[String]) -> Consent {
-    let Some(before) = before else {
-        return now;
-    };
-    let mut sum = now;
-    for scope in before.scopes {
-        if !asked.contains(&scope) && !sum.scopes.contains(&scope) {
-            sum.scopes.push(scope);
-        }
-    }
-    for audience in before.audiences {
-        if !sum.audiences.contains(&audience) {
-            sum.audiences.push(audience);
-        }
-    }
-    sum
 }

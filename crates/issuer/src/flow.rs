@@ -141,8 +141,10 @@ pub struct NewCode {
     pub grant: Grant,
     /// The pushed request that ends with it.
     pub spends: Option<TokenHash>,
-    /// A consent to remember.
+    /// A consent to remember, beside what was allowed before.
     pub consent: Option<Consent>,
+    /// Scopes that the person was shown and left out: what was remembered of them is forgotten.
+    pub withdrawn: Vec<String>,
 }
 
 /// What came of issuing a code.

@@ -9,6 +9,8 @@
 //! Params ─▶ authenticate_client ─▶ AuthenticatedClient ─▶ token ─▶ TokenResponse
 //!                                                      ├▶ introspect ─▶ Introspection
 //!                                                      └▶ revoke
+//! Params, Browser ─▶ authorize ─▶ Step: a page with a sealed ticket ─▶ login, consent ─▶ Step …
+//!                                 └▶ the answer to the client, with the code
 //! ```
 #![forbid(unsafe_code)]
 

@@ -121,10 +121,7 @@ impl<S: IssuerStore + Flows, C: Secrets + People> Issuer<S, C> {
             ticket: self.ticket(Page::Logout, browser, session, request, now),
             client: client.map(|client| ClientView::of(client)),
             person: present.name(),
-            leads_to: request
-                .back
-                .as_ref()
-                .and_then(|back| browser::leads_to(&back.uri)),
+            leads_to: request.back.as_ref().map(|back| back.uri.clone()),
         })
     }
 

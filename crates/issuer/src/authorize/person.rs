@@ -249,21 +249,14 @@ impl<S: IssuerStore + Flows, C: Secrets + People> Issuer<S, C> {
         let Some(allowed) = allowed else {
             return self.refuse(&begun, &Reason::Denied.into());
         };
-        let subject = &present.session.subject;
-        let before = match self.store().consent(subject, &begun.client.client_id).await {
-            Ok(before) => before,
-            Err(error) => return self.refuse(&begun, &error.into()),
-        };
         let given = Consent {
-            subject: subject.clone(),
+            subject: present.session.subject.clone(),
             client_id: begun.client.client_id.clone(),
             scopes: allowed.scopes.clone(),
             audiences: allowed.audiences.clone(),
             at: now,
         };
-        let memory = consent::remember(before, given, &request.scopes);
-        self.issue(&begun, &present, allowed, Some(memory), at)
-            .await
+        self.issue(&begun, &present, allowed, Some(given), at).await
     }
 
     /// A `request_uri` of ours, looked up; whether it is good is the table's to say.
@@ -336,6 +329,7 @@ impl<S: IssuerStore + Flows, C: Secrets + People> Issuer<S, C> {
             let allowed = Allowed {
                 scopes: request.scopes.clone(),
                 audiences: request.audiences.clone(),
+                withdrawn: Vec::new(),
             };
             return self.issue(&begun, &present, allowed, None, at).await;
         }
@@ -355,7 +349,7 @@ impl<S: IssuerStore + Flows, C: Secrets + People> Issuer<S, C> {
             ),
             destination: browser::destination(request.back.redirect_uri()),
             locales: request.ui_locales.clone(),
-            leads_to: browser::leads_to(request.back.redirect_uri()),
+            leads_to: request.back.redirect_uri().to_owned(),
         })
     }
 
@@ -376,6 +370,7 @@ impl<S: IssuerStore + Flows, C: Secrets + People> Issuer<S, C> {
         let mut random = [0u8; 32];
         self.entropy().fill(&mut random);
         let code = base64url::encode(&random);
+        let withdrawn = allowed.withdrawn.clone();
         let grant = self.new_grant(client, present, allowed, now);
         let grant = Grant {
             claims: request.claims.clone(),
@@ -414,6 +409,7 @@ impl<S: IssuerStore + Flows, C: Secrets + People> Issuer<S, C> {
             grant,
             spends: request.pushed,
             consent: memory,
+            withdrawn,
         };
         match self.store().issue_code(new, audit).await {
             Ok(CodeIssued::Issued) => {
@@ -501,7 +497,7 @@ impl<S: IssuerStore + Flows, C: Secrets + People> Issuer<S, C> {
             .filter(|_| request.prompts(Prompt::SelectAccount))
             .map(Present::name);
         let locales = request.ui_locales.clone();
-        let leads_to = browser::leads_to(request.back.redirect_uri());
+        let leads_to = Some(request.back.redirect_uri().to_owned());
         let session = present.map(|present| present.session.id.as_str());
         let toward = Toward::Client(Box::new(request));
         Step::Login(LoginPage {

@@ -82,6 +82,7 @@ fn new_code(name: &str, grant: &Grant) -> NewCode {
         grant: grant.clone(),
         spends: None,
         consent: None,
+        withdrawn: Vec::new(),
     }
 }
 

@@ -292,7 +292,11 @@ pub(super) async fn consent(
 
 /// Adds to what was allowed before; under the lock of numbers, so that two pages that are answered
 /// at once lose nothing.
-async fn remember_consent(write: &mut Transition<'_>, mut consent: Consent) -> Stores<()> {
+async fn remember_consent(
+    write: &mut Transition<'_>,
+    mut consent: Consent,
+    withdrawn: &[String],
+) -> Stores<()> {
     let before = sqlx::query(
         "SELECT body FROM consents WHERE realm_id = $1 AND subject = $2 AND client_id = $3",
     )
@@ -306,7 +310,7 @@ async fn remember_consent(write: &mut Transition<'_>, mut consent: Consent) -> S
     .transpose()?;
     if let Some(before) = before {
         for scope in before.scopes {
-            if !consent.scopes.contains(&scope) {
+            if !consent.scopes.contains(&scope) && !withdrawn.contains(&scope) {
                 consent.scopes.push(scope);
             }
         }
@@ -343,6 +347,7 @@ pub(super) async fn issue_code(
         grant,
         spends,
         consent,
+        withdrawn,
     } = new;
     let mut write = Transition::open(store).await?;
     if let Some(pushed) = spends
@@ -366,7 +371,7 @@ pub(super) async fn issue_code(
     .await
     .map_err(|error| taken(error, "a code with this hash"))?;
     if let Some(consent) = consent {
-        remember_consent(&mut write, consent).await?;
+        remember_consent(&mut write, consent, &withdrawn).await?;
     }
     write.audit(audit).await?;
     write.commit().await?;
