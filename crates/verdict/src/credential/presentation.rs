@@ -131,11 +131,11 @@ fn authorization<'a>(
     };
     let (scheme, word) = (&value[..space], &value[space + 1..]);
     // One word: a second credential after a comma, or parameters, would be read by some only.
-    if word.is_empty()
-        || !word
-            .iter()
-            .all(|byte| matches!(byte, 0x21..=0x7e if !b",\"".contains(byte)))
-    {
+    // Without a way out in the middle, so that many bytes are looked at together.
+    let one = word.iter().fold(true, |one, byte| {
+        one & (0x21..=0x7e).contains(byte) & (*byte != b',') & (*byte != b'"')
+    });
+    if word.is_empty() || !one {
         return unusable("the credential in Authorization is not one word");
     }
     if scheme.eq_ignore_ascii_case(b"bearer") {
