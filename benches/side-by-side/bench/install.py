@@ -32,6 +32,8 @@ class Tools:
     envoy: str
     python: str
     doorward: pathlib.Path | None = None
+    #: Times a signature check alone; None where only a binary of Doorward was given.
+    verification: pathlib.Path | None = None
 
 
 def tools():
@@ -67,14 +69,21 @@ def doorward(repository, given):
     if not cargo:
         raise Missing("cargo is not installed: give a binary by --doorward PATH, or leave it out by --only")
     print(f"building Doorward with --release into {target} (minutes the first time)", flush=True)
-    built = subprocess.run(
-        [cargo, "build", "--release", "--locked", "--bin", "doorward"],
-        cwd=repository,
-        env={**os.environ, "CARGO_TARGET_DIR": str(target)},
-    )
-    if built.returncode != 0:
-        raise Missing("Doorward's release build failed (see above)")
+    for what in (["--bin", "doorward"], ["--package", "doorward-proof", "--example", "es256_verification"]):
+        built = subprocess.run(
+            [cargo, "build", "--release", "--locked", *what],
+            cwd=repository,
+            env={**os.environ, "CARGO_TARGET_DIR": str(target)},
+        )
+        if built.returncode != 0:
+            raise Missing("Doorward's release build failed (see above)")
     return target / "release/doorward"
+
+
+def verification(doorward_binary):
+    """The program that times a signature check alone, where cargo left it beside the binary."""
+    beside = doorward_binary.parent / "examples/es256_verification"
+    return beside if os.access(beside, os.X_OK) else None
 
 
 def _debian():

@@ -22,6 +22,7 @@ from . import load, machine
 from .cases import NEVER_SEEN, NEW_TOKENS, SEEN_TOKENS
 from .doorward import NotMeasurable
 from .peers import upstream
+from .plan import CORE_OF_SUBJECT
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
 
@@ -56,6 +57,8 @@ def run(plan, cases, tools):
         #: Case name to the reason why it is not in the table.
         "skipped": {},
         "rounds": [],
+        #: CPU time of one ES256 check alone, per round.
+        "verification_us": [],
     }
     busy = results["machine"]["busy_before"]
     if busy > machine.QUIET:
@@ -94,6 +97,10 @@ def run(plan, cases, tools):
                     f"{figures['per_second']:9.0f} calls/s",
                     flush=True,
                 )
+            if tools.verification:
+                alone = _verification(tools, made, plan.seconds)
+                results["verification_us"].append(alone)
+                print(f"round {number + 1}  {'a signature check alone':<40} {alone:8.1f} µs CPU", flush=True)
             cases = [case for case in cases if case.name in measured]
             if not cases:
                 raise Failed("no case could be measured")
@@ -106,6 +113,15 @@ def run(plan, cases, tools):
     results["machine"]["stolen_share"] = round(machine.stolen_share(before, machine.processor_times()), 4)
     results["seconds"] = round(time.monotonic() - began, 1)
     return results
+
+
+def _verification(tools, made, seconds):
+    """CPU time of an ES256 check alone, by the code and the tokens of the cases, in µs."""
+    command = ["taskset", "-c", CORE_OF_SUBJECT, tools.verification, made / "jwks.json", made / "seen.txt", seconds]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=seconds + 30)
+    if done.returncode != 0:
+        raise Failed(f"the signature check alone failed: {done.stderr.strip()}")
+    return json.loads(done.stdout)["cpu_us"]
 
 
 def _unprepared(case, tools, made, skipped):
