@@ -1,6 +1,7 @@
 //! **What tests share**: real servers to start, real clients to drive. Nothing here ships.
 #![forbid(unsafe_code)]
 
+pub mod bound;
 pub mod doorward;
 pub mod postgres;
 pub mod tokens;

@@ -84,10 +84,22 @@ pub fn connect_tls(
     ca: &Path,
     alpn: Option<&str>,
 ) -> Result<rustls::StreamOwned<rustls::ClientConnection, TcpStream>> {
-    let mut config = client_config(ca)?;
-    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    connect_tls_as(address, Arc::new(client_config(ca)?), alpn)
+}
+
+/// The same as [`connect_tls`] for a client of one's own making.
+///
+/// # Errors
+/// As there.
+pub fn connect_tls_as(
+    address: SocketAddr,
+    config: Arc<rustls::ClientConfig>,
+    alpn: Option<&str>,
+) -> Result<rustls::StreamOwned<rustls::ClientConnection, TcpStream>> {
+    let mut own = (*config).clone();
+    own.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
     let name = ServerName::try_from("localhost")?;
-    let connection = rustls::ClientConnection::new(Arc::new(config), name)?;
+    let connection = rustls::ClientConnection::new(Arc::new(own), name)?;
     let mut stream = rustls::StreamOwned::new(connection, connect(address)?);
     while stream.conn.is_handshaking() {
         stream.conn.complete_io(&mut stream.sock)?;
@@ -103,6 +115,16 @@ pub fn connect_tls(
 /// # Errors
 /// If the file can't be read.
 pub fn client_config(ca: &Path) -> Result<rustls::ClientConfig> {
+    Ok(trusting(ca)?.with_no_client_auth())
+}
+
+/// The first half of a client's TLS: it trusts one PEM file, and shows what it is given next.
+///
+/// # Errors
+/// If the file can't be read.
+pub fn trusting(
+    ca: &Path,
+) -> Result<rustls::ConfigBuilder<rustls::ClientConfig, rustls::client::WantsClientCert>> {
     let mut roots = rustls::RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(ca)? {
         roots.add(certificate?)?;
@@ -110,8 +132,7 @@ pub fn client_config(ca: &Path) -> Result<rustls::ClientConfig> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     Ok(rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth())
+        .with_root_certificates(roots))
 }
 
 /// Sends bytes as they are and reads the first final answer.
@@ -348,15 +369,28 @@ pub fn http2(
     ca: Option<&Path>,
     request: http::Request<Vec<u8>>,
 ) -> Result<Answer> {
+    let config = ca.map(client_config).transpose()?.map(Arc::new);
+    http2_as(address, config, request)
+}
+
+/// The same as [`http2`] for a client of one's own making.
+///
+/// # Errors
+/// As there.
+pub fn http2_as(
+    address: SocketAddr,
+    config: Option<Arc<rustls::ClientConfig>>,
+    request: http::Request<Vec<u8>>,
+) -> Result<Answer> {
     runtime().block_on(async {
         let stream = tokio::net::TcpStream::connect(address).await?;
         let calling = async {
-            match ca {
+            match config {
                 None => exchange_http2(TokioIo::new(stream), request).await,
-                Some(ca) => {
-                    let mut config = client_config(ca)?;
-                    config.alpn_protocols = vec![b"h2".to_vec()];
-                    let stream = tokio_rustls::TlsConnector::from(Arc::new(config))
+                Some(config) => {
+                    let mut own = (*config).clone();
+                    own.alpn_protocols = vec![b"h2".to_vec()];
+                    let stream = tokio_rustls::TlsConnector::from(Arc::new(own))
                         .connect(ServerName::try_from("localhost")?, stream)
                         .await?;
                     exchange_http2(TokioIo::new(stream), request).await

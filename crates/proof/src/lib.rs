@@ -1,10 +1,11 @@
 //! Formats and cryptography: bytes in, verified statement out.
 //!
 //! Every use of cryptography in Doorward stands in this room, on one provider (aws-lc-rs): the
-//! grammar of the secrets Doorward makes, the check of passwords and keys, JOSE, sealing at rest
-//! and the audit chain. It refuses to know a clock, a runtime, a file, the environment or a
-//! network: time and randomness are arguments, and so every check can be replayed. It refuses to
-//! repair: a value has exactly one accepted spelling, and everything else is a named defect.
+//! grammar of the secrets Doorward makes, the check of passwords and keys, JOSE, DPoP proofs,
+//! certificates, sealing at rest and the audit chain. It refuses to know a clock, a runtime, a
+//! file, the environment or a network: time and randomness are arguments, and so every check can
+//! be replayed. It refuses to repair: a value has exactly one accepted spelling, and everything
+//! else is a named defect.
 
 pub mod base62;
 pub mod base64std;
