@@ -84,7 +84,7 @@ pub fn connect_tls(
     ca: &Path,
     alpn: Option<&str>,
 ) -> Result<rustls::StreamOwned<rustls::ClientConnection, TcpStream>> {
-    connect_tls_as(address, Arc::new(client_config(ca)?), alpn)
+    connect_tls_as(address, &client_config(ca)?, alpn)
 }
 
 /// The same as [`connect_tls`] for a client of one's own making.
@@ -93,10 +93,10 @@ pub fn connect_tls(
 /// As there.
 pub fn connect_tls_as(
     address: SocketAddr,
-    config: Arc<rustls::ClientConfig>,
+    config: &rustls::ClientConfig,
     alpn: Option<&str>,
 ) -> Result<rustls::StreamOwned<rustls::ClientConnection, TcpStream>> {
-    let mut own = (*config).clone();
+    let mut own = config.clone();
     own.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
     let name = ServerName::try_from("localhost")?;
     let connection = rustls::ClientConnection::new(Arc::new(own), name)?;

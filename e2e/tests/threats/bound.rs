@@ -181,8 +181,7 @@ fn d01_a_token_bound_to_a_certificate_passes_over_that_certificate_alone() {
     for round in 0..3 {
         for (whose, client, status) in &clients {
             // New connections, resumed sessions, and two calls on each.
-            let mut stream =
-                wire::connect_tls_as(address, client.clone(), Some("http/1.1")).unwrap();
+            let mut stream = wire::connect_tls_as(address, client, Some("http/1.1")).unwrap();
             for _ in 0..2 {
                 stream.write_all(&request()).unwrap();
                 let answer = wire::first_answer(&mut stream).unwrap();
@@ -212,7 +211,7 @@ fn d01_a_token_bound_to_a_certificate_passes_over_that_certificate_alone() {
         assert_eq!(world.secure_get("/me", &fields).status, 401, "{name}");
     }
     // A certificate is no credential by itself.
-    let mut stream = wire::connect_tls_as(address, clients[0].1.clone(), Some("http/1.1")).unwrap();
+    let mut stream = wire::connect_tls_as(address, &clients[0].1, Some("http/1.1")).unwrap();
     let bare = wire::request(address, "GET", "/me", &[("host", "localhost")], b"");
     stream.write_all(&bare).unwrap();
     assert_eq!(wire::first_answer(&mut stream).unwrap().status, 401);
