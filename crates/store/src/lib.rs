@@ -108,6 +108,7 @@ pub struct Store {
     writing: AnyPool,
     realm: &'static str,
     newest: watch::Sender<i64>,
+    rotations: flows::Rotations,
 }
 
 /// What [`Store::sweep`] removed.

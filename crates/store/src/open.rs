@@ -167,5 +167,6 @@ pub(crate) async fn open(settings: &Settings) -> Result<Store, OpenError> {
         writing: pools.writing,
         realm: crate::DEFAULT_REALM,
         newest: tokio::sync::watch::Sender::new(0),
+        rotations: crate::flows::Rotations::default(),
     })
 }

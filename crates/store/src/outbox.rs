@@ -12,10 +12,10 @@ use registry::credential::CredentialType;
 use registry::ports::{Change, ChangeSubject, StoreError, Stores};
 use registry::resource::ResourceKind;
 use sqlx::any::AnyRow;
-use sqlx::{Any, AnyConnection, Transaction};
+use sqlx::{Any, AnyConnection, AssertSqlSafe, Transaction};
 
 use crate::error::{broken, failed};
-use crate::row::{Columns as _, to_json};
+use crate::row::{Columns as _, placeholders, to_json};
 use crate::{Store, credentials, resources};
 
 /// A write in progress. Dropped without [`Transition::commit`], nothing happened.
@@ -71,6 +71,14 @@ impl<'s> Transition<'s> {
         Ok(())
     }
 
+    /// Takes the lock before the numbers, for who does not know yet how many.
+    pub(crate) async fn lock(&mut self) -> Stores<()> {
+        if self.store.backend.writes_alone() {
+            return Ok(());
+        }
+        self.number(0, 0).await
+    }
+
     /// The realm of the write.
     pub(crate) fn realm(&self) -> &'static str {
         self.store.realm
@@ -112,24 +120,34 @@ impl<'s> Transition<'s> {
 
     /// Writes the audit event, to be chained later.
     pub(crate) async fn audit(&mut self, event: &AuditDraft) -> Stores<()> {
-        let number = take(&mut self.events)?;
-        sqlx::query(
+        self.audit_all(&[event]).await
+    }
+
+    /// Writes audit events in one statement; few enough for its values.
+    pub(crate) async fn audit_all(&mut self, events: &[&AuditDraft]) -> Stores<()> {
+        // Safe: the text grows by placeholders only.
+        let text = format!(
             "INSERT INTO audit_events \
-             (realm_id, number, id, at, actor, action, subject, request_id, details) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-        )
-        .bind(self.store.realm)
-        .bind(number)
-        .bind(&event.id)
-        .bind(event.at.as_millis())
-        .bind(&event.actor)
-        .bind(event.action)
-        .bind(&event.subject)
-        .bind(&event.request_id)
-        .bind(to_json(&event.details)?)
-        .execute(&mut *self.transaction)
-        .await
-        .map_err(failed)?;
+             (realm_id, number, id, at, actor, action, subject, request_id, details) VALUES {}",
+            placeholders(1, events.len(), 9)
+        );
+        let mut query = sqlx::query(AssertSqlSafe(text)).persistent(events.len().is_power_of_two());
+        for event in events {
+            query = query
+                .bind(self.store.realm)
+                .bind(take(&mut self.events)?)
+                .bind(&event.id)
+                .bind(event.at.as_millis())
+                .bind(&event.actor)
+                .bind(event.action)
+                .bind(&event.subject)
+                .bind(&event.request_id)
+                .bind(to_json(&event.details)?);
+        }
+        query
+            .execute(&mut *self.transaction)
+            .await
+            .map_err(failed)?;
         Ok(())
     }
 

@@ -45,6 +45,14 @@ impl Backend {
         }
     }
 
+    /// Whether a write transaction keeps every other one out from its beginning.
+    pub(crate) const fn writes_alone(self) -> bool {
+        match self {
+            Self::Sqlite => true,
+            Self::Postgres => false,
+        }
+    }
+
     /// Whether the schema's own table is there.
     pub(crate) async fn has_schema(
         self,

@@ -4,9 +4,9 @@
 //! state … RETURNING`), so that of many callers on many nodes one passes. Only who passed, or who
 //! has to end something, takes numbers and with them the realm's lock.
 //!
-//! **The order of locks.** Rows of tokens (codes, refresh tokens, pushed requests, devices) are the
-//! gates and are locked first; grants, sessions, consents, notices and revocations are written only
-//! under the lock of numbers. Nobody who holds that lock waits for a gate, so no two writes wait
+//! **The order of locks.** Codes, pushed requests and devices are gates: one row each, locked
+//! before the numbers. Everything else is written under the lock of numbers, or by one statement
+//! that waits for nothing more. Nobody who holds the lock waits for a gate, so no two writes wait
 //! for each other crosswise.
 
 mod devices;
@@ -14,6 +14,7 @@ mod grants;
 mod notices;
 mod pushed;
 mod refresh;
+mod rotation;
 mod sessions;
 mod sweep;
 
@@ -31,6 +32,7 @@ use verdict::identity::ClientId;
 use crate::Store;
 use crate::error::broken;
 
+pub(crate) use rotation::Rotations;
 pub use sweep::SweptFlows;
 pub(crate) use sweep::sweep;
 

@@ -1,6 +1,6 @@
 //! **Refresh tokens.** A line of tokens hangs on a grant; one is current, the others were replaced.
-//! Under rotation the gate is the statement that replaces the current one, and every other case is
-//! told apart after it found nothing. Without rotation only the idle end moves, and no event is
+//! Under rotation the gate is the statement that replaces the current one ([`super::rotation`]), and
+//! every other case is told apart after it found nothing. Without rotation only the idle end moves, and no event is
 //! written, since nothing was given that the client did not have.
 
 use issuer::flow::{EndReason, Grant, GrantState, NewRefresh, Refresh, Refreshed};
@@ -10,35 +10,29 @@ use registry::audit::AuditDraft;
 use registry::ports::Stores;
 
 use super::grants;
+use super::rotation::{self, Rotation};
 use crate::Store;
 use crate::error::failed;
 use crate::outbox::{Transition, taken};
 use crate::row::{Columns as _, millis};
 
-/// Whether the grant `g` gives tokens at the time `$4`: it is active, and so is its session, if it
-/// does not outlive it.
+/// Whether the grant `g` gives tokens at a time: it is active, and so is its session, if it does
+/// not outlive it.
 macro_rules! grant_gives {
-    () => {
-        "g.state = 'active' AND g.until_ms > $4 AND (g.offline = 1 OR g.session_id IS NULL \
-         OR EXISTS (SELECT 1 FROM sessions s WHERE s.realm_id = g.realm_id AND s.id = g.session_id \
-         AND s.until_ms > $4 AND s.idle_until > $4))"
-    };
-}
-
-/// What both gates ask of the presented token (`$2`), its client (`$3`) and the time (`$4`), and
-/// what they answer.
-macro_rules! current_returning {
-    () => {
+    ($at:literal) => {
         concat!(
-            " WHERE realm_id = $1 AND hash = $2 AND replaced_at IS NULL AND until_ms > $4 \
-             AND EXISTS (SELECT 1 FROM grants g WHERE g.realm_id = refresh_tokens.realm_id \
-             AND g.id = refresh_tokens.grant_id AND g.client_id = $3 AND ",
-            grant_gives!(),
-            ") RETURNING (SELECT g.body FROM grants g WHERE g.realm_id = refresh_tokens.realm_id \
-             AND g.id = refresh_tokens.grant_id) AS body"
+            "g.state = 'active' AND g.until_ms > ",
+            $at,
+            " AND (g.offline = 1 OR g.session_id IS NULL OR EXISTS (SELECT 1 FROM sessions s \
+             WHERE s.realm_id = g.realm_id AND s.id = g.session_id AND s.until_ms > ",
+            $at,
+            " AND s.idle_until > ",
+            $at,
+            "))"
         )
     };
 }
+pub(super) use grant_gives;
 
 /// Stores a token as the current one.
 pub(super) async fn insert(
@@ -70,7 +64,17 @@ pub(super) async fn present(
     reused: &AuditDraft,
 ) -> Stores<Refreshed> {
     let current = match &refresh.successor {
-        Some(successor) => rotate(store, &refresh, successor, audit).await?,
+        Some(successor) => {
+            let rotation = Rotation {
+                hash: refresh.hash.to_string(),
+                client_id: refresh.client_id.as_str().to_owned(),
+                at: refresh.now.as_millis(),
+                successor: successor.hash.to_string(),
+                until: successor.until.as_millis(),
+                audit: audit.clone(),
+            };
+            rotation::rotate(store, rotation).await?
+        }
         None => prolong(store, &refresh).await?,
     };
     match current {
@@ -79,43 +83,17 @@ pub(super) async fn present(
     }
 }
 
-/// Replaces the token by its successor, if it is current.
-async fn rotate(
-    store: &Store,
-    refresh: &Refresh<'_>,
-    successor: &NewRefresh,
-    audit: &AuditDraft,
-) -> Stores<Option<Grant>> {
-    let mut write = Transition::open(store).await?;
-    let Some(row) = sqlx::query(concat!(
-        "UPDATE refresh_tokens SET replaced_at = $4, successor = $5",
-        current_returning!()
-    ))
-    .bind(write.realm())
-    .bind(refresh.hash.to_string())
-    .bind(refresh.client_id.as_str())
-    .bind(refresh.now.as_millis())
-    .bind(successor.hash.to_string())
-    .fetch_optional(write.connection())
-    .await
-    .map_err(failed)?
-    else {
-        return Ok(None);
-    };
-    let grant: Grant = row.json("body")?;
-    insert(&mut write, &grant.id, successor, Some(refresh.now)).await?;
-    write.number(0, 1).await?;
-    write.audit(audit).await?;
-    write.commit().await?;
-    Ok(Some(grant))
-}
-
 /// Moves the token's idle end, if it is current.
 async fn prolong(store: &Store, refresh: &Refresh<'_>) -> Stores<Option<Grant>> {
     sqlx::query(concat!(
         "UPDATE refresh_tokens SET refreshed_at = $4, \
-         until_ms = CASE WHEN until_ms < $5 THEN $5 ELSE until_ms END",
-        current_returning!()
+         until_ms = CASE WHEN until_ms < $5 THEN $5 ELSE until_ms END \
+         WHERE realm_id = $1 AND hash = $2 AND replaced_at IS NULL AND until_ms > $4 \
+         AND EXISTS (SELECT 1 FROM grants g WHERE g.realm_id = refresh_tokens.realm_id \
+         AND g.id = refresh_tokens.grant_id AND g.client_id = $3 AND ",
+        grant_gives!("$4"),
+        ") RETURNING (SELECT g.body FROM grants g WHERE g.realm_id = refresh_tokens.realm_id \
+         AND g.id = refresh_tokens.grant_id) AS body"
     ))
     .bind(store.realm)
     .bind(refresh.hash.to_string())
@@ -131,20 +109,19 @@ async fn prolong(store: &Store, refresh: &Refresh<'_>) -> Stores<Option<Grant>> 
 
 /// Why a token was not current; ends the family of one that was replaced before.
 async fn explain(store: &Store, refresh: &Refresh<'_>, reused: &AuditDraft) -> Stores<Refreshed> {
-    let mut write = Transition::open(store).await?;
     let Some(row) = sqlx::query(concat!(
         "SELECT g.body, t.replaced_at, t.successor, CASE WHEN ",
-        grant_gives!(),
+        grant_gives!("$4"),
         " THEN 1 ELSE 0 END AS gives, CASE WHEN n.replaced_at IS NULL THEN 1 ELSE 0 END AS unused \
          FROM refresh_tokens t JOIN grants g ON g.realm_id = t.realm_id AND g.id = t.grant_id \
          LEFT JOIN refresh_tokens n ON n.realm_id = t.realm_id AND n.hash = t.successor \
          WHERE t.realm_id = $1 AND t.hash = $2 AND g.client_id = $3"
     ))
-    .bind(write.realm())
+    .bind(store.realm)
     .bind(refresh.hash.to_string())
     .bind(refresh.client_id.as_str())
     .bind(refresh.now.as_millis())
-    .fetch_optional(write.connection())
+    .fetch_optional(&store.reading)
     .await
     .map_err(failed)?
     else {
@@ -161,7 +138,7 @@ async fn explain(store: &Store, refresh: &Refresh<'_>, reused: &AuditDraft) -> S
     if in_time && same && row.number("unused")? == 1 {
         return Ok(Refreshed::Retried(grant));
     }
-    let reason = EndReason::RefreshReused;
+    let (write, reason) = (Transition::open(store).await?, EndReason::RefreshReused);
     match grants::end_reused(write, &grant.id, reason, refresh.now, reused).await? {
         true => Ok(Refreshed::Reused(grant)),
         false => Ok(Refreshed::Ended),
