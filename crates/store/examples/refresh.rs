@@ -95,6 +95,7 @@ async fn begin(store: &Store, line: usize) -> Result<(), registry::ports::StoreE
         grant,
         spends: None,
         consent: None,
+        withdrawn: Vec::new(),
     };
     store.issue_code(new, event("grant.create")).await?;
     store
