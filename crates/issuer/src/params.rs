@@ -12,8 +12,10 @@ pub const MAX_BODY: usize = 64 * 1024;
 /// Most parameters in one request.
 pub const MAX_PARAMETERS: usize = 64;
 
-/// The one parameter that may repeat (RFC 8707 §2).
+/// The one parameter of the protocol that may repeat (RFC 8707 §2).
 pub const RESOURCE: &str = "resource";
+/// The one field of our pages that may repeat.
+pub const SCOPE: &str = "scope";
 
 /// The parameters of one request. Values may be secrets, so `Debug` shows names only.
 pub struct Params<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
@@ -24,6 +26,18 @@ impl<'a> Params<'a> {
     /// # Errors
     /// [`Reason::BodyTooLarge`], [`Reason::MalformedForm`], [`Reason::RepeatedParameter`].
     pub fn parse(body: &'a [u8]) -> Outcome<Self> {
+        Self::parse_with(body, RESOURCE)
+    }
+
+    /// Reads a form of our own pages, where each ticked [`SCOPE`] is a field.
+    ///
+    /// # Errors
+    /// As [`Params::parse`].
+    pub fn parse_page(body: &'a [u8]) -> Outcome<Self> {
+        Self::parse_with(body, SCOPE)
+    }
+
+    fn parse_with(body: &'a [u8], may_repeat: &str) -> Outcome<Self> {
         if body.len() > MAX_BODY {
             return Err(Reason::BodyTooLarge.into());
         }
@@ -46,7 +60,7 @@ impl<'a> Params<'a> {
             }
             // RFC 6749 §3.2: "parameters MUST NOT be included more than once"; RFC 8707 §2 makes
             // the one exception. Names are few, so a scan is the cheapest set.
-            if name != RESOURCE && pairs.iter().any(|(known, _)| *known == name) {
+            if name != may_repeat && pairs.iter().any(|(known, _)| *known == name) {
                 return Err(Reason::RepeatedParameter.into());
             }
             pairs.push((name, value));

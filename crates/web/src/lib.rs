@@ -8,5 +8,7 @@
 
 pub mod admin;
 pub mod admitted;
+pub mod browser;
+pub mod pages;
 pub mod protocol;
 pub mod respond;
