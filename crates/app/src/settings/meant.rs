@@ -98,6 +98,10 @@ pub(crate) struct Issuer {
     pub(crate) identifier: String,
     /// Algorithm of new signing keys.
     pub(crate) algorithm: Algorithm,
+    /// Base URL of the listener that asks clients for certificates.
+    pub(crate) mtls_url: Option<String>,
+    /// Folder of the pages' theme.
+    pub(crate) theme_dir: Option<PathBuf>,
 }
 
 /// Where to listen.
@@ -472,10 +476,27 @@ impl Meaning<'_> {
             SigningAlgorithm::PS256 => Algorithm::PS256,
             SigningAlgorithm::RS256 => Algorithm::RS256,
         };
+        if let Some(base) = &written.mtls_url {
+            let sound = url::Url::parse(base).is_ok_and(|url| {
+                url.scheme() == "https"
+                    && url.path() == "/"
+                    && url.as_str().trim_end_matches('/') == base
+            });
+            if !sound {
+                self.flaw(
+                    &["issuer", "mtls_url"],
+                    "this is no base URL for certificates",
+                    "write scheme, host and port, e.g. https://mtls.example.com",
+                );
+                return None;
+            }
+        }
         Some(Issuer {
             url,
             identifier: written.url.clone(),
             algorithm,
+            mtls_url: written.mtls_url.clone(),
+            theme_dir: written.theme_dir.as_ref().map(|dir| self.base.join(dir)),
         })
     }
 

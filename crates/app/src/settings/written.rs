@@ -102,6 +102,14 @@ pub(crate) struct Issuer {
     /// Algorithm of new signing keys.
     #[serde(default)]
     pub(crate) signing_algorithm: SigningAlgorithm,
+    /// Base URL of a listener that serves the issuer and asks clients for certificates (`https`,
+    /// host and port): the endpoints' aliases there are published (RFC 8705 §5). Needs a restart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) mtls_url: Option<String>,
+    /// Folder with a theme for the pages that people see: files in `templates/` and `assets/`
+    /// stand in for the built-in ones. Needs a restart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) theme_dir: Option<String>,
 }
 
 /// Algorithms for our own signing keys.
