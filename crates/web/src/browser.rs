@@ -353,11 +353,7 @@ async fn read_form(request: Request) -> Result<(HeaderMap, Bytes), Refusal> {
     Ok((parts.headers, body.to_bytes()))
 }
 
-async fn authorize<S, C>(
-    caller: Caller,
-    State(context): Shared<S, C>,
-    request: Request,
-) -> Response
+async fn authorize<S, C>(caller: Caller, State(context): Shared<S, C>, request: Request) -> Response
 where
     S: IssuerStore + Flows,
     C: Secrets + People,

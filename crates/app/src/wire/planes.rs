@@ -21,8 +21,8 @@ use registry::trusted_issuer::IssuerKeys;
 
 use outbound::keysets::KeySource;
 
-use web::pages::Pages;
 use verdict::credential::jwt::IssuerId;
+use web::pages::Pages;
 
 use super::adapters::NodeIdentity;
 use super::{Facts, Shared};
@@ -95,15 +95,14 @@ impl Planes {
                 .and_then(|own| own.theme_dir.as_deref());
             let pages = Pages::load(issuer.endpoints().issuer(), theme)
                 .context("the pages' theme can't be used")?;
-            let router =
-                web::protocol::router(issuer.clone(), Arc::new(super::now)).merge(
-                    web::browser::router(
-                        issuer.clone(),
-                        Arc::new(pages),
-                        Arc::new(super::now),
-                        shared.entropy.clone(),
-                    ),
-                );
+            let router = web::protocol::router(issuer.clone(), Arc::new(super::now)).merge(
+                web::browser::router(
+                    issuer.clone(),
+                    Arc::new(pages),
+                    Arc::new(super::now),
+                    shared.entropy.clone(),
+                ),
+            );
             locals.insert(web::protocol::declaration::NAME, LocalService::new(router));
             let router = super::admin::router(shared, issuer.clone());
             locals.insert(web::admin::NAME, LocalService::new(router));

@@ -14,6 +14,11 @@ use registry::api::{
 use verdict::limit::Rate;
 use verdict::route::{Api, ApiName, Demand, Route, RouteName, Rule};
 
+use crate::browser::Place;
+
+/// Largest form.
+const MAX_BODY: u64 = issuer::params::MAX_BODY as u64;
+
 /// The name of the built-in API, and of the local service behind it.
 pub const NAME: &str = "issuer";
 
@@ -51,8 +56,11 @@ pub fn built_in_api(
         token_lifetime: Duration::from_secs(600),
         token_format: registry::api::TokenFormat::Jwt,
         routes: Endpoint::ALL
-            .map(|endpoint| route(&api, endpoints, endpoint))
-            .into(),
+            .map(|endpoint| Door::of_endpoint(endpoint, endpoints))
+            .into_iter()
+            .chain(Place::ALL.map(|place| Door::of_place(place, endpoints)))
+            .map(|door| route(&api, door))
+            .collect(),
         judged: api,
     }
 }
@@ -65,35 +73,68 @@ fn methods(name: &&str) -> Vec<Method> {
     }
 }
 
-fn route(api: &Arc<Api>, endpoints: &Endpoints, endpoint: Endpoint) -> RouteMeaning {
-    let path = endpoints.path(endpoint);
-    let form = endpoint.takes_form();
+/// Where a route leads, and how.
+struct Door {
+    name: &'static str,
+    path: String,
+    methods: &'static [&'static str],
+    /// Clients authenticate to the issuer itself, and UserInfo judges tokens of its own.
+    pass_authorization: bool,
+    body_limit: u64,
+}
+
+impl Door {
+    fn of_endpoint(endpoint: Endpoint, endpoints: &Endpoints) -> Self {
+        let form = endpoint.takes_form();
+        Self {
+            name: endpoint.name(),
+            path: endpoints.path(endpoint),
+            methods: endpoint.methods(),
+            pass_authorization: form && !endpoint.is_for_browsers(),
+            body_limit: if form { MAX_BODY } else { 0 },
+        }
+    }
+
+    fn of_place(place: Place, endpoints: &Endpoints) -> Self {
+        Self {
+            name: place.name(),
+            path: place.path(endpoints),
+            methods: place.methods(),
+            pass_authorization: false,
+            body_limit: if place == Place::Assets { 0 } else { MAX_BODY },
+        }
+    }
+}
+
+fn route(api: &Arc<Api>, door: Door) -> RouteMeaning {
     RouteMeaning {
         judged: Arc::new(Route {
             api: api.clone(),
-            name: RouteName::new(endpoint.name()),
-            // Clients authenticate to the issuer itself, and UserInfo judges tokens of its own.
+            name: RouteName::new(door.name),
             demand: Demand::Public {
-                pass_authorization: form && !endpoint.is_for_browsers(),
+                pass_authorization: door.pass_authorization,
             },
             rule: Rule::default(),
             plain_basic: false,
         }),
-        methods: endpoint.methods().iter().flat_map(methods).collect(),
+        methods: door.methods.iter().flat_map(methods).collect(),
         path: PathTemplate {
-            segments: path[1..]
-                .split('/')
-                .map(|part| Segment::Literal(part.to_owned()))
-                .collect(),
-            written: path,
+            segments: door.path[1..].split('/').map(segment).collect(),
+            written: door.path,
         },
-        body_limit: if form {
-            issuer::params::MAX_BODY as u64
-        } else {
-            0
-        },
+        body_limit: door.body_limit,
         response_timeout: None,
         allow_encoded_slash: false,
         upgrade: false,
+    }
+}
+
+fn segment(part: &str) -> Segment {
+    match part
+        .strip_prefix('{')
+        .and_then(|part| part.strip_suffix('}'))
+    {
+        Some(name) => Segment::Parameter(name.to_owned()),
+        None => Segment::Literal(part.to_owned()),
     }
 }
