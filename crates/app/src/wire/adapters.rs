@@ -10,14 +10,13 @@ use gateway::UpstreamIdentity;
 use http::HeaderValue;
 use issuer::keys::KeyManager;
 use issuer::metadata::Endpoints;
-use issuer::ports::{Readiness, Revocation, Secrets, TokenNames};
+use issuer::ports::{Readiness, Revocation, TokenNames};
 use issuer::upstream_token::{self, UpstreamToken};
 use outbound::hashing::HashingPool;
 use outbound::published::PublishedKeys;
 use outbound::revocations::Revoked;
 use parking_lot::Mutex;
 use proof::digest::MacKey;
-use proof::issued::Presented;
 use proof::jose::verifying::VerifyingKey;
 use proof::password::{Argon2Params, Verifier};
 use proof::random::Entropy;
@@ -26,58 +25,11 @@ use proof::time::{Leeway, Timestamp};
 use registry::usecase::{HashPurpose, Hasher};
 use store::Store;
 use verdict::credential::jwt::IssuerId;
-use verdict::facts::{Answer, Facts as _, KeyCheck, KeyLookup, Unavailable};
+use verdict::facts::{Answer, Unavailable};
 use verdict::identity::Identity;
 
 use super::Facts;
 use crate::settings::{HashAlgorithm, Hashing};
-
-/// The issuer's check of client secrets, answered by the facts: same caches, same bounded pool.
-pub(crate) struct FactsSecrets(pub(crate) Arc<Facts>, pub(crate) Arc<Store>);
-
-impl Secrets for FactsSecrets {
-    async fn check(&self, presented: &Presented<'_>, now: Timestamp) -> Answer<KeyCheck> {
-        self.0
-            .check_key(KeyLookup::Issued(presented.id), presented.whole, now)
-            .await
-    }
-}
-
-impl issuer::ports::People for FactsSecrets {
-    /// No page asks people for passwords yet.
-    async fn check_password(
-        &self,
-        _username: &str,
-        _password: &Secret,
-        _from: core::net::IpAddr,
-        _now: Timestamp,
-    ) -> Answer<issuer::ports::PersonCheck> {
-        Err(Unavailable::HashingPool)
-    }
-    async fn person(
-        &self,
-        subject: &str,
-        now: Timestamp,
-    ) -> Answer<Option<Arc<issuer::ports::Person>>> {
-        let person = registry::ports::People::person_by_id(&*self.1, subject)
-            .await
-            .map_err(|_| Unavailable::Store)?;
-        Ok(person
-            .filter(|person| {
-                person.state == verdict::identity::LifeState::Active
-                    && person.meaning.expires_at.is_none_or(|end| now < end)
-            })
-            .map(|person| {
-                Arc::new(issuer::ports::Person {
-                    subject: person.id,
-                    username: person.meaning.username,
-                    claims: person.meaning.claims,
-                    roles: person.meaning.roles,
-                    environment: person.meaning.environment,
-                })
-            }))
-    }
-}
 
 /// Proofs and assertions seen before, remembered in the database: shared by all nodes on it.
 pub(crate) struct StoredReplay(pub(crate) Arc<Store>);

@@ -10,7 +10,8 @@ use web::admin::site::Site;
 use web::admin::view::{RefusedSettings, SettingsStatus};
 use web::admin::{Admin, Parts, Process};
 
-use super::adapters::{FactsSecrets, NodeHasher};
+use super::adapters::NodeHasher;
+use super::people::NodeSecrets;
 use super::{NodeIssuer, Shared};
 
 /// The rooms that the admin API of this binary stands on.
@@ -19,7 +20,7 @@ struct Rooms;
 impl Parts for Rooms {
     type Store = Store;
     type Hasher = NodeHasher;
-    type Secrets = FactsSecrets;
+    type Secrets = NodeSecrets;
 }
 
 impl Process for Shared {

@@ -75,6 +75,7 @@ impl Stale {
 pub(crate) async fn catch_up(shared: &Arc<Shared>, planes: &Planes) -> Result<()> {
     refresh(shared, planes, &Stale::everything()).await?;
     shared.facts.contact(now());
+    shared.people.contact(now());
     shared.readiness.answered();
     Ok(())
 }
@@ -90,6 +91,7 @@ pub(crate) async fn follow(shared: Arc<Shared>, planes: Arc<Planes>, stop: Cance
         match step(&shared, &planes, &mut seen, &mut owed).await {
             Ok(()) => {
                 shared.facts.contact(now());
+                shared.people.contact(now());
                 shared.readiness.answered();
             }
             Err(error) => shared.readiness.failed(format!("{error:#}"), now()),
@@ -124,6 +126,7 @@ async fn step(
         let found = Stale::of(&changes);
         // Records go first: they are what a revoked key would still pass by.
         shared.facts.invalidate(&found.records);
+        shared.people.invalidate(&found.records);
         owed.resources |= found.resources;
         owed.revocations |= found.revocations;
         owed.signing_keys |= found.signing_keys;

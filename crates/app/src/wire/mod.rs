@@ -8,6 +8,7 @@ mod adapters;
 mod admin;
 mod duties;
 mod follow;
+mod people;
 mod planes;
 mod reload;
 
@@ -42,12 +43,14 @@ use tokio_util::task::TaskTracker;
 use crate::settings::{self, Database, Loaded, Mode, Serves, Settings};
 pub(crate) use duties::NodeMetrics;
 
-use adapters::{FactsSecrets, NodeHasher, NodeReadiness, NodeRevocations};
+use people::{NodePeople, NodeSecrets, StoredPeople};
+
+use adapters::{NodeHasher, NodeReadiness, NodeRevocations};
 
 /// The facts as this binary builds them.
 pub(crate) type Facts = StandardFacts<Store, MemoryCounters, MemoryReplays>;
 /// The issuer as this binary builds it.
-pub(crate) type NodeIssuer = Issuer<Store, FactsSecrets>;
+pub(crate) type NodeIssuer = Issuer<Store, NodeSecrets>;
 
 /// What every part of a node may use.
 pub(crate) struct Shared {
@@ -60,6 +63,7 @@ pub(crate) struct Shared {
     pub(crate) mode: Mode,
     pub(crate) store: Arc<Store>,
     pub(crate) facts: Arc<Facts>,
+    pub(crate) people: Arc<NodePeople>,
     pub(crate) keys: Arc<KeyManager<Store>>,
     pub(crate) own_keys: OwnKeys,
     pub(crate) issuer: Option<Arc<NodeIssuer>>,
@@ -145,19 +149,30 @@ impl Node {
                 replays: MemoryReplays::default(),
                 key_sets,
                 revocations: Arc::new(Revocations::default()),
-                pool,
+                pool: pool.clone(),
                 peppers: hasher.peppers(),
                 clock: Arc::new(SystemClock),
             },
             &options,
             &*entropy,
         ));
+        let people = Arc::new(NodePeople::new(
+            StoredPeople(store.clone()),
+            MemoryCounters::default(),
+            pool,
+            &options,
+            &*entropy,
+            now(),
+        ));
         let readiness = Arc::new(NodeReadiness::default());
 
         let issuer = match &settings.issuer {
             Some(own) => {
                 let proxied = !settings.trusted_proxies.is_empty();
-                let endpoints = Endpoints::new(&own.identifier, proxied)?;
+                let mut endpoints = Endpoints::new(&own.identifier, proxied)?;
+                if let Some(base) = &own.mtls_url {
+                    endpoints = endpoints.with_mtls(base)?;
+                }
                 let revocations = NodeRevocations::new(facts.clone(), &own.identifier);
                 Some(Arc::new(Issuer::new(
                     endpoints,
@@ -167,7 +182,10 @@ impl Node {
                     },
                     issuer::Ports {
                         store: store.clone(),
-                        secrets: Arc::new(FactsSecrets(facts.clone(), store.clone())),
+                        secrets: Arc::new(NodeSecrets {
+                            facts: facts.clone(),
+                            people: people.clone(),
+                        }),
                         revocations: Arc::new(revocations),
                         replay: Arc::new(adapters::StoredReplay(store.clone())),
                         client_keys: Arc::new(adapters::FetchedClientKeys(PublishedKeys::new(
@@ -201,6 +219,7 @@ impl Node {
             mode,
             store,
             facts,
+            people,
             keys,
             own_keys,
             issuer,
