@@ -57,7 +57,7 @@ pub(super) fn next(step: Step) -> Next {
             optional: page.scopes.iter().any(|scope| !scope.required),
             groups: groups(page.scopes),
             destination: page.destination,
-            leads_to: page.leads_to,
+            leads_to: Some(page.leads_to),
         }),
         Step::DeviceEnter(page) => Page::DeviceEnter(DeviceEnter {
             ticket: page.ticket,
@@ -73,7 +73,7 @@ pub(super) fn next(step: Step) -> Next {
             client: client(&page.client),
             person: page.person,
             user_code: page.user_code,
-            address: page.address,
+            address: (!page.address.is_empty()).then_some(page.address),
             ticket: page.ticket,
             groups: groups(page.scopes),
         }),

@@ -94,7 +94,7 @@ pub fn samples() -> Vec<Page> {
             client: Client::named("Harbour TV"),
             person: "Ada Lovelace".to_owned(),
             user_code: "WDJB-MJHT".to_owned(),
-            address: "203.0.113.7".to_owned(),
+            address: Some("203.0.113.7".to_owned()),
             ticket: "sample".to_owned(),
             groups: groups(),
         }),

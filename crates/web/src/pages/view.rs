@@ -261,8 +261,8 @@ pub struct DeviceConfirm {
     pub person: String,
     /// The code, as the device shows it.
     pub user_code: String,
-    /// The address that the device has.
-    pub address: String,
+    /// The address that the device has, if it is worth showing.
+    pub address: Option<String>,
     /// Carries the request through the form.
     pub ticket: String,
     /// What it asks for.
