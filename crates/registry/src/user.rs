@@ -225,6 +225,38 @@ pub struct UserSpec {
     pub suspended: bool,
 }
 
+impl Default for UserSpec {
+    /// A person of whom nothing is known, on the live side.
+    fn default() -> Self {
+        Self {
+            username: None,
+            name: None,
+            given_name: None,
+            family_name: None,
+            middle_name: None,
+            nickname: None,
+            preferred_username: None,
+            profile: None,
+            picture: None,
+            website: None,
+            email: None,
+            email_verified: false,
+            gender: None,
+            birthdate: None,
+            zoneinfo: None,
+            locale: None,
+            phone_number: None,
+            phone_number_verified: false,
+            address: None,
+            roles: None,
+            groups: None,
+            environment: Environment::Live,
+            expires_at: None,
+            suspended: false,
+        }
+    }
+}
+
 /// A person, checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UserMeaning {

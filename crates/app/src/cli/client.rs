@@ -243,6 +243,14 @@ impl AdminClient {
     ) -> Outcome<T> {
         typed(self.call(Method::POST, path, Some(body)).await?)
     }
+    /// Writes something whole.
+    pub(crate) async fn put<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Outcome<T> {
+        typed(self.call(Method::PUT, path, Some(body)).await?)
+    }
     /// Changes something.
     pub(crate) async fn patch<T: DeserializeOwned>(
         &self,

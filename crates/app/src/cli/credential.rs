@@ -3,6 +3,8 @@
 
 mod args;
 
+use std::path::Path;
+
 use ipnet::IpNet;
 use proof::time::Timestamp;
 use registry::units::{Moment, Period};
@@ -12,14 +14,15 @@ use web::admin::view::{
     Rotate, SetPassword, UsageView,
 };
 
-pub(crate) use args::{AdminKeyAct, KeyAct, PasswordAct, SecretAct};
+pub(crate) use args::{AdminKeyAct, End, KeyAct, PasswordAct, SecretAct};
+pub(super) use args::{LifeAct, environment};
 
 use super::client::AdminClient;
 use super::failure::{Failure, Outcome};
 use super::input;
 use super::resource::segment;
 use super::screen::{Screen, seen_from, when};
-use args::{GrantArgs, LifeAct, end};
+use args::{GrantArgs, end};
 
 /// Most pages of a list that are read: a thousand entries each.
 const MOST_PAGES: usize = 100;
@@ -125,15 +128,9 @@ pub(crate) async fn account_password(
             password_file,
             expires,
         } => {
-            let password = password_file
-                .map(|path| input::secret(&path, "password"))
-                .transpose()?;
-            let password = password.and_then(|secret| secret.expose_text().map(str::to_owned));
-            let body = SetPassword {
-                password,
-                expires_at: expires.map(|end| end.0),
-            };
-            show_issued(&client.post(&base(&account)?, &body).await?, screen)
+            let issued =
+                set_password(&base(&account)?, password_file.as_deref(), expires, client).await?;
+            show_issued(&issued, screen)
         }
         PasswordAct::List { account } => {
             let none = format!(
@@ -158,6 +155,24 @@ pub(crate) async fn account_password(
             life(&base(&account)?, LifeAct::Revoke { id }, client, screen).await
         }
     }
+}
+
+/// Gives an account or a person a password, from a file or made up.
+pub(super) async fn set_password(
+    base: &str,
+    file: Option<&Path>,
+    expires: Option<End>,
+    client: &AdminClient,
+) -> Outcome<Issued> {
+    let password = file
+        .map(|path| input::secret(path, "password"))
+        .transpose()?;
+    let password = password.and_then(|secret| secret.expose_text().map(str::to_owned));
+    let body = SetPassword {
+        password,
+        expires_at: expires.map(|end| end.0),
+    };
+    client.post(base, &body).await
 }
 
 /// `admin-key …`
@@ -186,7 +201,12 @@ pub(crate) async fn admin_key(
     }
 }
 
-async fn life(base: &str, act: LifeAct, client: &AdminClient, screen: Screen) -> Outcome<()> {
+pub(super) async fn life(
+    base: &str,
+    act: LifeAct,
+    client: &AdminClient,
+    screen: Screen,
+) -> Outcome<()> {
     let (id, verb) = match &act {
         LifeAct::Show { id } => (id, ""),
         LifeAct::Suspend { id } => (id, "/suspend"),
@@ -278,7 +298,7 @@ async fn usage(id: &str, since: Option<&str>, client: &AdminClient, screen: Scre
     screen.table(&["hour", "calls"], rows, "No calls in this time.")
 }
 
-async fn show_list(
+pub(super) async fn show_list(
     base: &str,
     filter: &str,
     client: &AdminClient,
@@ -353,7 +373,7 @@ fn show_one(credential: &CredentialView, screen: Screen) -> Outcome<()> {
     screen.fields(&fields(credential, screen.now))
 }
 
-fn show_issued(issued: &Issued, screen: Screen) -> Outcome<()> {
+pub(super) fn show_issued(issued: &Issued, screen: Screen) -> Outcome<()> {
     let once = "The secret is shown this once: it is not kept. Put it where it belongs now.";
     if screen.is_json() {
         screen.json(issued)?;

@@ -17,6 +17,7 @@ mod screen;
 mod signing_key;
 mod status;
 mod token;
+mod user;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -75,6 +76,9 @@ pub(crate) enum Command {
     /// Service accounts and their passwords
     #[command(subcommand)]
     Account(AccountAct),
+    /// People who can log in, and their passwords
+    #[command(subcommand)]
+    User(user::UserAct),
     /// Issuers whose tokens are accepted
     #[command(subcommand)]
     Issuer(ResourceAct),
@@ -160,6 +164,7 @@ async fn dispatch(command: Command, global: &Global, screen: Screen) -> Outcome<
         Command::Account(AccountAct::Password(act)) => {
             credential::account_password(act, &client()?, screen).await
         }
+        Command::User(act) => user::run(act, &client()?, screen).await,
         Command::Issuer(act) => resource::run(Collection::Issuers, act, &client()?, screen).await,
         Command::Key(act) => credential::key(act, &client()?, screen).await,
         Command::AdminKey(act) => credential::admin_key(act, &client()?, screen).await,

@@ -1,4 +1,4 @@
-//! `api|application|client|account|issuer list|show|delete`.
+//! `api|application|client|account|user|issuer list|show|delete`.
 
 use clap::Subcommand;
 use serde_json::Value;
@@ -19,6 +19,8 @@ pub(crate) enum Collection {
     Clients,
     /// Service accounts.
     Accounts,
+    /// People.
+    Users,
     /// Trusted issuers.
     Issuers,
 }
@@ -31,6 +33,7 @@ impl Collection {
             Self::Applications => "/v1/applications",
             Self::Clients => "/v1/clients",
             Self::Accounts => "/v1/accounts",
+            Self::Users => "/v1/users",
             Self::Issuers => "/v1/issuers",
         }
     }
@@ -41,6 +44,7 @@ impl Collection {
             Self::Applications => "application",
             Self::Clients => "client",
             Self::Accounts => "account",
+            Self::Users => "user",
             Self::Issuers => "issuer",
         }
     }
@@ -66,8 +70,10 @@ impl Collection {
                 .collect::<Vec<_>>()
                 .join(", "),
             Self::Clients => {
+                let kind = spec.get("kind").and_then(Value::as_str);
                 format!(
-                    "of {}, {}, for {}",
+                    "{} of {}, {}, for {}",
+                    kind.unwrap_or("service"),
                     text("application"),
                     text("auth_method"),
                     keys("grants").unwrap_or_default()
@@ -83,12 +89,21 @@ impl Collection {
                     .join(", ");
                 format!("of {}, for {apis}", text("application"))
             }
+            Self::Users => {
+                let suspended = spec.get("suspended") == Some(&Value::Bool(true));
+                let state = if suspended { "suspended" } else { "" };
+                [text("name"), text("email"), state.to_owned()]
+                    .into_iter()
+                    .filter(|text| !text.is_empty())
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            }
             Self::Issuers => text("issuer"),
         }
     }
 }
 
-/// What can be done with resources. They are made and changed with `doorward apply`.
+/// What can be done with all resources. They are made and changed with `doorward apply`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ResourceAct {
     /// Lists them
@@ -156,10 +171,12 @@ async fn list(of: Collection, client: &AdminClient, screen: Screen) -> Outcome<(
             ]
         })
         .collect();
-    let none = format!(
-        "There is no {}; declare one with `doorward apply -f FILE`.",
-        of.one()
-    );
+    let how = if of == Collection::Users {
+        "make one with `doorward user create NAME`"
+    } else {
+        "declare one with `doorward apply -f FILE`"
+    };
+    let none = format!("There is no {}; {how}.", of.one());
     screen.table(
         &[
             "name",
@@ -178,6 +195,11 @@ async fn show(of: Collection, name: &str, client: &AdminClient, screen: Screen) 
     let resource: Resource = client
         .get(&format!("{}/{}", of.path(), segment(name)?))
         .await?;
+    print_one(resource, screen)
+}
+
+/// One resource, in full.
+pub(super) fn print_one(resource: Resource, screen: Screen) -> Outcome<()> {
     if screen.is_json() {
         return screen.json(&resource);
     }
@@ -232,10 +254,12 @@ mod tests {
         });
         assert_eq!(
             Collection::Clients.gist(&spec),
-            "of shop, private_key_jwt, for orders, stock"
+            "service of shop, private_key_jwt, for orders, stock"
         );
         let spec = serde_json::json!({"routes": [1, 2, 3]});
         assert_eq!(Collection::Apis.gist(&spec), "3 routes");
+        let spec = serde_json::json!({"name": "Alice", "suspended": true});
+        assert_eq!(Collection::Users.gist(&spec), "Alice, suspended");
         let spec = serde_json::json!({"owner": "alice@example.com"});
         assert_eq!(Collection::Applications.gist(&spec), "alice@example.com");
     }

@@ -16,7 +16,7 @@ use crate::cli::screen;
 
 /// A point in time: RFC 3339, or a length of time from now (`90d`).
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct End(pub(super) Moment);
+pub(crate) struct End(pub(in crate::cli) Moment);
 
 impl FromStr for End {
     type Err = String;
@@ -34,7 +34,7 @@ pub(super) fn end(text: &str, now: Timestamp) -> Result<End, String> {
     })
 }
 
-fn environment(text: &str) -> Result<Environment, &'static str> {
+pub(in crate::cli) fn environment(text: &str) -> Result<Environment, &'static str> {
     Environment::from_name(text.as_bytes()).ok_or("it is `live` or `test`")
 }
 

@@ -313,3 +313,40 @@ async fn the_last_owner_can_not_be_locked_out() {
     let seen = world.send(post(As::Owner, "/v1/admin-keys", &second)).await;
     assert_eq!(seen.code(), "action-not-allowed");
 }
+
+#[tokio::test]
+async fn a_person_gets_a_password_sleeps_and_wakes() {
+    let world = World::new().await;
+    let spec = json!({ "spec": { "email": "alice@example.com" }, "version": 0 });
+    let made = world
+        .send(put(As::Operator, "/v1/users/alice", &spec))
+        .await;
+    assert_eq!(made.status.as_u16(), 201, "{made:?}");
+    let chosen = json!({ "password": "correct horse battery" });
+    let set = world
+        .send(post(As::Operator, "/v1/users/alice/passwords", &chosen))
+        .await;
+    assert_eq!(set.status.as_u16(), 201, "{set:?}");
+    let id = set.json()["credential"]["id"].as_str().unwrap().to_owned();
+    assert!(id.starts_with("upw_"), "{id}");
+    assert!(!set.body.contains("battery"));
+    // It is the person's: nothing of that name among the accounts has it.
+    for (path, status) in [
+        (format!("/v1/users/alice/passwords/{id}"), 200),
+        (format!("/v1/accounts/alice/passwords/{id}"), 404),
+        (format!("/v1/users/bob/passwords/{id}"), 404),
+        ("/v1/users/alice/passwords".to_owned(), 200),
+        ("/v1/users/bob/passwords".to_owned(), 404),
+    ] {
+        let seen = world.send(get(As::Auditor, &path)).await;
+        assert_eq!(seen.status.as_u16(), status, "{path}: {seen:?}");
+    }
+    let act = |verb: &str| post(As::Operator, &format!("/v1/users/alice/{verb}"), &json!({}));
+    assert_eq!(world.ok(act("suspend")).await["spec"]["suspended"], true);
+    assert_eq!(world.send(act("suspend")).await.code(), "wrong-state");
+    let stale = post(As::Operator, "/v1/users/alice/resume?version=1", &json!({}));
+    assert_eq!(world.send(stale).await.code(), "conflict");
+    assert_eq!(world.ok(act("resume")).await["spec"].get("suspended"), None);
+    let auditor = post(As::Auditor, "/v1/users/alice/suspend", &json!({}));
+    assert_eq!(world.send(auditor).await.code(), "action-not-allowed");
+}
