@@ -16,6 +16,7 @@
 
 pub mod access;
 pub mod authorize;
+pub mod backchannel;
 pub mod browser;
 pub mod client;
 mod consent;

@@ -307,6 +307,8 @@ impl World {
             keys,
         );
         issuer.declare(declared(&clients(fapi)));
+        // Keys of ID tokens are made once a declared client needs one.
+        issuer.keys().tick(NOW).await.expect("keys");
         issuer
     }
 
