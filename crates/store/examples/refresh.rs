@@ -5,6 +5,7 @@
 //! `cargo run --release -p doorward-store --example refresh`
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use issuer::flow::{
@@ -159,12 +160,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
             let (took, spent) = (started.elapsed(), cpu() - spent);
             let count = each * clients;
-            println!(
+            writeln!(
+                std::io::stdout(),
                 "{clients:>4} clients, {}: {:>5} µs CPU each, {:>6.0} a second",
                 if rotates { "rotating" } else { "steady  " },
                 spent.as_micros() / count as u128,
                 count as f64 / took.as_secs_f64(),
-            );
+            )?;
         }
         first += clients;
         store.close().await;
