@@ -270,15 +270,14 @@ impl World {
         let store = Arc::new(Store::open(&Settings::new(at)).await.expect("a database"));
         let fapi = SigningKey::generate(proof::jose::alg::Algorithm::ES256).expect("a key");
         let people = Arc::new(Everybody::default());
-        let world = Self {
+        Self {
             issuer: Self::node(&store, &people, &fapi).await,
             store,
             people,
             fapi,
             now: AtomicI64::new(NOW.as_millis()),
             _directory: directory,
-        };
-        world
+        }
     }
 
     /// A node on the store: another process would be the same.
