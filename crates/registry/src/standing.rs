@@ -189,13 +189,16 @@ pub fn person(stored: &Stored, passwords: &[Credential]) -> Result<Person, Unfit
     })
 }
 
-/// Active passwords of one owner, each with its end.
+/// Passwords, each with its end.
+type Passwords = Vec<(Arc<Verifier>, Option<Timestamp>)>;
+
+/// Active passwords of one owner.
 fn verifiers(
     passwords: &[Credential],
     r#type: CredentialType,
     owner: &str,
     environment: Environment,
-) -> Result<Vec<(Arc<Verifier>, Option<Timestamp>)>, Unfit> {
+) -> Result<Passwords, Unfit> {
     let mut verifiers = Vec::new();
     for password in passwords {
         if password.r#type != r#type || password.owner != owner {
