@@ -7,6 +7,7 @@
 //! same outside (threat C12).
 
 mod assertion;
+mod certificate;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -60,6 +61,8 @@ enum Attempt<'a> {
         client_id: Option<&'a str>,
         assertion: &'a str,
     },
+    /// A name, and nothing in the form that proves it: a certificate does, or nothing has to.
+    Named { client_id: &'a str },
 }
 
 /// Finds the one method that the request uses.
@@ -75,7 +78,10 @@ fn attempt<'a>(request: &OAuthRequest<'a>) -> Outcome<Attempt<'a>> {
         + usize::from(in_body.is_some())
         + usize::from(assertion.is_some() || assertion_type.is_some());
     match methods {
-        0 => return Err(Reason::NoClientAuthentication.into()),
+        0 => {
+            let client_id = client_id.ok_or(Reason::NoClientAuthentication)?;
+            return Ok(Attempt::Named { client_id });
+        }
         1 => {}
         _ => return Err(Reason::SeveralClientMethods.into()),
     }
@@ -153,6 +159,7 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
                 self.by_assertion(request, &declared, client_id, assertion)
                     .await
             }
+            Attempt::Named { client_id } => self.by_name(request, &declared, client_id).await,
         }
     }
 

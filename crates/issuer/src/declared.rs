@@ -202,18 +202,9 @@ impl RegisteredClient {
         self.method.is_public()
     }
 
-    /// The client's one key with this name (its `kid`, or its thumbprint) and algorithm. Without a
-    /// name: the one key of that algorithm, if there is just one.
-    pub(crate) fn key(&self, kid: Option<&str>, alg: Algorithm) -> Option<&VerifyingKey> {
-        let mut fitting = self.keys.iter().filter(|key| {
-            key.alg() == alg
-                && kid.is_none_or(|kid| match key.kid() {
-                    Some(own) => own == kid,
-                    None => key.thumbprint() == kid,
-                })
-        });
-        let key = fitting.next()?;
-        fitting.next().is_none().then_some(key)
+    /// The client's one declared key with this name and algorithm; see [`the_one`].
+    pub(crate) fn key(&self, kid: Option<&str>, algorithm: Algorithm) -> Option<&VerifyingKey> {
+        the_one(&self.keys, kid, algorithm)
     }
 
     /// Whether it is a resource server for one of these audiences.
@@ -223,6 +214,24 @@ impl RegisteredClient {
             .flat_map(|api| &api.audiences)
             .any(|own| audiences.iter().any(|aud| **aud == **own))
     }
+}
+
+/// The one key with this name (its `kid`, or its thumbprint) and algorithm. Without a name: the one
+/// key of that algorithm, if there is just one.
+pub(crate) fn the_one<'a>(
+    keys: &'a [VerifyingKey],
+    kid: Option<&str>,
+    algorithm: Algorithm,
+) -> Option<&'a VerifyingKey> {
+    let mut fitting = keys.iter().filter(|key| {
+        key.alg() == algorithm
+            && kid.is_none_or(|kid| match key.kid() {
+                Some(own) => own == kid,
+                None => key.thumbprint() == kid,
+            })
+    });
+    let key = fitting.next()?;
+    fitting.next().is_none().then_some(key)
 }
 
 /// All that is declared at one moment.

@@ -13,6 +13,8 @@ use serde_json::Value;
 use crate::access::{self, ReadToken};
 use crate::declared::{Declared, RegisteredClient};
 use crate::error::{Outcome, Reason};
+use crate::flow::{Binding, Flows, Grant, GrantState};
+use crate::grant::refresh_token;
 use crate::ports::{IssuerStore, Secrets};
 use crate::{Issuer, OAuthRequest};
 
@@ -21,11 +23,13 @@ use crate::{Issuer, OAuthRequest};
 pub enum Introspection {
     /// Not active, unknown, or not for the asker's eyes.
     Inactive,
-    /// Active.
+    /// An active access token.
     Active(Arc<ReadToken>),
+    /// An active refresh token: its grant, and when it ends unused.
+    Refresh(Box<Grant>, Timestamp),
 }
 
-impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
+impl<S: IssuerStore + Flows, C: Secrets> Issuer<S, C> {
     /// Answers an introspection request.
     ///
     /// # Errors
@@ -33,8 +37,17 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
     /// can't be known whether the token was revoked.
     pub async fn introspect(&self, request: &OAuthRequest<'_>) -> Outcome<Introspection> {
         let asker = self.authenticate_client(request).await?;
-        // RFC 7662 §2.1: the hint may be ignored, and only one kind of token exists here.
+        // RFC 7662 §2.1: who asks must prove who it is.
+        if asker.client().is_public() {
+            return Err(Reason::NoClientAuthentication.into());
+        }
+        // The hint is not needed: what a token is, shows in its form.
         let token = request.params.one("token").ok_or(Reason::TokenMissing)?;
+        if let Some(hash) = refresh_token(self.brand(), asker.client(), token) {
+            return self
+                .introspect_refresh(asker.client(), hash, request.now)
+                .await;
+        }
         let declared = self.declared();
         let Some(token) = self.read_token(token, request.now) else {
             return Ok(Introspection::Inactive);
@@ -48,6 +61,26 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
         Ok(Introspection::Active(token))
     }
 
+    /// A refresh token is its own client's affair alone.
+    async fn introspect_refresh(
+        &self,
+        asker: &RegisteredClient,
+        hash: TokenHash,
+        now: Timestamp,
+    ) -> Outcome<Introspection> {
+        let found = self.store().refresh_token(hash, now).await?;
+        Ok(match found {
+            Some((grant, GrantState::Active, true, until))
+                if grant.client_id == asker.client_id && now < until && now < grant.until =>
+            {
+                Introspection::Refresh(Box::new(grant), until)
+            }
+            _ => Introspection::Inactive,
+        })
+    }
+}
+
+impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
     /// Reads an access token of ours that is in its time. A verification is remembered, a verdict
     /// is not: times and the key's publication are judged on every hit (threat C6).
     pub(crate) fn read_token(&self, token: &str, now: Timestamp) -> Option<Arc<ReadToken>> {
@@ -83,21 +116,49 @@ impl Serialize for Introspection {
     /// RFC 7662 §2.2.
     fn serialize<T: Serializer>(&self, serializer: T) -> Result<T::Ok, T::Error> {
         #[derive(Serialize)]
-        struct Written<'a> {
+        struct Written<T> {
             active: bool,
             #[serde(flatten)]
-            token: Option<Active<'a>>,
+            token: Option<T>,
         }
-        let token = match self {
-            Self::Inactive => None,
-            Self::Active(token) => Some(Active::new(token)),
-        };
-        Written {
-            active: token.is_some(),
-            token,
+        match self {
+            Self::Inactive => Written::<()> {
+                active: false,
+                token: None,
+            }
+            .serialize(serializer),
+            Self::Active(token) => Written {
+                active: true,
+                token: Some(Active::new(token)),
+            }
+            .serialize(serializer),
+            Self::Refresh(grant, until) => Written {
+                active: true,
+                token: Some(Refresh {
+                    sub: &grant.subject,
+                    client_id: grant.client_id.as_str(),
+                    exp: until.as_secs(),
+                    iat: grant.created_at.as_secs(),
+                    scope: grant.scopes.join(" "),
+                    grant_id: &grant.id,
+                    cnf: grant.binding.as_ref(),
+                }),
+            }
+            .serialize(serializer),
         }
-        .serialize(serializer)
     }
+}
+
+#[derive(Serialize)]
+struct Refresh<'a> {
+    sub: &'a str,
+    client_id: &'a str,
+    exp: i64,
+    iat: i64,
+    scope: String,
+    grant_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cnf: Option<&'a Binding>,
 }
 
 #[derive(Serialize)]
@@ -116,13 +177,31 @@ struct Active<'a> {
     roles: Option<&'a Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     env: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sid: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_time: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acr: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    amr: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cnf: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    act: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grant_id: Option<&'a Value>,
 }
 
 impl<'a> Active<'a> {
     fn new(token: &'a ReadToken) -> Self {
         let claims = token.claims();
         Self {
-            token_type: "Bearer",
+            // RFC 9449 §6.2
+            token_type: match token.binding() {
+                Ok(Some(Binding::Jkt(_))) => "DPoP",
+                _ => "Bearer",
+            },
             iss: claims.iss.as_deref(),
             sub: claims.sub.as_deref(),
             client_id: token.client_id(),
@@ -133,6 +212,13 @@ impl<'a> Active<'a> {
             scope: claims.scope.as_deref(),
             roles: claims.extra.get("roles"),
             env: claims.extra.get("env"),
+            sid: claims.extra.get("sid"),
+            auth_time: claims.extra.get("auth_time"),
+            acr: claims.extra.get("acr"),
+            amr: claims.extra.get("amr"),
+            cnf: claims.extra.get("cnf"),
+            act: claims.extra.get("act"),
+            grant_id: claims.extra.get("grant_id"),
         }
     }
 }

@@ -46,11 +46,13 @@ use core::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use proof::digest::{MacKey, TokenHash};
 use proof::dpop::nonce::NonceKey;
 use proof::issued::Brand;
 use proof::random::Entropy;
 use proof::time::{Leeway, Timestamp};
+use proof::x509::TrustRoots;
 use quick_cache::sync::Cache;
 
 use crate::access::ReadToken;
@@ -72,6 +74,9 @@ pub struct IssuerSettings {
     pub leeway: Leeway,
     /// Largest access token in bytes, as it is sent.
     pub max_token_bytes: usize,
+    /// Who may issue clients' certificates (`tls_client_auth`); without any, no client proves
+    /// itself so.
+    pub client_roots: Option<TrustRoots>,
 }
 
 impl Default for IssuerSettings {
@@ -81,6 +86,7 @@ impl Default for IssuerSettings {
             brand: Brand::default(),
             leeway: Leeway::default(),
             max_token_bytes: 4096,
+            client_roots: None,
         }
     }
 }
@@ -142,6 +148,8 @@ pub struct Sender<'a> {
     pub dpop: DpopHeader<'a>,
     /// The client's certificate (DER) whose key the TLS handshake proved.
     pub certificate: Option<&'a [u8]>,
+    /// The certificates that came with it (DER), in any order.
+    pub intermediates: &'a [Bytes],
     /// `Origin` (RFC 6454 §7), of a browser's script.
     pub origin: Option<&'a str>,
 }
@@ -164,6 +172,7 @@ impl Sender<'_> {
             address,
             dpop: DpopHeader::Absent,
             certificate: None,
+            intermediates: &[],
             origin: None,
         }
     }
@@ -249,6 +258,9 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
         C: People,
     {
         &self.ports.secrets
+    }
+    pub(crate) fn client_roots(&self) -> Option<&TrustRoots> {
+        self.settings.client_roots.as_ref()
     }
     pub(crate) fn nonces(&self) -> &NonceKey {
         &self.nonces

@@ -5,21 +5,26 @@
 use core::time::Duration;
 use std::collections::BTreeMap;
 
+use proof::digest::TokenHash;
 use proof::random::uuid_v7;
 use proof::time::Timestamp;
 use registry::actor::Actor;
 use registry::audit::AuditDraft;
 use verdict::identity::ClientId;
 
+use crate::declared::RegisteredClient;
 use crate::error::{Outcome, Reason};
+use crate::flow::{EndReason, FlowFilter, Flows};
+use crate::grant::refresh_token;
 use crate::ports::{IssuerStore, Revocation, Secrets};
 use crate::{Issuer, OAuthRequest};
 
 /// No access token lives longer; an epoch may be forgotten after it.
 pub(crate) const LONGEST_TOKEN: Duration = Duration::from_secs(3600);
 
-impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
-    /// Answers a revocation request. A token that is unknown, or dead already, is a success:
+impl<S: IssuerStore + Flows, C: Secrets> Issuer<S, C> {
+    /// Answers a revocation request. A refresh token's end is its grant's: every token of it dies
+    /// (RFC 7009 §2.1). A token that is unknown, or dead already, is a success:
     /// RFC 7009 §2.2.
     ///
     /// # Errors
@@ -29,6 +34,9 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
     pub async fn revoke(&self, request: &OAuthRequest<'_>) -> Outcome<()> {
         let client = self.authenticate_client(request).await?;
         let token = request.params.one("token").ok_or(Reason::TokenMissing)?;
+        if let Some(hash) = refresh_token(self.brand(), client.client(), token) {
+            return self.revoke_refresh(request, client.client(), hash).await;
+        }
         let Some(token) = self.read_token(token, request.now) else {
             return Ok(());
         };
@@ -54,6 +62,47 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
         Ok(())
     }
 
+    async fn revoke_refresh(
+        &self,
+        request: &OAuthRequest<'_>,
+        client: &RegisteredClient,
+        hash: TokenHash,
+    ) -> Outcome<()> {
+        let found = self.store().refresh_token(hash, request.now).await?;
+        let Some((grant, ..)) = found else {
+            return Ok(());
+        };
+        if grant.client_id != client.client_id {
+            return Err(Reason::NotOwnToken.into());
+        }
+        let which = FlowFilter {
+            id: Some(grant.id.clone()),
+            ..FlowFilter::default()
+        };
+        let audit = AuditDraft {
+            id: uuid_v7(request.now, self.entropy()),
+            at: request.now,
+            actor: format!("client:{}", client.client_id),
+            action: "grant.end",
+            subject: format!("grant/{}", grant.id),
+            request_id: request.request_id.to_owned(),
+            details: BTreeMap::new(),
+        };
+        let ended = self
+            .store()
+            .end_grants(&which, EndReason::Client, request.now, audit)
+            .await?;
+        for grant in &ended {
+            self.revocations().learn(&Revocation::Grant {
+                grant_id: grant.id.clone(),
+                until: request.now.plus(LONGEST_TOKEN).plus(self.leeway().0),
+            });
+        }
+        Ok(())
+    }
+}
+
+impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
     /// Ends every token that a client was issued until now. The caller has checked that the actor
     /// may do this.
     ///

@@ -245,7 +245,7 @@ fn put_nonce<S: IssuerStore, C: Secrets>(answer: &mut Response, context: &Contex
     }
 }
 
-async fn introspect<S: IssuerStore, C: Secrets>(
+async fn introspect<S: IssuerStore + Flows, C: Secrets>(
     caller: Caller,
     State(context): Shared<S, C>,
     request: Request,
@@ -264,7 +264,7 @@ async fn introspect<S: IssuerStore, C: Secrets>(
     }
 }
 
-async fn revoke<S: IssuerStore, C: Secrets>(
+async fn revoke<S: IssuerStore + Flows, C: Secrets>(
     caller: Caller,
     State(context): Shared<S, C>,
     request: Request,
@@ -304,6 +304,11 @@ fn asked<'a, S, C>(
                 .tls
                 .as_ref()
                 .and_then(|tls| tls.peer_certificate.as_deref()),
+            intermediates: caller
+                .arrival()
+                .tls
+                .as_ref()
+                .map_or(&[], |tls| &tls.peer_intermediates),
             origin: form.origin(),
             ..Sender::at(caller.arrival().client)
         },

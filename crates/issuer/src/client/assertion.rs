@@ -11,8 +11,9 @@ use proof::jose::jwt::{self, Claims, Expect, JwtDefect};
 use registry::client::ClientAuthMethod;
 
 use super::AuthenticatedClient;
-use crate::declared::Declared;
+use crate::declared::{ASSERTION_ALGORITHMS, Declared, the_one};
 use crate::error::{Outcome, Reason, Refusal};
+use crate::metadata::Endpoint;
 use crate::ports::{FirstUse, IssuerStore, Secrets};
 use crate::{Issuer, OAuthRequest};
 
@@ -48,20 +49,47 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
         if client.method != ClientAuthMethod::PrivateKeyJwt {
             return Err(Reason::WrongClientMethod.into());
         }
-        let key = token
+        let algorithm = token
             .alg()
-            .and_then(|alg| client.key(token.kid(), alg))
+            .filter(|algorithm| ASSERTION_ALGORITHMS.contains(algorithm))
             .ok_or(Reason::AssertionKey)?;
+        if !client.rules().signing_algorithms.contains(&algorithm) {
+            return Err(Reason::AssertionAlgorithm.into());
+        }
+        let key = match &client.jwks_uri {
+            None => client.key(token.kid(), algorithm).cloned(),
+            Some(at) => {
+                let keys = self.client_keys().keys(at, token.kid()).await?;
+                the_one(&keys, token.kid(), algorithm).cloned()
+            }
+        }
+        .ok_or(Reason::AssertionKey)?;
         let payload = token
-            .verify(key)
+            .verify(&key)
             .map_err(|defect| Refusal::because(Reason::AssertionSignature, defect.code()))?;
 
         let claims = Claims::parse(&payload)
             .map_err(|defect| Refusal::because(Reason::AssertionClaims, defect.code()))?;
         let endpoints = self.endpoints();
+        let pushed = endpoints.url(Endpoint::PushedAuthorization);
+        let every = [endpoints.issuer(), endpoints.token(), &pushed];
+        let audiences = if client.rules().assertion_audience_issuer_only {
+            // FAPI 2.0 §5.3.2.1: one string. An assertion for an endpoint could come from a server
+            // that named ours as its own.
+            if !is_string(payload.bytes(), "aud") {
+                return Err(Refusal::because(
+                    Reason::AssertionAudience,
+                    "not a single string",
+                ));
+            }
+            &every[..1]
+        } else {
+            // RFC 7523 §3, RFC 9126 §2
+            &every[..]
+        };
         let expect = Expect {
             issuer: client.client_id.as_str(),
-            audiences: &[endpoints.issuer(), endpoints.token()],
+            audiences,
             typ: &TYPES,
             typ_may_be_absent: true,
             require: &["sub", "jti"],
@@ -92,8 +120,11 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
         }
         let scope = format!("client_assertion/{}", client.client_id);
         let until = exp.plus(self.leeway().0);
+        // The fleet's replay memory, and no durable write: an assertion lives for minutes, so all
+        // that a restart could forget is over before anybody gained by it, and a client that
+        // authenticates a thousand times a second costs no disk a thousand times.
         match self
-            .store()
+            .replay()
             .first_use(&scope, jti, until, request.now)
             .await?
         {
@@ -105,6 +136,12 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
             credential: None,
         })
     }
+}
+
+/// Whether a member of verified claims is a string, and no list of one.
+fn is_string(claims: &[u8], name: &str) -> bool {
+    serde_json::from_slice::<serde_json::Value>(claims)
+        .is_ok_and(|claims| claims.get(name).is_some_and(serde_json::Value::is_string))
 }
 
 fn refusal(defect: &JwtDefect) -> Refusal {

@@ -1,0 +1,119 @@
+//! **Clients that name themselves only** (RFC 8705 §2, RFC 6749 §2.1): the TLS connection's
+//! certificate proves them, or, of a public client, nothing does. Which of these it is, the
+//! declaration says: a certificate that happens to be there makes nobody another kind of client.
+
+use proof::x509::{Certificate, dn_matches};
+use registry::client::{CertificateSubject, ClientAuthMethod};
+
+use super::AuthenticatedClient;
+use crate::declared::{Declared, RegisteredClient};
+use crate::error::{Outcome, Reason, Refusal};
+use crate::ports::{IssuerStore, Secrets};
+use crate::{Issuer, OAuthRequest};
+
+impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
+    pub(super) async fn by_name(
+        &self,
+        request: &OAuthRequest<'_>,
+        declared: &Declared,
+        client_id: &str,
+    ) -> Outcome<AuthenticatedClient> {
+        let client = declared
+            .client(client_id)
+            .ok_or(Reason::NoClientAuthentication)?;
+        match client.method {
+            ClientAuthMethod::None => {}
+            ClientAuthMethod::TlsClientAuth => {
+                let certificate = shown(request)?;
+                self.check_subject(client, &certificate, request)?;
+            }
+            ClientAuthMethod::SelfSignedTlsClientAuth => {
+                let certificate = shown(request)?;
+                self.check_key(client, &certificate, request).await?;
+            }
+            ClientAuthMethod::ClientSecretBasic
+            | ClientAuthMethod::ClientSecretPost
+            | ClientAuthMethod::PrivateKeyJwt => {
+                return Err(Reason::NoClientAuthentication.into());
+            }
+        }
+        Ok(AuthenticatedClient {
+            client: client.clone(),
+            credential: None,
+        })
+    }
+
+    /// RFC 8705 §2.1: a path to a trusted root first, since only then a name means something; then
+    /// the one name that is registered.
+    fn check_subject(
+        &self,
+        client: &RegisteredClient,
+        certificate: &Certificate,
+        request: &OAuthRequest<'_>,
+    ) -> Outcome<()> {
+        let bad = |cause: &'static str| Refusal::because(Reason::BadCertificate, cause);
+        let roots = self
+            .client_roots()
+            .ok_or_else(|| bad("no roots are configured"))?;
+        let trusted = certificate
+            .verify_chain(request.sender.intermediates, roots, request.now)
+            .map_err(|defect| bad(defect.code()))?
+            .certificate();
+        let fits = match &client.certificate {
+            Some(CertificateSubject::SubjectDn(dn)) => dn_matches(dn, trusted.subject_dn()),
+            Some(CertificateSubject::SanDns(name)) => trusted
+                .dns_names()
+                .iter()
+                .any(|own| own.eq_ignore_ascii_case(name)),
+            Some(CertificateSubject::SanUri(uri)) => trusted.uris().contains(uri),
+            Some(CertificateSubject::SanIp(ip)) => trusted.ip_addresses().contains(ip),
+            Some(CertificateSubject::SanEmail(mail)) => trusted.emails().contains(mail),
+            None => false,
+        };
+        if fits {
+            Ok(())
+        } else {
+            Err(bad("another subject"))
+        }
+    }
+
+    /// RFC 8705 §2.2: the certificate's key is one of the client's; nobody vouches for its names.
+    async fn check_key(
+        &self,
+        client: &RegisteredClient,
+        certificate: &Certificate,
+        request: &OAuthRequest<'_>,
+    ) -> Outcome<()> {
+        let bad = |cause: &'static str| Refusal::because(Reason::BadCertificate, cause);
+        if !certificate.valid_at(request.now) {
+            return Err(bad("not in its time"));
+        }
+        let known = match (&client.jwks, &client.jwks_uri) {
+            (Some(set), _) => set
+                .keys()
+                .iter()
+                .any(|key| certificate.public_key_matches(key)),
+            (None, Some(at)) => {
+                let thumbprint = certificate
+                    .public_key()
+                    .map_err(|defect| bad(defect.code()))?
+                    .thumbprint();
+                let keys = self.client_keys().keys(at, None).await?;
+                keys.iter().any(|key| key.thumbprint() == thumbprint)
+            }
+            (None, None) => false,
+        };
+        if known {
+            Ok(())
+        } else {
+            Err(bad("not the client's key"))
+        }
+    }
+}
+
+/// The certificate of the connection. Its key was proved in the handshake.
+fn shown(request: &OAuthRequest<'_>) -> Outcome<Certificate> {
+    let der = request.sender.certificate.ok_or(Reason::NoCertificate)?;
+    Certificate::parse(der)
+        .map_err(|defect| Refusal::because(Reason::BadCertificate, defect.code()))
+}

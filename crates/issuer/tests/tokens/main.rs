@@ -1,0 +1,9 @@
+//! **Tokens of people** over a real database: every grant's way to its tokens, and the golden
+//! matrix of what each refuses.
+
+mod bound;
+mod code;
+mod device;
+mod exchange;
+mod refresh;
+mod world;
