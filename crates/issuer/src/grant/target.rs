@@ -254,9 +254,8 @@ pub(crate) fn requested(
             return Err(Reason::ScopeNotGranted.into());
         }
     }
-    if asked.is_some() && of_apis.is_empty() && params.one(RESOURCE).is_none() {
-        let scopes = identity.into_iter().map(str::to_owned).collect();
-        return Ok((scopes, Vec::new()));
+    if asked.is_some() && params.one(RESOURCE).is_none() {
+        return by_scopes(client, identity, of_apis);
     }
     let (audiences, apis) = resources(client, params)?;
     let mut scopes: Vec<String> = identity.into_iter().map(str::to_owned).collect();
@@ -275,6 +274,37 @@ pub(crate) fn requested(
     scopes.dedup();
     let audiences = audiences.iter().map(|audience| audience.to_string());
     Ok((scopes, audiences.collect()))
+}
+
+/// Scopes without a resource say themselves which APIs are meant: each by the one that has it.
+fn by_scopes(
+    client: &RegisteredClient,
+    identity: Vec<&str>,
+    of_apis: Vec<&str>,
+) -> Outcome<(Vec<String>, Vec<String>)> {
+    let mut audiences: Vec<String> = Vec::new();
+    for scope in &of_apis {
+        let mut holders = client
+            .granted
+            .iter()
+            .filter(|granted| granted.scopes.iter().any(|own| **own == **scope));
+        let only = holders.next().ok_or(Reason::ScopeNotGranted)?;
+        if holders.next().is_some() {
+            return Err(Reason::TargetNeeded.into());
+        }
+        let audience = only.api.audiences.first().ok_or(Reason::TargetNeeded)?;
+        if !audiences.iter().any(|known| **known == **audience) {
+            audiences.push(audience.to_string());
+        }
+    }
+    let mut scopes: Vec<String> = identity
+        .into_iter()
+        .chain(of_apis)
+        .map(str::to_owned)
+        .collect();
+    scopes.sort();
+    scopes.dedup();
+    Ok((scopes, audiences))
 }
 
 /// Reads a list of scopes (RFC 6749 §3.3).

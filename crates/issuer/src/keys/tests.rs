@@ -44,13 +44,32 @@ fn published(keys: &KeyManager<MemoryStore>) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_first_start_makes_one_active_key_for_every_purpose() {
+async fn the_first_start_makes_one_active_key_for_every_purpose_that_always_has_one() {
     let (store, keys) = started().await;
     for purpose in KeyPurpose::ALL {
-        assert!(keys.ring().signer(purpose).is_some(), "{purpose:?}");
-        assert_eq!(keys.ring().verifiers(purpose).count(), 1);
+        let always = KeyPurpose::ALWAYS.contains(&purpose);
+        assert_eq!(keys.ring().signer(purpose).is_some(), always, "{purpose:?}");
+        assert_eq!(keys.ring().verifiers(purpose).count(), usize::from(always));
     }
     assert_eq!(store.actions(), ["signing_key.publish"; 3]);
+}
+
+#[tokio::test]
+async fn a_key_that_something_declared_needs_is_made_once_and_published() {
+    let (store, keys) = started().await;
+    assert!(!keys.lacks());
+    keys.want(vec![KeyPurpose::IdEdDsa]);
+    assert!(keys.lacks());
+    for _ in 0..2 {
+        keys.tick(NOW).await.expect("a tick");
+    }
+    assert!(!keys.lacks());
+    assert_eq!(store.actions(), ["signing_key.publish"; 4]);
+    let ring = keys.ring();
+    let signer = ring.signer(KeyPurpose::IdEdDsa).expect("a signer");
+    assert!(ring.issuer_jwks().contains(signer.kid()));
+    // It is no key of access tokens.
+    assert!(!ring.jwks(KeyPurpose::Access).contains(signer.kid()));
 }
 
 #[tokio::test]
@@ -214,7 +233,7 @@ async fn two_nodes_on_one_store_end_up_with_the_same_signer() {
         .iter()
         .filter(|key| key.state == KeyState::Active)
         .count();
-    assert_eq!(active, KeyPurpose::ALL.len());
+    assert_eq!(active, KeyPurpose::ALWAYS.len());
 }
 
 #[tokio::test]

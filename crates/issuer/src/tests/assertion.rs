@@ -302,7 +302,10 @@ async fn the_parameters_around_an_assertion_are_held_to_it() {
 #[tokio::test]
 async fn without_its_replay_memory_no_assertion_passes() {
     let world = World::new().await;
-    world.store_goes_away();
+    world
+        .replay
+        .away
+        .store(true, std::sync::atomic::Ordering::SeqCst);
     let assertion = sign(&world.signing["signer"], &good("signer"));
     assert_eq!(answer(&world, &assertion).await, Err(Reason::Unavailable));
 }

@@ -152,7 +152,7 @@ const BAD_REQUESTS: &[Row] = &[
     row(
         "basic",
         "grant_type=authorization_code&code=x",
-        Reason::GrantTypeUnknown,
+        Reason::GrantNotAllowed,
     ),
     row(
         "basic",

@@ -369,9 +369,12 @@ impl People for MemorySecrets {
     }
 }
 
-/// The replay memory, which forgets nothing.
+/// The replay memory, which forgets nothing, with a switch that takes it away.
 #[derive(Default)]
-pub(crate) struct MemoryReplay(Mutex<HashSet<(String, String)>>);
+pub(crate) struct MemoryReplay {
+    used: Mutex<HashSet<(String, String)>>,
+    pub(crate) away: AtomicBool,
+}
 
 impl Replay for MemoryReplay {
     fn first_use<'a>(
@@ -381,8 +384,11 @@ impl Replay for MemoryReplay {
         _until: Timestamp,
         _now: Timestamp,
     ) -> Boxed<'a, Answer<FirstUse>> {
+        if self.away.load(Ordering::SeqCst) {
+            return Box::pin(async { Err(Unavailable::CutOff) });
+        }
         let fresh = self
-            .0
+            .used
             .lock()
             .expect("lock")
             .insert((scope.to_owned(), id.to_owned()));
@@ -456,6 +462,7 @@ pub(crate) struct World {
     pub(crate) secrets: Arc<MemorySecrets>,
     revocations: Arc<MemoryRevocations>,
     readiness: Arc<Switch>,
+    pub(crate) replay: Arc<MemoryReplay>,
     /// Clear secrets by client.
     clear: HashMap<&'static str, String>,
     /// Private keys by client.
@@ -579,6 +586,7 @@ impl World {
         let secrets = Arc::new(MemorySecrets::default());
         let revocations = Arc::new(MemoryRevocations::default());
         let readiness = Arc::new(Switch(AtomicBool::new(true)));
+        let replay = Arc::new(MemoryReplay::default());
         let issuer = Issuer::new(
             Endpoints::new(ISSUER, false).expect("an issuer"),
             settings,
@@ -586,7 +594,7 @@ impl World {
                 store: store.clone(),
                 secrets: secrets.clone(),
                 revocations: revocations.clone(),
-                replay: Arc::new(MemoryReplay::default()),
+                replay: replay.clone(),
                 client_keys: Arc::new(NoClientKeys),
                 readiness: readiness.clone(),
                 entropy: Arc::new(SystemEntropy),
@@ -600,6 +608,7 @@ impl World {
             secrets,
             revocations,
             readiness,
+            replay,
             clear: HashMap::new(),
             signing,
         };

@@ -360,7 +360,8 @@ impl World {
             },
             claims: None,
             binding: None,
-            offline: false,
+            // No session is opened here that it could end with.
+            offline: true,
             created_at: self.now(),
             until: self.now().plus(Duration::from_secs(90 * 24 * 3600)),
         }
@@ -389,6 +390,7 @@ impl World {
             grant: self.grant(client),
             spends: None,
             consent: None,
+            withdrawn: Vec::new(),
         };
         change(&mut new);
         let issued = self.store.issue_code(new, self.draft()).await;
