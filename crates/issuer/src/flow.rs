@@ -400,7 +400,8 @@ pub trait Flows: Send + Sync {
         now: Timestamp,
     ) -> impl Future<Output = Stores<Option<Pushed>>> + Send;
 
-    /// Opens a session; the one that the browser had before ends with it, with its notices.
+    /// Opens a session; the one that the browser had before ends with it, with its notices. If that
+    /// has the same id, it is the same session: it goes on, and only its old handle is dead.
     fn open_session(
         &self,
         handle: TokenHash,

@@ -91,8 +91,16 @@ impl<S: IssuerStore + Flows, C: Secrets + People> Issuer<S, C> {
         self.entropy().fill(&mut random);
         let handle = Secret::from_text(proof::base64url::encode(&random));
         let until = now.plus(ABSOLUTE);
-        let session = Session {
-            id: uuid_v7(now, self.entropy()),
+        // Whoever logs in again as who they are goes on with their session, so that one client's
+        // wish for a fresh login does not log them out of the others; the handle is new all the same.
+        let before = match browser.session {
+            Some(handle) => self.store().session(handle, now).await?,
+            None => None,
+        };
+        let continued = before.filter(|before| before.subject == person.subject);
+        let fresh = || uuid_v7(now, self.entropy());
+        let mut session = Session {
+            id: continued.as_ref().map_or_else(fresh, |old| old.id.clone()),
             subject: person.subject.clone(),
             authentication: Authentication {
                 at: now,
@@ -113,14 +121,21 @@ impl<S: IssuerStore + Flows, C: Secrets + People> Issuer<S, C> {
             request_id,
             now,
         );
-        self.store()
-            .open_session(
-                TokenHash::of(handle.expose()),
-                session.clone(),
-                browser.session,
-                audit,
-            )
-            .await?;
+        let hash = TokenHash::of(handle.expose());
+        let opened = self
+            .store()
+            .open_session(hash, session.clone(), browser.session, audit.clone())
+            .await;
+        if let Err(error) = opened {
+            // Another window of this browser was faster: its session is its own, this one is new.
+            if continued.is_none() {
+                return Err(error.into());
+            }
+            session.id = fresh();
+            self.store()
+                .open_session(hash, session.clone(), browser.session, audit)
+                .await?;
+        }
         let present = Present {
             session,
             person,

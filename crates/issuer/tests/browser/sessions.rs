@@ -318,3 +318,41 @@ async fn an_old_page_is_shown_anew_and_a_very_old_one_is_not() {
         assert!(matches!(step, Step::Error(_)), "{ticket}");
     }
 }
+
+#[tokio::test]
+async fn a_fresh_login_for_one_client_leaves_the_others_theirs() {
+    let world = World::new().await;
+    let mut alice = Window::new("a");
+    let first = world
+        .walk(&mut alice, "alice", &request("own", "&scope=openid"))
+        .await;
+    world.wait(30);
+    let again = request("web", "&scope=openid&prompt=login");
+    let second = world.walk(&mut alice, "alice", &again).await;
+    let session = async |answer| {
+        let (_, grant) = world
+            .store
+            .code(code(answer), world.now())
+            .await
+            .expect("the store")
+            .expect("a code that is alive");
+        grant.session
+    };
+    assert_eq!(session(&first).await, session(&second).await);
+}
+
+#[tokio::test]
+async fn f05_many_windows_of_one_browser_log_in_and_each_gets_its_code() {
+    let world = World::new().await;
+    let mut alice = Window::new("a");
+    world.sign_in(&mut alice, "alice").await;
+    let query = request("own", "&scope=openid&prompt=login");
+    // All of them know the cookie that there was when they were opened.
+    for _ in 0..20 {
+        let mut window = alice.clone();
+        let page = login_page(world.authorize(&window, &query).await);
+        code(&answer(
+            world.login(&mut window, &page.ticket, "alice").await,
+        ));
+    }
+}

@@ -22,7 +22,8 @@ fn read(row: &AnyRow) -> Stores<Session> {
     })
 }
 
-/// Opens one; the one that the browser had before ends.
+/// Opens one; the one that the browser had before ends, unless it is the same and goes on under a
+/// new handle.
 pub(super) async fn open(
     store: &Store,
     handle: TokenHash,
@@ -44,6 +45,7 @@ pub(super) async fn open(
         .as_ref()
         .map(read)
         .transpose()?;
+        let old = old.filter(|old| old.id != session.id);
         ended = end_all(&mut write, old.as_slice(), audit.at).await?;
     }
     sqlx::query(
