@@ -135,7 +135,7 @@ pub(crate) fn of_grant<'a>(
     let asked = params
         .one("scope")
         .filter(|_| params.one("code").is_none())
-        .map(|text| scope_list(text))
+        .map(scope_list)
         .transpose()?;
     if let Some(asked) = &asked
         && !asked

@@ -52,7 +52,6 @@ async fn d01_a_client_whose_tokens_are_bound_gets_none_without_a_proof() {
     let tokens = world
         .ask_with("fapi", &redeem(&code), &world.mine)
         .await
-        .ok()
         .expect("tokens");
     assert_eq!(tokens.token_type, "DPoP");
     let jkt = world.mine.public_jwk().thumbprint();
@@ -83,7 +82,6 @@ async fn d01_a_public_clients_refresh_token_needs_its_key() {
     let tokens = world
         .ask_with("spa", &form, &world.mine)
         .await
-        .ok()
         .expect("tokens");
     let token = tokens.refresh_token.expect("one");
     let form = refresh(&token);
@@ -104,7 +102,6 @@ async fn d01_a_bound_token_is_taken_with_its_proof_and_in_no_other_way() {
     let tokens = world
         .ask_with("spa", &form, &world.mine)
         .await
-        .ok()
         .expect("tokens");
     let token = tokens.access_token;
     let proof = |key, ath: Option<String>| {

@@ -47,7 +47,7 @@ async fn claims_that_were_asked_for_go_where_they_were_asked() {
             }));
         })
         .await;
-    let tokens = world.ask("web", &redeem(&code)).await.ok().expect("tokens");
+    let tokens = world.ask("web", &redeem(&code)).await.expect("tokens");
     let id = claims(tokens.id_token.as_deref().expect("an ID token"));
     assert_eq!(id["name"], json!("Alice Example"));
     assert_eq!(id.get("phone_number"), None);
@@ -145,7 +145,7 @@ async fn f06_pkce_is_neither_left_out_nor_smuggled_in() {
 async fn f06_a_second_redemption_ends_everything_that_came_of_the_first() {
     let world = World::new().await;
     let code = world.code("web").await;
-    let tokens = world.ask("web", &redeem(&code)).await.ok().expect("tokens");
+    let tokens = world.ask("web", &redeem(&code)).await.expect("tokens");
     let again = world.ask("web", &redeem(&code)).await;
     assert_eq!(again.err(), Some(Reason::CodeReused));
     let refreshed = world
@@ -185,12 +185,7 @@ async fn c04_what_is_no_access_token_for_userinfo_is_refused_there() {
     let id_token = tokens.id_token.as_deref().expect("an ID token");
     let code = world.code("web").await;
     let other = format!("{}&resource={ORDERS}", redeem(&code));
-    let other = world
-        .ask("web", &other)
-        .await
-        .ok()
-        .expect("tokens")
-        .access_token;
+    let other = world.ask("web", &other).await.expect("tokens").access_token;
     for token in [id_token, "a.b.c", &other] {
         let told = world.userinfo("Bearer", token, None).await;
         assert_eq!(told.err(), Some(Reason::DeadAccessToken), "{token}");
@@ -233,7 +228,6 @@ async fn refresh_tokens_go_to_those_who_may_keep_them() {
     let bound = world
         .ask_with("spa", &form, &world.mine)
         .await
-        .ok()
         .expect("tokens");
     assert!(bound.refresh_token.is_some());
     // A relying party of old: with offline_access.
@@ -243,10 +237,6 @@ async fn refresh_tokens_go_to_those_who_may_keep_them() {
             new.grant.scopes.push("offline_access".to_owned());
         })
         .await;
-    let offline = world
-        .ask("compat", &redeem(&code))
-        .await
-        .ok()
-        .expect("tokens");
+    let offline = world.ask("compat", &redeem(&code)).await.expect("tokens");
     assert!(offline.refresh_token.is_some());
 }

@@ -50,7 +50,6 @@ async fn a_device_gets_its_tokens_once_its_person_said_yes() {
     let world = World::new().await;
     let device = start(&world, "phone", "&scope=openid+orders:read")
         .await
-        .ok()
         .expect("codes");
     let (first, second) = device.user_code.split_once('-').expect("a dash");
     let clean =
@@ -73,7 +72,7 @@ async fn a_device_gets_its_tokens_once_its_person_said_yes() {
     let grant = Box::new(world.grant("phone"));
     decide(&world, &device, DeviceDecision::Approved(grant)).await;
     world.wait(20);
-    let tokens = world.ask("phone", &form).await.ok().expect("tokens");
+    let tokens = world.ask("phone", &form).await.expect("tokens");
     assert_eq!(claims(&tokens.access_token)["sub"], json!("sub-alice"));
     assert!(tokens.refresh_token.is_some());
     assert_eq!(
@@ -87,12 +86,10 @@ async fn a_device_hears_of_a_no_and_of_its_end() {
     let world = World::new().await;
     let denied = start(&world, "phone", "&scope=openid")
         .await
-        .ok()
         .expect("codes");
     decide(&world, &denied, DeviceDecision::Denied).await;
     let late = start(&world, "phone", "&scope=openid")
         .await
-        .ok()
         .expect("codes");
     assert_eq!(
         world.ask("phone", &poll(&denied)).await.err(),

@@ -20,7 +20,7 @@ async fn an_api_acts_for_the_person_with_less_than_it_was_shown() {
     let tokens = world.tokens("web").await;
     world.wait(100);
     let form = format!("{}&resource={STOCK}", exchange(&tokens.access_token));
-    let passed = world.ask("stockd", &form).await.ok().expect("a token");
+    let passed = world.ask("stockd", &form).await.expect("a token");
     assert_eq!(passed.issued_token_type, Some(TYPE));
     assert_eq!(passed.expires_in, 500);
     assert!(passed.refresh_token.is_none() && passed.id_token.is_none());
@@ -48,12 +48,7 @@ async fn j05_an_exchange_beyond_the_subject_token_is_refused() {
             "grant_type=urn:ietf:params:oauth:grant-type:token-exchange".to_owned(),
             Reason::ExchangeIncomplete,
         ),
-        (
-            "stockd",
-            form.replace("access_token&", "access_token&")
-                .replace(TYPE, "x"),
-            Reason::ExchangeType,
-        ),
+        ("stockd", form.replace(TYPE, "x"), Reason::ExchangeType),
         (
             "stockd",
             format!("{form}&actor_token={token}"),
@@ -110,7 +105,6 @@ async fn j05_what_was_exchanged_dies_with_its_grant() {
     let passed = world
         .ask("stockd", &form)
         .await
-        .ok()
         .expect("a token")
         .access_token;
     assert_eq!(

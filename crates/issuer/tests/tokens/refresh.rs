@@ -13,7 +13,7 @@ async fn f05_a_refresh_replaces_the_token_and_a_thief_ends_the_line() {
     let world = World::new().await;
     let first = world.tokens("web").await;
     let old = first.refresh_token.expect("one");
-    let second = world.ask("web", &refresh(&old)).await.ok().expect("tokens");
+    let second = world.ask("web", &refresh(&old)).await.expect("tokens");
     let new = second.refresh_token.expect("one");
     assert_ne!(old, new);
     assert!(second.id_token.is_some());
@@ -29,9 +29,9 @@ async fn f05_a_refresh_replaces_the_token_and_a_thief_ends_the_line() {
 async fn f05_a_lost_answer_can_be_asked_for_again_while_its_successor_is_unused() {
     let world = World::new().await;
     let old = world.tokens("web").await.refresh_token.expect("one");
-    let once = world.ask("web", &refresh(&old)).await.ok().expect("tokens");
+    let once = world.ask("web", &refresh(&old)).await.expect("tokens");
     world.wait(9);
-    let again = world.ask("web", &refresh(&old)).await.ok().expect("tokens");
+    let again = world.ask("web", &refresh(&old)).await.expect("tokens");
     assert_eq!(once.refresh_token, again.refresh_token);
     let successor = again.refresh_token.expect("one");
     assert!(world.ask("web", &refresh(&successor)).await.is_ok());
@@ -78,7 +78,6 @@ async fn fapi2_does_not_rotate() {
     let first = world
         .ask_with("fapi", &form, &world.mine)
         .await
-        .ok()
         .expect("tokens");
     let token = first.refresh_token.expect("one");
     for _ in 0..3 {
@@ -93,7 +92,6 @@ async fn fapi2_does_not_rotate() {
     let moved = world
         .ask_with("fapi", &refresh(&token), &world.other)
         .await
-        .ok()
         .expect("tokens");
     let jkt = world.other.public_jwk().thumbprint();
     assert_eq!(claims(&moved.access_token)["cnf"], json!({"jkt": jkt}));
@@ -120,13 +118,13 @@ async fn a_refresh_narrows_and_never_widens() {
         assert_eq!(answer.err(), Some(reason), "{more}");
     }
     let narrow = format!("{form}&scope=orders:read&resource={ORDERS}");
-    let narrow = world.ask("web", &narrow).await.ok().expect("tokens");
+    let narrow = world.ask("web", &narrow).await.expect("tokens");
     assert_eq!(narrow.scope, "orders:read");
     assert_eq!(claims(&narrow.access_token)["aud"], json!(ORDERS));
     assert!(narrow.id_token.is_none());
     // RFC 6749 §6: the grant keeps what it had.
     let whole = refresh(&narrow.refresh_token.expect("one"));
-    let whole = world.ask("web", &whole).await.ok().expect("tokens");
+    let whole = world.ask("web", &whole).await.expect("tokens");
     assert!(
         claims(&whole.access_token)["aud"]
             .to_string()
