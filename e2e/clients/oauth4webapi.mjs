@@ -11,7 +11,7 @@ import { Agent, fetch as fetchWith } from 'undici'
 import { Browser, Stopped } from './person.mjs'
 import { facts, redirectUri } from './known.mjs'
 
-const { issuer, person, apis } = facts
+const { issuer, person, apis, peer } = facts
 const { orders } = apis
 
 async function discovered(options) {
@@ -122,6 +122,11 @@ for (const [what, way] of [['DPoP', byKey], ['a certificate', byCertificate]]) {
     const { cnf } = decodeJwt(next.access_token)
     if (bank.options.DPoP) assert.equal(cnf.jkt, await bank.options.DPoP.calculateThumbprint())
     else assert.equal(cnf['x5t#S256'], createHash('sha256').update(new X509Certificate(readFileSync(process.env.CLIENT_CERT)).raw).digest('base64url'))
+    if (!peer) {
+      const call = (options) => oauth.protectedResourceRequest(next.access_token, 'GET', new URL(`${orders.url}/mine`), undefined, undefined, options)
+      assert.equal((await nonced(() => call(bank.options))).result.status, 200)
+      await assert.rejects(call({}), /WWW-Authenticate|challenge/i)
+    }
     // FAPI 2.0 §5.3.2.1: no rotation, so the token goes on being good.
     assert.equal(next.refresh_token ?? tokens.refresh_token, tokens.refresh_token)
     await refreshed(as, bank, tokens.refresh_token)

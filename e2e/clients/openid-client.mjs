@@ -256,6 +256,24 @@ test('resource indicators: each API gets a token that another can’t use', asyn
   await refused(client.refreshTokenGrant(config, next.refresh_token, { resource: 'https://elsewhere.example' }), 'invalid_target')
 })
 
+test('the gateway takes a person’s token, and a bound one only with its key', async (t) => {
+  if (peer) return t.skip('the peer has no gateway')
+  const mine = new URL(`${orders.url}/mine`)
+  const get = async (config, token, options) => (await client.fetchProtectedResource(config, token, mine, 'GET', undefined, undefined, options)).json()
+  const asked = { scope: 'openid orders:read', resource: orders.audience }
+  const { config, tokens } = await loggedIn('web', asked, { resource: orders.audience })
+  const told = await get(config, tokens.access_token)
+  assert.equal(told['doorward-subject'] ?? tokens.claims().sub, tokens.claims().sub)
+
+  const page = await configured('page')
+  const options = { DPoP: client.getDPoPHandle(page, await client.randomDPoPKeyPair('EdDSA')) }
+  const bound = (await loggedIn('page', asked, { options, resource: orders.audience })).tokens
+  await get(page, bound.access_token, options)
+  const thief = { DPoP: client.getDPoPHandle(page, await client.randomDPoPKeyPair('EdDSA')) }
+  await assert.rejects(get(page, bound.access_token, thief), /WWW-Authenticate/i)
+  await assert.rejects(get(page, bound.access_token), /WWW-Authenticate/i)
+})
+
 test('introspection and revocation: a revoked token is dead, and the family with its refresh token', async () => {
   const { config, tokens } = await loggedIn('web')
   const about = await client.tokenIntrospection(config, tokens.access_token)
