@@ -142,7 +142,7 @@ impl<S: IssuerStore + Flows, C: Secrets + People> Issuer<S, C> {
 
     /// A grant ended just now: its tokens are dead on this node at once, elsewhere when the bus
     /// tells.
-    fn learn_ended(&self, grant: &Grant, now: Timestamp) {
+    pub(crate) fn learn_ended(&self, grant: &Grant, now: Timestamp) {
         self.revocations().learn(&Revocation::Grant {
             grant_id: grant.id.clone(),
             until: now.plus(LONGEST_TOKEN).plus(self.leeway().0),

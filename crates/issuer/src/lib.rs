@@ -22,6 +22,7 @@ pub mod client;
 mod consent;
 pub mod declared;
 pub mod device;
+pub mod ended;
 pub mod error;
 pub mod flow;
 pub mod grant;

@@ -128,6 +128,14 @@ actions! {
     SigningKeyRetire = ("signing_key.retire", Owners),
     /// Revoke a token, or all of a client.
     TokenRevoke = ("token.revoke", Operators),
+    /// List what people allowed clients.
+    GrantRead = ("grant.read", Everyone),
+    /// End what a person allowed a client, with every token of it.
+    GrantEnd = ("grant.end", Operators),
+    /// List people's sessions.
+    SessionRead = ("session.read", Everyone),
+    /// End a person's session.
+    SessionEnd = ("session.end", Operators),
     /// Mint a token by hand, for debugging.
     TokenMint = ("token.mint", Owners),
     /// Read and verify the audit trail.

@@ -11,6 +11,7 @@ mod client;
 mod credential;
 mod doctor;
 mod failure;
+mod flows;
 mod input;
 mod resource;
 mod screen;
@@ -91,6 +92,12 @@ pub(crate) enum Command {
     /// Keys that sign tokens and checkpoints
     #[command(subcommand)]
     SigningKey(signing_key::SigningKeyAct),
+    /// What people allowed clients: refresh families, ended with their tokens
+    #[command(subcommand)]
+    Grant(flows::FlowAct),
+    /// People's sessions with the issuer
+    #[command(subcommand)]
+    Session(flows::FlowAct),
     /// Declares what files say, after showing the plan
     Apply(apply::ApplyArgs),
     /// Shows what applying files would change
@@ -169,6 +176,8 @@ async fn dispatch(command: Command, global: &Global, screen: Screen) -> Outcome<
         Command::Key(act) => credential::key(act, &client()?, screen).await,
         Command::AdminKey(act) => credential::admin_key(act, &client()?, screen).await,
         Command::SigningKey(act) => signing_key::run(act, &client()?, screen).await,
+        Command::Grant(act) => flows::grants(act, &client()?, screen).await,
+        Command::Session(act) => flows::sessions(act, &client()?, screen).await,
         Command::Apply(args) => apply::apply(args, &client()?, screen).await,
         Command::Diff(args) => apply::diff(args, &client()?, screen).await,
         Command::Export(args) => apply::export(args, &client()?, screen).await,

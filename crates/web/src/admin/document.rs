@@ -138,6 +138,7 @@ fn parameters(operation: Operation) -> Vec<Parameter> {
         QueryForm::Usage => view::UsageQuery::into_params(query),
         QueryForm::Audit => view::AuditQuery::into_params(query),
         QueryForm::Decisions => view::DecisionQuery::into_params(query),
+        QueryForm::Flows => view::FlowQuery::into_params(query),
         QueryForm::Export => view::ExportQuery::into_params(query),
         QueryForm::Version => view::VersionQuery::into_params(query),
     });
@@ -259,6 +260,11 @@ fn components() -> Components {
     named::<view::RotateSigningKey>("RotateSigningKey", &mut found);
     named::<view::RevokeTokens>("RevokeTokens", &mut found);
     named::<view::RevokedTokens>("RevokedTokens", &mut found);
+    named::<view::GrantView>("GrantView", &mut found);
+    named::<Page<view::GrantView>>("GrantPage", &mut found);
+    named::<view::SessionView>("SessionView", &mut found);
+    named::<Page<view::SessionView>>("SessionPage", &mut found);
+    named::<view::EndFlows>("EndFlows", &mut found);
     named::<view::AuditEventView>("AuditEventView", &mut found);
     named::<Page<view::AuditEventView>>("AuditPage", &mut found);
     named::<view::AuditVerified>("AuditVerified", &mut found);

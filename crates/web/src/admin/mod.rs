@@ -11,6 +11,7 @@ mod declaration;
 mod declared;
 mod document;
 mod exchange;
+mod flows;
 pub mod operation;
 mod process;
 mod record;
@@ -30,7 +31,8 @@ use axum::response::Response;
 use axum::routing::{MethodFilter, on};
 use http::{HeaderMap, Request};
 use issuer::Issuer;
-use issuer::ports::{IssuerStore, Secrets};
+use issuer::flow::Flows;
+use issuer::ports::{IssuerStore, People, Secrets};
 use proof::random::Entropy;
 use proof::time::Timestamp;
 use registry::access::Action;
@@ -53,8 +55,8 @@ pub use document::openapi;
 pub use exchange::MAX_BODY;
 
 /// What the admin API asks of the store.
-pub trait Store: Registry + AuditTrail + CallRecord + IssuerStore + 'static {}
-impl<T: Registry + AuditTrail + CallRecord + IssuerStore + 'static> Store for T {}
+pub trait Store: Registry + AuditTrail + CallRecord + IssuerStore + Flows + 'static {}
+impl<T: Registry + AuditTrail + CallRecord + IssuerStore + Flows + 'static> Store for T {}
 
 /// What the admin API is wired from. Implemented once, by the composition root.
 pub trait Parts: Send + Sync + 'static {
@@ -63,7 +65,7 @@ pub trait Parts: Send + Sync + 'static {
     /// Makes verifiers of new secrets.
     type Hasher: Hasher + 'static;
     /// The issuer's check of client secrets.
-    type Secrets: Secrets + 'static;
+    type Secrets: Secrets + People + 'static;
 }
 
 /// What the admin API is told of the process that it runs in.
@@ -222,6 +224,10 @@ async fn dispatch<P: Parts>(
         Operation::SigningKeys => signing::list(work).await,
         Operation::RotateSigningKey => signing::rotate(work, input).await,
         Operation::RevokeTokens => signing::revoke(work, input).await,
+        Operation::Grants => flows::grants(work, input).await,
+        Operation::EndGrants => flows::end_grants(work, input).await,
+        Operation::Sessions => flows::sessions(work, input).await,
+        Operation::EndSessions => flows::end_sessions(work, input).await,
         Operation::Audit => record::audit(work, input).await,
         Operation::VerifyAudit => record::verify(work).await,
         Operation::Checkpoints => record::checkpoints(work).await,

@@ -36,6 +36,14 @@ pub enum Operation {
     RotateSigningKey,
     /// Revokes tokens.
     RevokeTokens,
+    /// Lists what people allowed clients.
+    Grants,
+    /// Ends it.
+    EndGrants,
+    /// Lists people's sessions.
+    Sessions,
+    /// Ends them.
+    EndSessions,
     /// Reads the audit trail.
     Audit,
     /// Checks the audit trail.
@@ -168,6 +176,8 @@ pub(super) enum QueryForm {
     Version,
     /// [`super::view::ExportQuery`].
     Export,
+    /// [`super::view::FlowQuery`].
+    Flows,
 }
 
 impl Operation {
@@ -196,6 +206,10 @@ impl Operation {
             Self::SigningKeys,
             Self::RotateSigningKey,
             Self::RevokeTokens,
+            Self::Grants,
+            Self::EndGrants,
+            Self::Sessions,
+            Self::EndSessions,
             Self::Audit,
             Self::VerifyAudit,
             Self::Checkpoints,
@@ -214,6 +228,8 @@ impl Operation {
             | Self::OpenApi
             | Self::Export
             | Self::SigningKeys
+            | Self::Grants
+            | Self::Sessions
             | Self::Audit
             | Self::VerifyAudit
             | Self::Checkpoints
@@ -229,6 +245,8 @@ impl Operation {
             | Self::ImportKey
             | Self::RotateSigningKey
             | Self::RevokeTokens
+            | Self::EndGrants
+            | Self::EndSessions
             | Self::Credential(_, C::Create | C::Suspend | C::Resume | C::Rotate | C::Revoke) => {
                 Method::POST
             }
@@ -250,6 +268,10 @@ impl Operation {
             Self::SigningKeys => "/v1/signing-keys",
             Self::RotateSigningKey => "/v1/signing-keys/rotate",
             Self::RevokeTokens => "/v1/tokens/revoke",
+            Self::Grants => "/v1/grants",
+            Self::EndGrants => "/v1/grants/end",
+            Self::Sessions => "/v1/sessions",
+            Self::EndSessions => "/v1/sessions/end",
             Self::Audit => "/v1/audit",
             Self::VerifyAudit => "/v1/audit/verify",
             Self::Checkpoints => "/v1/audit/checkpoints",
@@ -281,6 +303,10 @@ impl Operation {
             Self::SigningKeys => "list-signing-key",
             Self::RotateSigningKey => "rotate-signing-key",
             Self::RevokeTokens => "revoke-tokens",
+            Self::Grants => "list-grants",
+            Self::EndGrants => "end-grants",
+            Self::Sessions => "list-sessions",
+            Self::EndSessions => "end-sessions",
             Self::Audit => "audit",
             Self::VerifyAudit => "verify-audit",
             Self::Checkpoints => "audit-checkpoints",
@@ -319,6 +345,12 @@ impl Operation {
                 "Publishes the next signing key of a purpose; answers all of it."
             }
             Self::RevokeTokens => "Revokes one token, or every token of a client.",
+            Self::Grants => "Lists what people allowed clients, the newest first.",
+            Self::EndGrants => "Ends grants with every token of theirs.",
+            Self::Sessions => "Lists people's sessions, the newest first.",
+            Self::EndSessions => {
+                "Ends sessions, with the grants that do not outlive them; clients are told."
+            }
             Self::Audit => "Reads the audit trail.",
             Self::VerifyAudit => "Checks the whole audit trail and its signed checkpoints.",
             Self::Checkpoints => "Lists the signed checkpoints of the audit trail.",
@@ -371,6 +403,10 @@ impl Operation {
             Self::SigningKeys => Action::SigningKeyRead,
             Self::RotateSigningKey => Action::SigningKeyRotate,
             Self::RevokeTokens => Action::TokenRevoke,
+            Self::Grants => Action::GrantRead,
+            Self::EndGrants => Action::GrantEnd,
+            Self::Sessions => Action::SessionRead,
+            Self::EndSessions => Action::SessionEnd,
             Self::Audit | Self::VerifyAudit | Self::Checkpoints => Action::AuditRead,
             Self::Decisions => Action::DecisionRead,
             Self::Credential(_, C::Usage) => Action::UsageRead,
@@ -431,6 +467,7 @@ impl Operation {
             Self::ImportKey => "ImportKey",
             Self::RotateSigningKey => "RotateSigningKey",
             Self::RevokeTokens => "RevokeTokens",
+            Self::EndGrants | Self::EndSessions => "EndFlows",
             Self::Credential(Family::ApiKey, C::Create) => "CreateKey",
             Self::Credential(Family::ClientSecret, C::Create) => "CreateSecret",
             Self::Credential(Family::Password | Family::UserPassword, C::Create) => "SetPassword",
@@ -465,6 +502,8 @@ impl Operation {
             Self::Credential(_, C::Usage) => "UsageView",
             Self::SigningKeys | Self::RotateSigningKey => "SigningKeyPage",
             Self::RevokeTokens => "RevokedTokens",
+            Self::Grants | Self::EndGrants => "GrantPage",
+            Self::Sessions | Self::EndSessions => "SessionPage",
             Self::Audit => "AuditPage",
             Self::VerifyAudit => "AuditVerified",
             Self::Checkpoints => "CheckpointPage",
@@ -496,6 +535,7 @@ impl Operation {
             Self::Export => QueryForm::Export,
             Self::Audit => QueryForm::Audit,
             Self::Decisions => QueryForm::Decisions,
+            Self::Grants | Self::Sessions => QueryForm::Flows,
             _ => QueryForm::None,
         }
     }

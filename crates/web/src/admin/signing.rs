@@ -136,7 +136,7 @@ pub(super) async fn revoke<P: Parts>(work: &Work<P>, input: &Input) -> Result<An
 }
 
 /// What the issuer refuses here is the store's refusal.
-fn refused(refusal: &issuer::error::Refusal) -> Fault {
+pub(super) fn refused(refusal: &issuer::error::Refusal) -> Fault {
     let code = match refusal.reason().code() {
         issuer::error::ErrorCode::TemporarilyUnavailable => Code::FactUnavailable,
         _ => Code::Internal,

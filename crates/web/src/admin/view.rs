@@ -5,6 +5,7 @@
 
 mod credential;
 mod declared;
+mod flows;
 mod process;
 mod record;
 
@@ -13,6 +14,7 @@ use utoipa::ToSchema;
 
 pub use credential::*;
 pub use declared::*;
+pub use flows::*;
 pub use process::*;
 pub use record::*;
 

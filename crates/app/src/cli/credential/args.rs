@@ -110,7 +110,7 @@ pub(crate) enum KeyAct {
     Import {
         #[command(flatten)]
         key: KeyArgs,
-        /// File with the hash of the whole key ($argon2id$…, $2b$… or sha256$<hex>); `-`: standard input
+        /// File with the hash of the whole key (`$argon2id$…`, `$2b$…` or `sha256$<hex>`); `-`: standard input
         #[arg(long, value_name = "FILE")]
         verifier_file: PathBuf,
         /// The identifying prefix under an API's `foreign_keys`; needed unless the hash is SHA-256
