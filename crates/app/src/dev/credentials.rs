@@ -12,7 +12,7 @@ use registry::credential::CredentialType;
 use registry::key::{ApiKeySpec, KeyType};
 use registry::ports::CredentialFilter;
 use registry::usecase::credential::{Family, Made};
-use registry::usecase::{Ctx, admin_key, api_key, credential, owned_secret};
+use registry::usecase::{Ctx, Refusal, admin_key, api_key, credential, owned_secret};
 use verdict::identity::LifeState;
 
 use super::setup::write_private;
@@ -22,6 +22,8 @@ use crate::wire::{Shared, now};
 const APPLICATION: &str = "shop";
 /// Labels of what is made here.
 const LABEL: &str = "tour";
+/// The person who signs in.
+pub(super) const PERSON: &str = "ada";
 
 /// Secrets to show.
 pub(super) struct Demo {
@@ -35,6 +37,8 @@ pub(super) struct Demo {
     pub(super) client_secret: Secret,
     /// Of the account `alice`.
     pub(super) password: Secret,
+    /// Of the person `ada`; none if the settings have lost her.
+    pub(super) person: Option<Secret>,
 }
 
 /// Makes them.
@@ -49,14 +53,20 @@ pub(super) async fn make(shared: &Shared, first: Option<&Secret>, dir: &Path) ->
     };
     let (store, hasher) = (&*shared.store, &*shared.hasher);
 
-    for family in [Family::ApiKey, Family::ClientSecret, Family::Password] {
+    for family in [
+        Family::ApiKey,
+        Family::ClientSecret,
+        Family::Password,
+        Family::UserPassword,
+    ] {
         let filter = CredentialFilter {
             limit: 1000,
             ..CredentialFilter::default()
         };
         for old in credential::list(store, &actor, family, filter.clone()).await? {
             let ours = old.label.starts_with(LABEL)
-                || old.r#type == CredentialType::Password && old.owner == "alice";
+                || old.r#type == CredentialType::Password && old.owner == "alice"
+                || old.r#type == CredentialType::UserPassword && old.owner == PERSON;
             if ours && old.state != LifeState::Revoked {
                 credential::revoke(store, &actor, &ctx, &old.id, None).await?;
             }
@@ -92,6 +102,15 @@ pub(super) async fn make(shared: &Shared, first: Option<&Secret>, dir: &Path) ->
     .await?;
     let password =
         owned_secret::create_password(store, hasher, &actor, &ctx, "alice", None, None).await?;
+    // Settings that an older `dev` wrote declare nobody.
+    let person =
+        match owned_secret::create_user_password(store, hasher, &actor, &ctx, PERSON, None, None)
+            .await
+        {
+            Ok(made) => Some(shown(made)?),
+            Err(Refusal::NotFound { .. }) => None,
+            Err(other) => return Err(other.into()),
+        };
 
     let file = dir.join("admin.key");
     match first {
@@ -109,6 +128,7 @@ pub(super) async fn make(shared: &Shared, first: Option<&Secret>, dir: &Path) ->
         reader: shown(reader)?,
         client_secret: shown(client)?,
         password: shown(password)?,
+        person,
     })
 }
 

@@ -205,6 +205,19 @@ impl Tour {
             ),
             Status(204, "access-control-allow-origin"),
         );
+        if let Some(password) = &demo.person {
+            people(
+                &mut step,
+                &People {
+                    issuer: &issuer,
+                    gateway: &gateway,
+                    password: &text(password),
+                    client: &client,
+                    jar: &dir.join("tour.cookies"),
+                    binary: &binary.display().to_string(),
+                },
+            );
+        }
         step(
             "List the keys",
             format!("{doorward} key list"),
@@ -315,6 +328,193 @@ impl Tour {
         println!("{} passed, {failed} failed", self.steps.len() - failed);
         failed
     }
+}
+
+/// What the steps with a person need.
+struct People<'a> {
+    issuer: &'a str,
+    gateway: &'a str,
+    password: &'a str,
+    client: &'a str,
+    jar: &'a Path,
+    binary: &'a str,
+}
+
+/// A person signs in and allows an app: the code flow, refresh, a device, an exchange. The forms
+/// are posted as a browser would, with its cookies in a file.
+fn people(step: &mut impl FnMut(&'static str, String, Expect), with: &People<'_>) {
+    use Expect::{Output, Sets, Status};
+    // RFC 7636 appendix B: the tour's verifier is no secret, since its challenge is printed.
+    const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+    const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+    const CALLBACK: &str = "http://127.0.0.1:4711/callback";
+    let People {
+        issuer,
+        gateway,
+        password,
+        client,
+        jar,
+        binary,
+    } = with;
+    let browser = format!("curl -s -b {0} -c {0}", jar.display());
+    let ticket = r#"sed -n 's/.*name="ticket" value="\([^"]*\)".*/\1/p' | head -1"#;
+    let member = |name: &str| format!(r#"sed 's/.*"{name}":"\([^"]*\)".*/\1/'"#);
+    let page = format!(
+        "{issuer}/oauth/authorize?response_type=code&client_id=shop-app&redirect_uri={CALLBACK}&scope=openid+profile+orders:read&prompt=login+consent&state=tour&code_challenge={CHALLENGE}&code_challenge_method=S256"
+    );
+    step(
+        "A person signs in: open this address in a browser too, as ada with the password below",
+        format!("rm -f {}; curl -si '{page}'", jar.display()),
+        Status(200, "Sign in"),
+    );
+    step(
+        "The login page, with a ticket for this browser",
+        format!("TICKET=$({browser} '{page}' | {ticket})"),
+        Sets("TICKET"),
+    );
+    step(
+        "A wrong password says no more than that",
+        format!("{browser} -i -d ticket=$TICKET -d username=ada -d password=wrong {issuer}/login"),
+        Status(200, "not right"),
+    );
+    step(
+        "Signed in; what the app asks for, in the API's own words",
+        format!(
+            "CONSENT=$({browser} -d ticket=$TICKET -d username=ada -d password={password} {issuer}/login | {ticket})"
+        ),
+        Sets("CONSENT"),
+    );
+    step(
+        "Allowed: the code goes back to the app",
+        format!(
+            "CODE=$({browser} -o /dev/null -w '%{{redirect_url}}' -d ticket=$CONSENT -d decision=allow -d scope=openid -d scope=profile -d scope=orders:read {issuer}/consent | sed 's/.*[?&]code=\\([^&]*\\).*/\\1/')"
+        ),
+        Sets("CODE"),
+    );
+    let redeem = format!(
+        "-d grant_type=authorization_code -d client_id=shop-app -d code=$CODE -d redirect_uri={CALLBACK} -d code_verifier={VERIFIER} {issuer}/oauth/token"
+    );
+    step(
+        "The app redeems it, with the verifier that only it has",
+        format!("TOKENS=$(curl -s {redeem})"),
+        Sets("TOKENS"),
+    );
+    step(
+        "The person's access token",
+        format!(
+            "PERSON=$(printf %s \"$TOKENS\" | {})",
+            member("access_token")
+        ),
+        Sets("PERSON"),
+    );
+    step(
+        "Her refresh token",
+        format!(
+            "REFRESH=$(printf %s \"$TOKENS\" | {})",
+            member("refresh_token")
+        ),
+        Sets("REFRESH"),
+    );
+    step(
+        "The API gets to know who she is",
+        format!("curl -si -H \"Authorization: Bearer $PERSON\" {gateway}/whoami"),
+        Status(200, "user"),
+    );
+    step(
+        "UserInfo says what she allowed",
+        format!("curl -si -H \"Authorization: Bearer $PERSON\" {issuer}/oauth/userinfo"),
+        Status(200, "Ada Lovelace"),
+    );
+    step(
+        "She did not allow to write",
+        format!("curl -si -X DELETE -H \"Authorization: Bearer $PERSON\" {gateway}/orders/1"),
+        Status(403, "orders:write"),
+    );
+    let refresh = format!(
+        "-d grant_type=refresh_token -d client_id=shop-app -d refresh_token=$REFRESH {issuer}/oauth/token"
+    );
+    step(
+        "Refresh: a new pair, and the old refresh token is spent",
+        format!("FRESH=$(curl -s {refresh} | {})", member("access_token")),
+        Sets("FRESH"),
+    );
+    step(
+        "It works",
+        format!("curl -si -H \"Authorization: Bearer $FRESH\" {gateway}/orders"),
+        Status(200, "["),
+    );
+    step(
+        "A service behind the API exchanges it: for less, and in both names",
+        format!(
+            "BOTH=$(curl -s -u {client} -d grant_type=urn:ietf:params:oauth:grant-type:token-exchange -d subject_token=$FRESH -d subject_token_type=urn:ietf:params:oauth:token-type:access_token -d scope=orders:read {issuer}/oauth/token | {})",
+            member("access_token")
+        ),
+        Sets("BOTH"),
+    );
+    step(
+        "It names her, and who acts for her",
+        format!("printf %s $BOTH | {binary} token inspect"),
+        Output("shop-backend"),
+    );
+    step(
+        "The spent one again: a thief, or worse",
+        format!("curl -si {refresh}"),
+        Status(400, "invalid_grant"),
+    );
+    step(
+        "So all that she allowed is over, at once",
+        format!("curl -si -H \"Authorization: Bearer $FRESH\" {gateway}/orders"),
+        Status(401, "credential-refused"),
+    );
+    step(
+        "A television asks for a code to show",
+        format!(
+            "DEVICE=$(curl -s -d client_id=shop-tv -d scope=openid+orders:read {issuer}/oauth/device)"
+        ),
+        Sets("DEVICE"),
+    );
+    step(
+        "She types it where she is signed in already",
+        format!(
+            "TICKET=$({browser} {issuer}/device?user_code=$(printf %s \"$DEVICE\" | {}) | {ticket})",
+            member("user_code")
+        ),
+        Sets("TICKET"),
+    );
+    step(
+        "… and sees the device's code again, and what it would get",
+        format!(
+            "TICKET=$({browser} -d ticket=$TICKET -d user_code=$(printf %s \"$DEVICE\" | {}) {issuer}/device | {ticket})",
+            member("user_code")
+        ),
+        Sets("TICKET"),
+    );
+    step(
+        "Connected",
+        format!(
+            "{browser} -d ticket=$TICKET -d decision=allow -d scope=openid -d scope=orders:read {issuer}/device"
+        ),
+        Output("All set"),
+    );
+    step(
+        "The television gets its tokens",
+        format!(
+            "TV=$(curl -s -d grant_type=urn:ietf:params:oauth:grant-type:device_code -d client_id=shop-tv -d device_code=$(printf %s \"$DEVICE\" | {}) {issuer}/oauth/token | {})",
+            member("device_code"),
+            member("access_token")
+        ),
+        Sets("TV"),
+    );
+    step(
+        "It reads her orders",
+        format!("curl -si -H \"Authorization: Bearer $TV\" {gateway}/orders"),
+        Status(200, "["),
+    );
+    step(
+        "Sign out: the session is over",
+        format!("{browser} {issuer}/logout"),
+        Output("Sign out?"),
+    );
 }
 
 impl Step {
