@@ -557,7 +557,7 @@ impl Step {
                 }
             }
             Expect::Sets(name) => {
-                if output.is_empty() || output.contains(['{', '\n']) {
+                if output.is_empty() || output.contains(r#""error""#) || output.contains('\n') {
                     return Err(format!("expected a value for {name}, found:\n{}", all()));
                 }
                 variables.insert(name, output);
