@@ -15,9 +15,9 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, HOST, USER_AGENT};
-use http::{HeaderValue, Request, StatusCode};
-use http_body_util::{BodyExt as _, Empty, LengthLimitError, Limited};
+use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, USER_AGENT};
+use http::{HeaderValue, Method, Request, StatusCode};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use ipnet::IpNet;
@@ -130,7 +130,7 @@ pub enum FetchFailure {
     /// The exchange broke, or the server does not speak HTTP.
     #[error("HTTP: {0}")]
     Http(hyper::Error),
-    /// A status other than 200. Redirects are never followed.
+    /// A status other than 200 and 204. Redirects are never followed.
     #[error("status {0}")]
     Status(StatusCode),
     /// The body is larger than allowed.
@@ -208,7 +208,7 @@ impl Fetcher {
     /// [`FetchError`], whose text names the host and what went wrong.
     pub async fn get(&self, url: &Url, accept: &'static str) -> Result<Bytes, FetchError> {
         let deadline = Instant::now() + self.options.total_time;
-        timeout_at(deadline, self.exchange(url, accept))
+        timeout_at(deadline, self.exchange(url, Message::Get { accept }))
             .await
             .unwrap_or(Err(FetchFailure::Time(self.options.total_time)))
             .map_err(|failure| FetchError {
@@ -217,11 +217,28 @@ impl Fetcher {
             })
     }
 
-    async fn exchange(&self, url: &Url, accept: &'static str) -> Result<Bytes, FetchFailure> {
+    /// Posts a form (`application/x-www-form-urlencoded`) under the same rules. What is answered
+    /// beside 200 or 204 is not looked at.
+    ///
+    /// # Errors
+    /// [`FetchError`], for the log: any other status too.
+    pub async fn post_form(&self, url: &Url, form: String) -> Result<(), FetchError> {
+        let deadline = Instant::now() + self.options.total_time;
+        timeout_at(deadline, self.exchange(url, Message::Post { form }))
+            .await
+            .unwrap_or(Err(FetchFailure::Time(self.options.total_time)))
+            .map(drop)
+            .map_err(|failure| FetchError {
+                host: url.origin().ascii_serialization(),
+                failure,
+            })
+    }
+
+    async fn exchange(&self, url: &Url, message: Message) -> Result<Bytes, FetchFailure> {
         let target = Target::of(url, self.options.allow_insecure_loopback)?;
         let addresses = self.addresses(&target).await?;
         let stream = self.connect(&addresses).await?;
-        let request = target.request(url, accept)?;
+        let request = target.request(url, message)?;
         if target.secure {
             let name = target.server_name()?;
             let stream = TlsConnector::from(Arc::clone(&self.tls))
@@ -286,7 +303,7 @@ impl Fetcher {
         Err(FetchFailure::Connect(last))
     }
 
-    async fn ask<S>(&self, stream: S, request: Request<Empty<Bytes>>) -> Result<Bytes, FetchFailure>
+    async fn ask<S>(&self, stream: S, request: Request<Full<Bytes>>) -> Result<Bytes, FetchFailure>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -303,6 +320,9 @@ impl Fetcher {
             .send_request(request)
             .await
             .map_err(FetchFailure::Http)?;
+        if response.status() == StatusCode::NO_CONTENT {
+            return Ok(Bytes::new());
+        }
         if response.status() != StatusCode::OK {
             return Err(FetchFailure::Status(response.status()));
         }
@@ -331,6 +351,12 @@ impl Fetcher {
             })?;
         Ok(body.to_bytes())
     }
+}
+
+/// What is sent.
+enum Message {
+    Get { accept: &'static str },
+    Post { form: String },
 }
 
 /// The checked parts of a URL.
@@ -365,11 +391,7 @@ impl<'a> Target<'a> {
         })
     }
 
-    fn request(
-        &self,
-        url: &Url,
-        accept: &'static str,
-    ) -> Result<Request<Empty<Bytes>>, FetchFailure> {
+    fn request(&self, url: &Url, message: Message) -> Result<Request<Full<Bytes>>, FetchFailure> {
         let host = match url.port() {
             Some(port) => format!("{}:{port}", self.host),
             None => self.host.to_string(),
@@ -378,12 +400,20 @@ impl<'a> Target<'a> {
             Some(query) => format!("{}?{query}", url.path()),
             None => url.path().to_owned(),
         };
-        Request::get(target)
+        let request = Request::builder()
+            .uri(target)
             .header(HOST, host)
-            .header(ACCEPT, HeaderValue::from_static(accept))
-            .header(USER_AGENT, HeaderValue::from_static("doorward"))
-            .body(Empty::new())
-            .map_err(|_| FetchFailure::Url)
+            .header(USER_AGENT, HeaderValue::from_static("doorward"));
+        match message {
+            Message::Get { accept } => request
+                .header(ACCEPT, HeaderValue::from_static(accept))
+                .body(Full::default()),
+            Message::Post { form } => request
+                .method(Method::POST)
+                .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .body(Full::from(form)),
+        }
+        .map_err(|_| FetchFailure::Url)
     }
 }
 

@@ -8,8 +8,6 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use http::{HeaderName, Method};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use verdict::limit::Rate;
 
 /// A declared API, ready to be enforced.
@@ -38,21 +36,8 @@ pub struct ApiMeaning {
     pub scopes: Vec<(String, String)>,
     /// Life of access tokens issued for it (1–60 min).
     pub token_lifetime: Duration,
-    /// The form of those tokens.
-    pub token_format: TokenFormat,
     /// Its routes, most specific first is the gateway's business.
     pub routes: Vec<RouteMeaning>,
-}
-
-/// The form of access tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum TokenFormat {
-    /// A signed JWT (RFC 9068), checked without asking anybody.
-    #[default]
-    Jwt,
-    /// A random reference, introspected (RFC 7662).
-    Opaque,
 }
 
 /// Where permitted calls go.

@@ -474,17 +474,9 @@ fn people(step: &mut impl FnMut(&'static str, String, Expect), with: &People<'_>
         Sets("DEVICE"),
     );
     step(
-        "She types it where she is signed in already",
+        "She types it where she is signed in already, and sees what the television would get",
         format!(
             "TICKET=$({browser} {issuer}/device?user_code=$(printf %s \"$DEVICE\" | {}) | {ticket})",
-            member("user_code")
-        ),
-        Sets("TICKET"),
-    );
-    step(
-        "… and sees the device's code again, and what it would get",
-        format!(
-            "TICKET=$({browser} -d ticket=$TICKET -d user_code=$(printf %s \"$DEVICE\" | {}) {issuer}/device | {ticket})",
             member("user_code")
         ),
         Sets("TICKET"),

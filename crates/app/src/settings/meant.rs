@@ -100,6 +100,8 @@ pub(crate) struct Issuer {
     pub(crate) algorithm: Algorithm,
     /// Base URL of the listener that asks clients for certificates.
     pub(crate) mtls_url: Option<String>,
+    /// The CAs that vouch for clients' certificates.
+    pub(crate) client_ca_file: Option<PathBuf>,
     /// Folder of the pages' theme.
     pub(crate) theme_dir: Option<PathBuf>,
 }
@@ -496,6 +498,10 @@ impl Meaning<'_> {
             identifier: written.url.clone(),
             algorithm,
             mtls_url: written.mtls_url.clone(),
+            client_ca_file: written
+                .client_ca_file
+                .as_ref()
+                .map(|file| self.base.join(file)),
             theme_dir: written.theme_dir.as_ref().map(|dir| self.base.join(dir)),
         })
     }

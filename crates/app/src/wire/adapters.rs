@@ -12,6 +12,7 @@ use issuer::keys::KeyManager;
 use issuer::metadata::Endpoints;
 use issuer::ports::{Readiness, Revocation, TokenNames};
 use issuer::upstream_token::{self, UpstreamToken};
+use outbound::fetch::Fetcher;
 use outbound::hashing::HashingPool;
 use outbound::published::PublishedKeys;
 use outbound::revocations::Revoked;
@@ -63,6 +64,18 @@ impl issuer::ports::ClientKeys for FetchedClientKeys {
             let keys = self.0.keys(at, kid).await?;
             Ok(keys.iter().map(|key| VerifyingKey::clone(key)).collect())
         })
+    }
+}
+
+/// The way to clients' logout endpoints, by the same safe exchanges as fetches.
+pub(crate) struct FetchedDelivery(pub(crate) Arc<Fetcher>);
+
+impl issuer::backchannel::LogoutDelivery for FetchedDelivery {
+    async fn post(&self, to: &url::Url, form: String) -> Result<(), String> {
+        self.0
+            .post_form(to, form)
+            .await
+            .map_err(|error| error.to_string())
     }
 }
 

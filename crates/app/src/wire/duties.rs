@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::adapters::FetchedDelivery;
 use super::{Shared, now};
 use crate::settings::Settings;
 
@@ -27,6 +28,8 @@ const BATCH: usize = 512;
 const LINGER: Duration = Duration::from_millis(250);
 /// How often waiting audit events are chained.
 const CHAIN_EVERY: Duration = Duration::from_millis(500);
+/// How often other nodes' logouts, and those to be tried again, are looked for.
+const TELL_EVERY: Duration = Duration::from_secs(5);
 /// Events chained at once.
 const CHAIN_BATCH: u32 = 500;
 /// Length of an hour of usage, in milliseconds.
@@ -138,6 +141,7 @@ pub(crate) fn spawn(
     ));
     tasks.spawn(chain(shared.clone(), metrics.clone(), stop.clone()));
     tasks.spawn(keep_house(shared.clone(), stop.clone()));
+    tasks.spawn(tell_of_logouts(shared.clone(), stop.clone()));
     let (facts, stop) = (shared.facts.clone(), stop.clone());
     tasks.spawn(async move {
         tokio::select! {
@@ -287,6 +291,43 @@ async fn chain_once(
         *sealed = Some((sequence, now()));
     }
     Ok(())
+}
+
+/// Tells clients that a session ended (OpenID Connect Back-Channel Logout 1.0), as every node does;
+/// each notice is one node's at a time.
+async fn tell_of_logouts(shared: Arc<Shared>, stop: CancellationToken) {
+    let Some(issuer) = shared.issuer.clone() else {
+        return;
+    };
+    let delivery = FetchedDelivery(shared.fetcher.clone());
+    let mut wakeups = shared.store.wakeups();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(TELL_EVERY) => {}
+            // A session that ended on this node is told of at once.
+            woken = wakeups.changed() => if woken.is_err() { return },
+        }
+        match issuer.deliver_logouts(&delivery, now()).await {
+            Ok(round) => {
+                for (client, cause) in round.failed {
+                    tracing::warn!(
+                        client,
+                        cause,
+                        "a client was not told of a logout; it is tried again"
+                    );
+                }
+                for (client, cause) in round.given_up {
+                    tracing::error!(
+                        client,
+                        cause,
+                        "a client was not told of a logout, and won't be"
+                    );
+                }
+            }
+            Err(error) => tracing::warn!(%error, "logouts could not be looked up"),
+        }
+    }
 }
 
 /// Rotates signing keys by schedule and sweeps what has ended.

@@ -35,6 +35,7 @@ use outbound::trust::Trust;
 use proof::password::Argon2Params;
 use proof::random::{Entropy, SystemEntropy, uuid_v7};
 use proof::seal::{KekRing, KeyEncryptionKey};
+use proof::x509::TrustRoots;
 use registry::usecase::Ctx;
 use store::Store;
 use tokio_util::sync::CancellationToken;
@@ -64,6 +65,7 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<Store>,
     pub(crate) facts: Arc<Facts>,
     pub(crate) people: Arc<NodePeople>,
+    pub(crate) fetcher: Arc<Fetcher>,
     pub(crate) keys: Arc<KeyManager<Store>>,
     pub(crate) own_keys: OwnKeys,
     pub(crate) issuer: Option<Arc<NodeIssuer>>,
@@ -178,6 +180,7 @@ impl Node {
                     endpoints,
                     issuer::IssuerSettings {
                         brand: settings.brand.clone(),
+                        client_roots: client_roots(own)?,
                         ..Default::default()
                     },
                     issuer::Ports {
@@ -220,6 +223,7 @@ impl Node {
             store,
             facts,
             people,
+            fetcher,
             keys,
             own_keys,
             issuer,
@@ -356,6 +360,17 @@ impl Node {
         tracing::info!("stopped");
         outcome
     }
+}
+
+/// The CAs that vouch for clients' certificates.
+fn client_roots(own: &settings::Issuer) -> Result<Option<TrustRoots>> {
+    let Some(file) = &own.client_ca_file else {
+        return Ok(None);
+    };
+    let pem = std::fs::read(file).with_context(|| format!("{} can't be read", file.display()))?;
+    TrustRoots::from_pem(&pem)
+        .map(Some)
+        .with_context(|| format!("{} holds no usable CA", file.display()))
 }
 
 /// A sentence for a port that can't be had.

@@ -504,7 +504,6 @@ pub(crate) fn api(
             .map(|scope| (scope.to_owned(), String::new()))
             .to_vec(),
         token_lifetime: Duration::from_secs(minutes * 60),
-        token_format: registry::api::TokenFormat::Jwt,
         routes: Vec::new(),
     }
 }

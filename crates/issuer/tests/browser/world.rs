@@ -25,7 +25,7 @@ use proof::random::SystemEntropy;
 use proof::seal::{KekRing, KeyEncryptionKey};
 use proof::secret::Secret;
 use proof::time::Timestamp;
-use registry::api::{ApiMeaning, IdentityForward, TokenFormat, UpstreamMeaning};
+use registry::api::{ApiMeaning, IdentityForward, UpstreamMeaning};
 use registry::client::{
     ClientAuthMethod, ClientKind, ClientMeaning, GrantType, IdentityScope, Profile,
     SenderConstraint,
@@ -175,7 +175,6 @@ fn api(name: &str, scopes: &[(&str, &str)]) -> ApiMeaning {
             .map(|(name, words)| ((*name).to_owned(), (*words).to_owned()))
             .collect(),
         token_lifetime: Duration::from_secs(600),
-        token_format: TokenFormat::Jwt,
         routes: Vec::new(),
     }
 }

@@ -32,7 +32,7 @@ use proof::random::{SystemEntropy, uuid_v7};
 use proof::seal::{KekRing, KeyEncryptionKey};
 use proof::secret::Secret;
 use proof::time::Timestamp;
-use registry::api::{ApiMeaning, IdentityForward, TokenFormat, UpstreamMeaning};
+use registry::api::{ApiMeaning, IdentityForward, UpstreamMeaning};
 use registry::audit::AuditDraft;
 use registry::client::{
     ClientAuthMethod, ClientKind, ClientMeaning, GrantType, IdentityScope, Profile,
@@ -188,7 +188,6 @@ fn api(name: &str, environment: Environment) -> ApiMeaning {
             .map(|verb| (format!("{name}:{verb}"), String::new()))
             .to_vec(),
         token_lifetime: Duration::from_secs(600),
-        token_format: TokenFormat::Jwt,
         routes: Vec::new(),
     }
 }

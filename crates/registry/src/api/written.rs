@@ -11,7 +11,6 @@ use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use verdict::credential::CredentialKind;
 
-use crate::api::TokenFormat;
 use crate::document::present;
 use crate::units::{Frequency, Period, Size};
 
@@ -131,13 +130,6 @@ pub struct ApiSpec {
         skip_serializing_if = "Option::is_none"
     )]
     pub token: Option<TokenSpec>,
-    /// The form of those tokens: `jwt` (default) or `opaque`.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub token_format: Option<TokenFormat>,
     /// The realm in `WWW-Authenticate`; default the API's name.
     #[serde(
         default,

@@ -135,7 +135,6 @@ pub(super) fn mean(
             .map(|(scope, words)| (scope.clone(), words.clone()))
             .collect(),
         token_lifetime: lifetime.0,
-        token_format: spec.token_format.unwrap_or_default(),
         routes,
     })
 }

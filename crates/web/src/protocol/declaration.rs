@@ -54,7 +54,6 @@ pub fn built_in_api(
         scopes: Vec::new(),
         // No token is ever issued for this API; the field wants a value within its bounds.
         token_lifetime: Duration::from_secs(600),
-        token_format: registry::api::TokenFormat::Jwt,
         routes: Endpoint::ALL
             .map(|endpoint| Door::of_endpoint(endpoint, endpoints))
             .into_iter()
