@@ -10,7 +10,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use http::{HeaderMap, Method, Request, StatusCode};
 use issuer::keys::{KeyManager, KeySettings};
 use issuer::metadata::Endpoints;
-use issuer::ports::{Readiness, Revocation, Revocations, Secrets};
+use issuer::ports::{People, Person, PersonCheck, Readiness, Revocation, Revocations, Secrets};
 use issuer::{Issuer, IssuerSettings, Ports};
 use proof::digest::{TokenHash, sha256};
 use proof::issued::{Brand, Presented};
@@ -64,6 +64,22 @@ pub(super) struct NoSecrets;
 impl Secrets for NoSecrets {
     async fn check(&self, _: &Presented<'_>, _: Timestamp) -> Answer<KeyCheck> {
         Ok(KeyCheck::Unknown)
+    }
+}
+
+/// Nobody logs in here.
+impl People for NoSecrets {
+    async fn check_password(
+        &self,
+        _: &str,
+        _: &Secret,
+        _: IpAddr,
+        _: Timestamp,
+    ) -> Answer<PersonCheck> {
+        Ok(PersonCheck::Refused)
+    }
+    async fn person(&self, _: &str, _: Timestamp) -> Answer<Option<Arc<Person>>> {
+        Ok(None)
     }
 }
 
