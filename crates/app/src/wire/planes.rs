@@ -319,12 +319,13 @@ fn apis_of(
             _ => Vec::new(),
         };
         let brand = settings.brand.clone();
-        let api = web::protocol::declaration::built_in_api(
+        let mut api = web::protocol::declaration::built_in_api(
             issuer.endpoints(),
             hosts,
             brand,
             settings.per_address,
         );
+        api.cors = web::protocol::declaration::for_scripts(&meaning.clients);
         Some(Arc::new(api))
     };
     match duty {

@@ -5,19 +5,28 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use http::Method;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::{HeaderName, Method};
 use issuer::metadata::{Endpoint, Endpoints};
 use proof::issued::{Brand, Environment};
 use registry::api::{
-    ApiMeaning, IdentityForward, PathTemplate, RouteMeaning, Segment, UpstreamMeaning,
+    ApiMeaning, Cors, IdentityForward, PathTemplate, RouteMeaning, Segment, UpstreamMeaning,
 };
+use registry::client::ClientMeaning;
 use verdict::limit::Rate;
 use verdict::route::{Api, ApiName, Demand, Route, RouteName, Rule};
 
+use super::DPOP_NONCE;
 use crate::browser::Place;
 
 /// Largest form.
 const MAX_BODY: u64 = issuer::params::MAX_BODY as u64;
+
+/// How long a browser may keep the answer to a preflight.
+const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(600);
+
+/// RFC 9449 §4.1.
+const DPOP: HeaderName = HeaderName::from_static("dpop");
 
 /// The name of the built-in API, and of the local service behind it.
 pub const NAME: &str = "issuer";
@@ -62,6 +71,26 @@ pub fn built_in_api(
             .collect(),
         judged: api,
     }
+}
+
+/// What scripts in browsers may ask of the issuer and read of its answers, if any client has origins
+/// of its own (RFC 9700 §2.6: the token endpoint and those like it, never with cookies). A preflight
+/// names no client, so all clients' origins count alike; without cookies the pages show a script
+/// nothing that it could not fetch by itself.
+pub fn for_scripts<'a>(clients: impl IntoIterator<Item = &'a ClientMeaning>) -> Option<Cors> {
+    let mut origins: Vec<_> = clients
+        .into_iter()
+        .flat_map(|client| client.allowed_origins.iter().cloned())
+        .collect();
+    origins.sort_unstable();
+    origins.dedup();
+    (!origins.is_empty()).then(|| Cors {
+        origins,
+        headers: vec![AUTHORIZATION, CONTENT_TYPE, DPOP],
+        expose: vec![WWW_AUTHENTICATE, DPOP_NONCE],
+        credentials: false,
+        max_age: PREFLIGHT_MAX_AGE,
+    })
 }
 
 /// A method of an endpoint, and those that come with it.

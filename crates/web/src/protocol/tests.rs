@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{HeaderMap, HeaderName, Method, Request, StatusCode};
 use issuer::declared::Declared;
 use issuer::keys::{KeyManager, KeySettings};
 use issuer::metadata::{Endpoint, Endpoints};
@@ -41,8 +41,8 @@ use verdict::limit::{LimitKey, Rate, Taken};
 use verdict::permit::Admitted;
 use verdict::route::ApiName;
 
-use super::declaration::built_in_api;
-use super::router;
+use super::declaration::{built_in_api, for_scripts};
+use super::{DPOP_NONCE, router};
 
 const ISSUER: &str = "https://id.example.com";
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -634,6 +634,29 @@ async fn a_request_that_no_permit_let_through_gets_500() {
         assert_eq!(seen.header(CONTENT_TYPE), Some("application/problem+json"));
         assert_eq!(seen.json()["type"], "urn:doorward:error:internal-error");
     }
+}
+
+#[test]
+fn scripts_may_ask_from_the_origins_of_clients_and_without_cookies() {
+    let client = |origins: &[&str]| {
+        let mut client = ClientMeaning::service(
+            ClientId::new("page"),
+            ApplicationId::new("shop"),
+            ClientAuthMethod::None,
+        );
+        client.allowed_origins = origins.iter().map(|&origin| origin.to_owned()).collect();
+        client
+    };
+    assert_eq!(for_scripts(&[client(&[])]), None);
+    let clients = [
+        client(&["https://b.example", "https://a.example"]),
+        client(&["https://b.example"]),
+    ];
+    let cors = for_scripts(&clients).expect("origins");
+    assert_eq!(cors.origins, ["https://a.example", "https://b.example"]);
+    assert!(!cors.credentials);
+    assert!(cors.headers.contains(&HeaderName::from_static("dpop")));
+    assert!(cors.expose.contains(&DPOP_NONCE));
 }
 
 #[tokio::test]
