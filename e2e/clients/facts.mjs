@@ -71,7 +71,10 @@ const clients = {
   service: secret(service),
   'service-signed': await signing('Ed25519', service),
   'service-dpop': await signing('ES256', { ...service, dpop_bound_access_tokens: true }),
-  'orders-api': secret({ ...service, grants: {}, introspects: ['orders'] }),
+  'orders-api': secret({
+    ...service, grants: { stock: ['stock:read'] }, introspects: ['orders'],
+    grant_types: ['client_credentials', 'urn:ietf:params:oauth:grant-type:token-exchange'],
+  }),
 }
 
 const facts = {

@@ -229,6 +229,31 @@ test('DPoP with server nonces: bound tokens, and nobody else uses them', async (
   await client.fetchUserInfo(config, next.access_token, claims.sub, options)
 })
 
+test('a page’s script reads the token endpoint’s answers at its own origin and at no other', async (t) => {
+  if (peer) return t.skip('the peer was not told of origins')
+  const config = await configured('page')
+  const options = { DPoP: client.getDPoPHandle(config, await client.randomDPoPKeyPair('ES256')) }
+  const { tokens } = await loggedIn('page', {}, { options })
+  // As a browser does: it sends its origin, and hides from the script what is not allowed to it.
+  const seen = []
+  const from = (origin) => async (url, init) => {
+    const asks = { origin, 'access-control-request-method': init.method, 'access-control-request-headers': 'dpop' }
+    const preflight = await fetch(url, { method: 'OPTIONS', headers: asks })
+    const answer = await fetch(url, { ...init, headers: { ...init.headers, origin } })
+    seen.push(preflight.headers.get('access-control-allow-origin'), answer.headers.get('access-control-allow-origin'))
+    const exposed = (answer.headers.get('access-control-expose-headers') ?? '').toLowerCase()
+    if (answer.headers.get('dpop-nonce')) seen.push(exposed.includes('dpop-nonce'))
+    return answer
+  }
+  config[client.customFetch] = from('https://page.example')
+  await client.refreshTokenGrant(config, tokens.refresh_token, undefined, options)
+  assert.deepEqual(new Set(seen), new Set(['https://page.example', true]))
+  seen.length = 0
+  config[client.customFetch] = from('https://elsewhere.example')
+  await client.refreshTokenGrant(config, tokens.refresh_token, undefined, options).catch(() => {})
+  assert(!seen.some((one) => one === '*' || one === 'https://elsewhere.example'), String(seen))
+})
+
 test('DPoP and PAR: dpop_jkt holds the code to the key', async () => {
   const config = await configured('web-signed')
   const options = { DPoP: client.getDPoPHandle(config, await client.randomDPoPKeyPair('EdDSA')) }
@@ -323,6 +348,33 @@ test('the device flow: a person who says no', async () => {
   const browser = new Browser(person, { user_code: asked.user_code, decision: 'deny' })
   await browser.rest(asked.verification_uri_complete ?? asked.verification_uri)
   await refused(client.pollDeviceAuthorizationGrant(config, { ...asked, interval: 1 }), 'access_denied')
+})
+
+test('an API exchanges the token it was shown for one to act at another', async (t) => {
+  if (peer) return t.skip('the peer exchanges no tokens')
+  const ask = new URLSearchParams()
+  const { parameters, checks } = await request('web', { scope: 'openid orders:read stock:read' })
+  for (const [name, value] of Object.entries(parameters)) ask.append(name, value)
+  ask.append('resource', orders.audience)
+  ask.append('resource', stock.audience)
+  const config = await configured('web')
+  const { url } = await new Browser(person).go(client.buildAuthorizationUrl(config, ask), parameters.redirect_uri)
+  const shown = await client.authorizationCodeGrant(config, url, checks)
+
+  const api = await configured('orders-api')
+  const about = await client.tokenIntrospection(api, shown.access_token)
+  assert.equal(about.active, true)
+  assert.equal(about.sub, shown.claims().sub)
+  const type = 'urn:ietf:params:oauth:token-type:access_token'
+  const exchanged = await client.genericGrantRequest(api, 'urn:ietf:params:oauth:grant-type:token-exchange', {
+    subject_token: shown.access_token, subject_token_type: type, resource: stock.audience,
+  })
+  assert.equal(exchanged.issued_token_type, type)
+  const claims = decodeJwt(exchanged.access_token)
+  assert.equal(claims.sub, shown.claims().sub)
+  assert.equal(claims.act.sub, 'orders-api')
+  assert.deepEqual([claims.aud].flat(), [stock.audience])
+  assert.deepEqual(rights(claims), ['stock:read'])
 })
 
 for (const name of ['service', 'service-signed', 'service-dpop']) {

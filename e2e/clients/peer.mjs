@@ -21,7 +21,7 @@ const clients = Object.entries(facts.clients).map(([client_id, it]) => ({
   client_id,
   client_secret: it.own.secret,
   token_endpoint_auth_method: it.auth_method,
-  grant_types: it.grant_types,
+  grant_types: it.grant_types.filter((one) => !one.endsWith(':token-exchange')),
   response_types: it.redirect_uris ? ['code'] : [],
   redirect_uris: it.redirect_uris ?? [],
   post_logout_redirect_uris: it.post_logout_redirect_uris ?? [],
