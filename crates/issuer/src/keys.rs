@@ -15,7 +15,7 @@ use registry::ports::StoreError;
 
 use crate::ports::KeyPurpose;
 
-pub use manager::{KeyManager, OldKey};
+pub use manager::{KeyManager, OldKey, RingReader};
 pub use ring::KeyRing;
 
 /// Algorithms that signing keys can have, the default first.

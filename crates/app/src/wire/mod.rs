@@ -137,6 +137,13 @@ impl Node {
             entropy.clone(),
         )?);
         let own_keys = OwnKeys::new();
+        // The gateway beside the issuer knows a key before the first token that it signed.
+        let published = own_keys.clone();
+        keys.show_first(Box::new(move |ring| {
+            if let Err(error) = planes::publish_own_keys(ring, &published) {
+                tracing::error!(%error, "new signing keys can't be verified here");
+            }
+        }));
         let fetcher = Arc::new(fetcher(settings)?);
         let key_sets = Arc::new(KeySets::new(fetcher.clone(), KeySetOptions::default()));
         let options = FactsOptions {

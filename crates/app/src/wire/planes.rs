@@ -13,13 +13,14 @@ use gateway::{
     UpstreamIdentity,
 };
 use issuer::declared::Declared;
+use issuer::keys::KeyRing;
 use issuer::ports::KeyPurpose;
 use proof::jose::jwk::JwkSet;
 use registry::api::ApiMeaning;
 use registry::meaning::Meaning;
 use registry::trusted_issuer::IssuerKeys;
 
-use outbound::keysets::KeySource;
+use outbound::keysets::{KeySource, OwnKeys};
 
 use verdict::credential::jwt::IssuerId;
 use web::pages::Pages;
@@ -297,11 +298,10 @@ fn make_keys(shared: &Shared) {
 ///
 /// # Errors
 /// If the ring's own key set can't be read back, which is a defect.
-pub(crate) fn publish_own_keys(shared: &Shared) -> Result<()> {
-    let ring = shared.keys.ring();
+pub(crate) fn publish_own_keys(ring: &KeyRing, own_keys: &OwnKeys) -> Result<()> {
     let set = JwkSet::parse(ring.jwks(KeyPurpose::Access).as_bytes())
         .map_err(|defect| anyhow::anyhow!("our own key set does not read: {defect:?}"))?;
-    shared.own_keys.publish(&set);
+    own_keys.publish(&set);
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 //! this node signs with is what the store says.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use proof::jose::key::SigningKey;
@@ -17,6 +17,9 @@ use super::ring::{COLUMN, KeyRing, KeySet, RingKey, TABLE};
 use super::{KeyError, KeySettings};
 use crate::ports::{IssuerStore, KeyPurpose, KeyState, StoredKey};
 
+/// Is shown a ring before anything is signed with it.
+pub type RingReader = Box<dyn Fn(&KeyRing) + Send + Sync>;
+
 /// Keeps the signing keys of one installation.
 pub struct KeyManager<S> {
     store: Arc<S>,
@@ -26,6 +29,8 @@ pub struct KeyManager<S> {
     ring: ArcSwap<KeyRing>,
     /// Purposes beside [`KeyPurpose::ALWAYS`] that something declared needs a key for.
     wanted: ArcSwap<Vec<KeyPurpose>>,
+    /// Who must know a key before it signs.
+    reader: OnceLock<RingReader>,
 }
 
 impl<S: IssuerStore> KeyManager<S> {
@@ -43,7 +48,14 @@ impl<S: IssuerStore> KeyManager<S> {
             entropy,
             ring: ArcSwap::from_pointee(KeyRing::default()),
             wanted: ArcSwap::default(),
+            reader: OnceLock::new(),
         }
+    }
+
+    /// Shows every ring to somebody before it is used, so that whoever verifies beside us knows a
+    /// key before the first token that it signed. Only the first who asks is shown any.
+    pub fn show_first(&self, reader: RingReader) {
+        let _ = self.reader.set(reader);
     }
 
     /// The ring of master keys, under which the signing keys are sealed.
@@ -88,7 +100,11 @@ impl<S: IssuerStore> KeyManager<S> {
         for (purpose, set) in KeyPurpose::ALL.into_iter().zip(&mut sets) {
             *set = KeySet::load(self.store.signing_keys(purpose).await?, &self.kek)?;
         }
-        self.ring.store(Arc::new(KeyRing::of(sets)));
+        let ring = Arc::new(KeyRing::of(sets));
+        if let Some(reader) = self.reader.get() {
+            reader(&ring);
+        }
+        self.ring.store(ring);
         Ok(())
     }
 
