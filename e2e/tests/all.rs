@@ -5,5 +5,6 @@
     reason = "a test that can't go on says so by panicking"
 )]
 
+mod flows;
 mod operations;
 mod threats;

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bound;
+pub mod browser;
 pub mod doorward;
 pub mod postgres;
 pub mod tokens;

@@ -1,0 +1,10 @@
+//! **People and their clients**, whole: browsers, pages, codes, tokens and the gateway, against the
+//! running program. `whole` takes each flow from its beginning to its end; `interrupted` lets the
+//! process, the signing key or the node change in the middle; `hostile` has two people, one of them
+//! hostile; `browsers` holds the lines F of the threat list.
+
+mod browsers;
+mod hostile;
+mod interrupted;
+mod scene;
+mod whole;
