@@ -19,6 +19,7 @@ async function discovered(options) {
   return oauth.processDiscoveryResponse(url, await oauth.discoveryRequest(url, { algorithm: 'oidc', ...options }))
 }
 
+// ANCHOR: by_key
 /** Once more with the nonce, if the server asks for one (RFC 9449 §8); tells whether it did. */
 async function nonced(send) {
   try {
@@ -37,7 +38,9 @@ async function byKey() {
   const key = { key: await importJWK(own.jwk, own.jwk.alg), kid: own.jwk.kid }
   return { client, auth: oauth.PrivateKeyJwt(key), options: { DPoP: oauth.DPoP(client, keyPair) } }
 }
+// ANCHOR_END: by_key
 
+// ANCHOR: by_certificate
 const dispatcher = () => new Agent({ connect: { cert: readFileSync(process.env.CLIENT_CERT), key: readFileSync(process.env.CLIENT_KEY), ca: readFileSync(process.env.NODE_EXTRA_CA_CERTS) } })
 
 async function byCertificate() {
@@ -46,6 +49,7 @@ async function byCertificate() {
   const customFetch = (url, init) => fetchWith(url, { ...init, dispatcher: agent })
   return { client, auth: oauth.TlsClientAuth(), options: { [oauth.customFetch]: customFetch }, agent }
 }
+// ANCHOR_END: by_certificate
 
 async function requested() {
   const verifier = oauth.generateRandomCodeVerifier()
@@ -63,6 +67,7 @@ async function requested() {
   return { verifier, state, nonce, parameters }
 }
 
+// ANCHOR: push
 /** Pushes the request, lets the person decide, and returns what the redirect URI was called with. */
 async function authorized(as, { client, auth, options }, asked) {
   const parameters = { ...asked.parameters, redirect_uri: redirectUri(client.client_id) }
@@ -75,7 +80,9 @@ async function authorized(as, { client, auth, options }, asked) {
   const { url } = await new Browser(person).go(to, parameters.redirect_uri)
   return { url, nonce }
 }
+// ANCHOR_END: push
 
+// ANCHOR: redeem
 async function redeemed(as, { client, auth, options }, { verifier, nonce }, answer, more = {}) {
   const send = async () => {
     const response = await oauth.authorizationCodeGrantRequest(as, client, auth, answer, redirectUri(client.client_id), verifier,
@@ -86,6 +93,7 @@ async function redeemed(as, { client, auth, options }, { verifier, nonce }, answ
   }
   return (await nonced(send)).result
 }
+// ANCHOR_END: redeem
 
 async function refreshed(as, { client, auth, options }, token, more = {}) {
   const send = async () => oauth.processRefreshTokenResponse(as, client,

@@ -10,6 +10,7 @@ import { facts, redirectUri } from './known.mjs'
 const { issuer, person, apis, peer } = facts
 const { orders, stock } = apis
 
+// ANCHOR: configured
 const proofs = {
   client_secret_basic: ({ own }) => client.ClientSecretBasic(own.secret),
   client_secret_post: ({ own }) => client.ClientSecretPost(own.secret),
@@ -25,7 +26,9 @@ async function configured(name) {
   client.enableNonRepudiationChecks(config)
   return config
 }
+// ANCHOR_END: configured
 
+// ANCHOR: code
 /** A request for a code, and what the client remembers of it. */
 async function request(name, parameters = {}) {
   const pkceCodeVerifier = client.randomPKCECodeVerifier()
@@ -60,6 +63,7 @@ async function loggedIn(name, parameters, { push, options, browser, resource } =
   const tokens = await client.authorizationCodeGrant(config, at, arrived.checks, resource ? { resource } : undefined, options)
   return { config, tokens, ...arrived }
 }
+// ANCHOR_END: code
 
 /** The client itself refuses what it was answered, for a reason that reads like `why`. */
 const clientRefuses = (promise, why) => assert.rejects(promise, (thrown) => {
@@ -86,6 +90,7 @@ function isAlice({ tokens }, name) {
 const rights = ({ scope }) => scope.split(' ').filter((one) => one.includes(':'))
 
 for (const name of ['web', 'web-post', 'web-signed', 'web-rsa', 'web-old']) {
+// ANCHOR: login
   test(`code with PKCE, ${facts.clients[name].auth_method} (${name}): login, UserInfo, refresh`, async () => {
     const { config, tokens, url } = await loggedIn(name)
     assert.equal(config.serverMetadata().authorization_response_iss_parameter_supported, true)
@@ -99,6 +104,7 @@ for (const name of ['web', 'web-post', 'web-signed', 'web-rsa', 'web-old']) {
     assert.notEqual(next.refresh_token, tokens.refresh_token)
     await client.fetchUserInfo(config, next.access_token, claims.sub)
   })
+// ANCHOR_END: login
 }
 
 test('a client of old: no PKCE, no nonce, an ID token with RS256', async () => {
@@ -182,12 +188,15 @@ test('single sign-on: who is logged in is not asked again, prompt=login asks, pr
   assert.equal(browser.met.login, 1)
 })
 
+// ANCHOR: form_post
 test('form_post: the answer comes in the body of a POST', async () => {
   const { request: answer, tokens } = await loggedIn('web', { response_mode: 'form_post' })
   assert.equal(answer.method, 'POST')
   isAlice({ tokens }, 'web')
 })
+// ANCHOR_END: form_post
 
+// ANCHOR: native
 test('a native program comes back to a port of its own on loopback', async () => {
   const { tokens, config } = await loggedIn('desktop', { redirect_uri: 'http://127.0.0.1:49321/callback' })
   isAlice({ tokens }, 'desktop')
@@ -197,7 +206,9 @@ test('a native program comes back to a port of its own on loopback', async () =>
   await refused(client.refreshTokenGrant(config, tokens.refresh_token), 'invalid_grant')
   await refused(client.refreshTokenGrant(config, next.refresh_token), 'invalid_grant')
 })
+// ANCHOR_END: native
 
+// ANCHOR: par
 test('PAR: the browser carries a reference and nothing else', async () => {
   const config = await configured('web-signed')
   const { parameters, checks } = await request('web-signed')
@@ -213,7 +224,9 @@ test('PAR: the browser carries a reference and nothing else', async () => {
     return true
   })
 })
+// ANCHOR_END: par
 
+// ANCHOR: dpop
 test('DPoP with server nonces: bound tokens, and nobody else uses them', async () => {
   const config = await configured('page')
   const options = { DPoP: client.getDPoPHandle(config, await client.randomDPoPKeyPair('ES256')) }
@@ -228,6 +241,7 @@ test('DPoP with server nonces: bound tokens, and nobody else uses them', async (
   const next = await client.refreshTokenGrant(config, tokens.refresh_token, undefined, options)
   await client.fetchUserInfo(config, next.access_token, claims.sub, options)
 })
+// ANCHOR_END: dpop
 
 test('a page’s script reads the token endpoint’s answers at its own origin and at no other', async (t) => {
   if (peer) return t.skip('the peer was not told of origins')
@@ -263,6 +277,7 @@ test('DPoP and PAR: dpop_jkt holds the code to the key', async () => {
   await refused(client.authorizationCodeGrant(config, url, checks, undefined, thief), 'invalid_grant')
 })
 
+// ANCHOR: resources
 test('resource indicators: each API gets a token that another can’t use', async () => {
   const ask = new URLSearchParams()
   const { parameters, checks } = await request('web', { scope: 'openid offline_access orders:read stock:read' })
@@ -283,7 +298,9 @@ test('resource indicators: each API gets a token that another can’t use', asyn
   assert.deepEqual(rights(others), ['stock:read'])
   await refused(client.refreshTokenGrant(config, next.refresh_token, { resource: 'https://elsewhere.example' }), 'invalid_target')
 })
+// ANCHOR_END: resources
 
+// ANCHOR: gateway
 test('the gateway takes a person’s token, and a bound one only with its key', async (t) => {
   if (peer) return t.skip('the peer has no gateway')
   const mine = new URL(`${orders.url}/mine`)
@@ -305,7 +322,9 @@ test('the gateway takes a person’s token, and a bound one only with its key', 
   await assert.rejects(get(page, bound.access_token, thief), /WWW-Authenticate/i)
   await assert.rejects(get(page, bound.access_token), /WWW-Authenticate/i)
 })
+// ANCHOR_END: gateway
 
+// ANCHOR: revocation
 test('introspection and revocation: a revoked token is dead, and the family with its refresh token', async () => {
   const { config, tokens } = await loggedIn('web')
   const about = await client.tokenIntrospection(config, tokens.access_token)
@@ -317,7 +336,9 @@ test('introspection and revocation: a revoked token is dead, and the family with
   assert.equal((await client.tokenIntrospection(config, tokens.access_token)).active, false)
   await refused(client.refreshTokenGrant(config, tokens.refresh_token), 'invalid_grant')
 })
+// ANCHOR_END: revocation
 
+// ANCHOR: logout
 test('logout at the client’s request ends the session', async () => {
   const { config, tokens, browser } = await loggedIn('web')
   const to = client.buildEndSessionUrl(config, {
@@ -328,7 +349,9 @@ test('logout at the client’s request ends the session', async () => {
   const { url: after } = await authorized(config, 'web', await request('web', { prompt: 'none' }), { browser })
   assert.equal(after.searchParams.get('error'), 'login_required')
 })
+// ANCHOR_END: logout
 
+// ANCHOR: device
 test('the device flow: a television asks, a person at a browser allows', async () => {
   const config = await configured('tv')
   const asked = await client.initiateDeviceAuthorization(config, { scope: 'openid offline_access orders:read', resource: orders.audience })
@@ -341,6 +364,7 @@ test('the device flow: a television asks, a person at a browser allows', async (
   await client.refreshTokenGrant(config, tokens.refresh_token)
   await refused(client.pollDeviceAuthorizationGrant(config, { ...asked, interval: 1 }), 'invalid_grant')
 })
+// ANCHOR_END: device
 
 test('the device flow: a person who says no', async () => {
   const config = await configured('tv')
@@ -378,6 +402,7 @@ test('an API exchanges the token it was shown for one to act at another', async 
 })
 
 for (const name of ['service', 'service-signed', 'service-dpop']) {
+// ANCHOR: client_credentials
   test(`client credentials, ${facts.clients[name].auth_method} (${name})`, async () => {
     const config = await configured(name)
     const bound = facts.clients[name].dpop_bound_access_tokens
@@ -390,7 +415,27 @@ for (const name of ['service', 'service-signed', 'service-dpop']) {
     assert.equal(Boolean(claims.cnf?.jkt), Boolean(bound))
     await refused(client.clientCredentialsGrant(config, { ...asked, resource: 'https://elsewhere.example' }, options), 'invalid_target')
   })
+// ANCHOR_END: client_credentials
 }
+
+// ANCHOR: exchange
+test('token exchange: an API calls on in the name of its caller, with less', async (t) => {
+  if (peer) return t.skip('the peer knows no token exchange')
+  const asked = { scope: 'openid orders:read orders:write', resource: orders.audience }
+  const { tokens } = await loggedIn('web', asked, { resource: orders.audience })
+  const config = await configured('orders-server')
+  const exchange = (more) => client.genericGrantRequest(config, 'urn:ietf:params:oauth:grant-type:token-exchange', {
+    subject_token: tokens.access_token,
+    subject_token_type: 'urn:ietf:params:oauth:token-type:access_token',
+    ...more,
+  })
+  const claims = decodeJwt((await exchange({ scope: 'orders:read' })).access_token)
+  assert.equal(claims.sub, tokens.claims().sub)
+  assert.equal(claims.act.sub, 'orders-server')
+  assert.equal(claims.scope, 'orders:read')
+  await refused(exchange({ resource: stock.audience }), 'invalid_target')
+})
+// ANCHOR_END: exchange
 
 test('a wrong secret and an unknown client are refused alike', async () => {
   const answers = []

@@ -5,8 +5,9 @@
 //   import { Browser } from './person.mjs'
 //   const { url } = await new Browser(person).go(authorizationUrl, redirectUri)
 //
-//   node person.mjs FACTS URL REDIRECT-URI     prints where the browser was sent: for clients that are
-//                                              not written in JavaScript
+//   node person.mjs FACTS URL [REDIRECT-URI]   prints where the browser was sent, or without a redirect URI
+//                                              where it came to rest: for clients that are not written in
+//                                              JavaScript
 
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -204,6 +205,7 @@ function read(html) {
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const [facts, url, redirectUri] = process.argv.slice(2)
   const { person } = JSON.parse(readFileSync(facts, 'utf8'))
-  const { url: arrived } = await new Browser(person).go(url, redirectUri)
+  const browser = new Browser(person)
+  const { url: arrived } = await (redirectUri ? browser.go(url, redirectUri) : browser.rest(url))
   console.log(arrived.href)
 }
