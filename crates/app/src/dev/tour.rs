@@ -467,6 +467,13 @@ fn people(step: &mut impl FnMut(&'static str, String, Expect), with: &People<'_>
         Status(401, "credential-refused"),
     );
     step(
+        "A page in a browser may ask the issuer from its own origin",
+        format!(
+            "curl -si -X OPTIONS -H 'Origin: https://shop.example' -H 'Access-Control-Request-Method: POST' -H 'Access-Control-Request-Headers: dpop' {issuer}/oauth/token"
+        ),
+        Status(204, "access-control-allow-origin: https://shop.example"),
+    );
+    step(
         "A television asks for a code to show",
         format!(
             "DEVICE=$(curl -s -d client_id=shop-tv -d scope=openid+orders:read {issuer}/oauth/device)"
