@@ -56,7 +56,7 @@ fn record(found: registry::user::Person) -> PersonRecord<Known> {
 }
 
 /// The store said no more than that it does not answer; its log says why.
-fn unavailable(error: registry::ports::StoreError) -> Unavailable {
+fn unavailable(error: &registry::ports::StoreError) -> Unavailable {
     tracing::error!(%error, "a person's record can't be had");
     Unavailable::Store
 }
@@ -66,11 +66,11 @@ impl PersonRecords for StoredPeople {
 
     async fn by_username(&self, username: &str) -> Answer<Option<PersonRecord<Known>>> {
         let found = registry::ports::People::person_by_username(&*self.0, username).await;
-        Ok(found.map_err(unavailable)?.map(record))
+        Ok(found.map_err(|error| unavailable(&error))?.map(record))
     }
     async fn by_subject(&self, subject: &str) -> Answer<Option<PersonRecord<Known>>> {
         let found = registry::ports::People::person_by_id(&*self.0, subject).await;
-        Ok(found.map_err(unavailable)?.map(record))
+        Ok(found.map_err(|error| unavailable(&error))?.map(record))
     }
 }
 
