@@ -288,17 +288,19 @@ class ByHand(unittest.TestCase):
     def test_token_exchange(self):
         if FACTS["peer"]:
             self.skipTest("the peer knows no token exchange")
-        login = Login("web", scope="openid orders:read", resource=ORDERS["audience"])
-        token = login.redeem(resource=ORDERS["audience"])
-        server = client("orders-server", scope="orders:read")
-        new = server.fetch_token(
+        stock = FACTS["apis"]["stock"]["audience"]
+        login = Login("web", scope="openid orders:read stock:read")
+        shown = login.redeem()
+        api = client("orders-api", scope="stock:read")
+        exchanged = api.fetch_token(
             login.about["token_endpoint"],
             grant_type="urn:ietf:params:oauth:grant-type:token-exchange",
-            subject_token=token["access_token"],
+            subject_token=shown["access_token"],
             subject_token_type="urn:ietf:params:oauth:token-type:access_token",
+            resource=stock,
         )
-        claims = jwt.decode(new["access_token"], KeySet.import_key_set(fetched(login.about["jwks_uri"]))).claims
-        self.assertEqual(claims["act"]["sub"], "orders-server")
+        claims = jwt.decode(exchanged["access_token"], KeySet.import_key_set(fetched(login.about["jwks_uri"]))).claims
+        self.assertEqual((claims["aud"], claims["act"]["sub"]), (stock, "orders-api"))
 
     # ANCHOR_END: exchange
 

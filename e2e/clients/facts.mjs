@@ -76,13 +76,6 @@ const clients = {
     grant_types: ['client_credentials', 'urn:ietf:params:oauth:grant-type:token-exchange'],
   }),
 }
-// The peer knows no token exchange.
-if (!peer) {
-  clients['orders-server'] = secret({
-    ...service, grants: ORDERS, introspects: ['orders'],
-    grant_types: ['client_credentials', 'urn:ietf:params:oauth:grant-type:token-exchange'],
-  })
-}
 
 const facts = {
   issuer,

@@ -374,6 +374,7 @@ test('the device flow: a person who says no', async () => {
   await refused(client.pollDeviceAuthorizationGrant(config, { ...asked, interval: 1 }), 'access_denied')
 })
 
+// ANCHOR: exchange
 test('an API exchanges the token it was shown for one to act at another', async (t) => {
   if (peer) return t.skip('the peer exchanges no tokens')
   const ask = new URLSearchParams()
@@ -400,6 +401,7 @@ test('an API exchanges the token it was shown for one to act at another', async 
   assert.deepEqual([claims.aud].flat(), [stock.audience])
   assert.deepEqual(rights(claims), ['stock:read'])
 })
+// ANCHOR_END: exchange
 
 for (const name of ['service', 'service-signed', 'service-dpop']) {
 // ANCHOR: client_credentials
@@ -417,25 +419,6 @@ for (const name of ['service', 'service-signed', 'service-dpop']) {
   })
 // ANCHOR_END: client_credentials
 }
-
-// ANCHOR: exchange
-test('token exchange: an API calls on in the name of its caller, with less', async (t) => {
-  if (peer) return t.skip('the peer knows no token exchange')
-  const asked = { scope: 'openid orders:read orders:write', resource: orders.audience }
-  const { tokens } = await loggedIn('web', asked, { resource: orders.audience })
-  const config = await configured('orders-server')
-  const exchange = (more) => client.genericGrantRequest(config, 'urn:ietf:params:oauth:grant-type:token-exchange', {
-    subject_token: tokens.access_token,
-    subject_token_type: 'urn:ietf:params:oauth:token-type:access_token',
-    ...more,
-  })
-  const claims = decodeJwt((await exchange({ scope: 'orders:read' })).access_token)
-  assert.equal(claims.sub, tokens.claims().sub)
-  assert.equal(claims.act.sub, 'orders-server')
-  assert.equal(claims.scope, 'orders:read')
-  await refused(exchange({ resource: stock.audience }), 'invalid_target')
-})
-// ANCHOR_END: exchange
 
 test('a wrong secret and an unknown client are refused alike', async () => {
   const answers = []
