@@ -299,8 +299,7 @@ pub fn fields(page: &Answer, name: &str) -> Vec<String> {
 #[must_use]
 pub fn action(page: &Answer) -> Option<String> {
     let text = page.text();
-    let action = tags(&text, "<form").find_map(|tag| attribute(tag, "action"));
-    action
+    tags(&text, "<form").find_map(|tag| attribute(tag, "action"))
 }
 
 fn tags<'a>(text: &'a str, opening: &'a str) -> impl Iterator<Item = &'a str> {
