@@ -69,7 +69,7 @@ def doorward(repository, given):
     if not cargo:
         raise Missing("cargo is not installed: give a binary by --doorward PATH, or leave it out by --only")
     print(f"building Doorward with --release into {target} (minutes the first time)", flush=True)
-    for what in (["--bin", "doorward"], ["--package", "doorward-proof", "--example", "es256_verification"]):
+    for what in (["--bin", "doorward"], ["--package", "doorward-outbound", "--example", "es256_verification"]):
         built = subprocess.run(
             [cargo, "build", "--release", "--locked", *what],
             cwd=repository,
