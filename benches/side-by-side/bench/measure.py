@@ -193,13 +193,15 @@ class _Bench:
         if warmed["calls"] < (case.tokens or 0):
             raise Failed(f"too slow to see its tokens once in {WARM_UP_SECONDS} s")
 
-        cpu, stat = server.cpu_seconds(), machine.processor_times()
+        cpu, user, stat = server.cpu_seconds(), server.user_seconds(), machine.processor_times()
         figures = drive(self.plan.seconds, measured, limit)
+        user = server.user_seconds() - user
         cpu, stolen = server.cpu_seconds() - cpu, machine.stolen_share(stat, machine.processor_times())
         if not server.alive():
             raise Failed(f"ended under load\n{server.tail()}")
         return {
             "cpu_us": cpu / figures["calls"] * 1e6,
+            "user_us": user / figures["calls"] * 1e6,
             "per_second": figures["calls"] / figures["microseconds"] * 1e6,
             "calls": figures["calls"],
             "cpu_seconds": round(cpu, 2),

@@ -48,6 +48,10 @@ class Server:
         """User and system time of the whole group so far."""
         return sum(int(fields[11]) + int(fields[12]) for _, fields in self._members()) / _TICK
 
+    def user_seconds(self):
+        """The part of it that the group's own code took, without the kernel's."""
+        return sum(int(fields[11]) for _, fields in self._members()) / _TICK
+
     def resident_bytes(self):
         """Resident memory of the whole group; shared pages count in each process."""
         return sum(int(fields[21]) for _, fields in self._members()) * _PAGE
