@@ -23,6 +23,7 @@ mod limit;
 mod listen;
 mod metrics;
 mod ops;
+mod penalty;
 mod plane;
 mod proxies;
 mod record;

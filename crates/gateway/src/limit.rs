@@ -1,7 +1,8 @@
 //! **Limits**: which budget a call is taken from, and what the caller is told about it.
 //!
 //! Addresses are counted before anybody is identified, principals after; the arithmetic and the
-//! counters are behind [`verdict::facts::Facts::take`].
+//! counters are behind [`verdict::facts::Facts::take`]. Addresses that keep failing are
+//! [`crate::penalty`]'s matter.
 
 use core::fmt::Write as _;
 use core::net::IpAddr;
@@ -42,39 +43,6 @@ pub(crate) async fn address(
 ) -> Result<Told, (Problem, Option<Told>)> {
     let key = LimitKey::address(client, rule);
     take(facts, &key, "address", rate, now).await
-}
-
-/// Refuses an address that failed too often lately, before its next guess costs anything.
-///
-/// # Errors
-/// 429, or 503 where the counters don't answer.
-pub(crate) async fn failures(
-    facts: &impl Facts,
-    rate: &Rate,
-    client: IpAddr,
-    now: proof::time::Timestamp,
-) -> Result<(), Problem> {
-    let key = LimitKey::failed_address(client);
-    let asked = facts.take(&key, rate, 0, now).await?;
-    if asked.remaining > 0 {
-        return Ok(());
-    }
-    let mut problem = Problem::new(Code::RateLimited, "the address failed too often lately");
-    problem.retry_after = Some(asked.retry_after);
-    Err(problem)
-}
-
-/// Counts a failed authentication of an address.
-pub(crate) async fn failed(
-    facts: &impl Facts,
-    rate: &Rate,
-    client: IpAddr,
-    now: proof::time::Timestamp,
-) {
-    // A counter that does not answer has no say in an answer that is a refusal anyway.
-    let _ = facts
-        .take(&LimitKey::failed_address(client), rate, 1, now)
-        .await;
 }
 
 /// Takes a call from its principal's budget on an API.

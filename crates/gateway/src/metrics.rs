@@ -59,6 +59,10 @@ pub struct Metrics {
     pub(crate) broken: Counter,
     /// Decision-log entries dropped because the queue was full.
     pub(crate) dropped: Counter,
+    /// Penalties that began because an address failed too often.
+    pub(crate) penalties: Counter,
+    /// Calls refused because their address was held back.
+    pub(crate) held_back: Counter,
     /// Snapshots taken into service.
     pub(crate) swaps: Counter<u64, AtomicU64>,
 }
@@ -112,6 +116,8 @@ impl Metrics {
             handshakes_failed: Counter::default(),
             broken: Counter::default(),
             dropped: Counter::default(),
+            penalties: Counter::default(),
+            held_back: Counter::default(),
             swaps: Counter::default(),
         };
         let [(calls, _, calls_help), (seconds, _, seconds_help)] = BY_ROUTE;
@@ -146,6 +152,16 @@ impl Metrics {
             "doorward_decision_log_dropped",
             "Decision-log entries dropped because the queue was full",
             metrics.dropped.clone(),
+        );
+        registry.register(
+            "doorward_penalties",
+            "Penalties that began because an address failed too often",
+            metrics.penalties.clone(),
+        );
+        registry.register(
+            "doorward_penalty_refusals",
+            "Calls refused unjudged while their address was held back",
+            metrics.held_back.clone(),
         );
         registry.register(
             "doorward_snapshots",

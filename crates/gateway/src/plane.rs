@@ -15,10 +15,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use verdict::facts::Facts;
 use verdict::limit::Rate;
+use verdict::penalty::Penalties;
 
 use crate::identity::{NoTokens, UpstreamIdentity};
 use crate::listen::{self, Bound};
 use crate::metrics::Metrics;
+use crate::penalty::Lines;
 use crate::proxies::TrustedProxies;
 use crate::record::{DecisionSink, NoDecisions};
 use crate::snapshot::{Snapshot, SnapshotError};
@@ -36,8 +38,9 @@ pub struct Options {
     pub locals: Locals,
     /// Calls of one client address on this plane, whatever they ask for.
     pub per_address: Option<Rate>,
-    /// Failed authentications of one client address; beyond them its calls get 429 unjudged.
-    pub failures_per_address: Option<Rate>,
+    /// How often one client address may fail to authenticate, and for how long it is held back once
+    /// it failed more often.
+    pub failures_per_address: Option<Penalties>,
     /// Calls at once; above it calls are refused with 503. At least 1.
     pub calls_at_once: usize,
     /// How long calls may go on once the node stops.
@@ -65,6 +68,8 @@ pub(crate) struct Plane<F> {
     pub(crate) options: Options,
     pub(crate) metrics: Metrics,
     pub(crate) snapshot: ArcSwap<Snapshot>,
+    /// What the log is told of penalties.
+    pub(crate) penalty_lines: Lines,
     pools: Pools,
     calls: AtomicUsize,
 }
@@ -104,6 +109,7 @@ impl<F: Facts + 'static> Gateway<F> {
             options,
             metrics,
             snapshot: ArcSwap::from_pointee(Snapshot::empty()),
+            penalty_lines: Lines::default(),
             pools: Pools::default(),
             calls: AtomicUsize::new(0),
         }))

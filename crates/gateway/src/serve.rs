@@ -24,6 +24,7 @@ use crate::hygiene;
 use crate::intake;
 use crate::limit::{self, Told};
 use crate::listen::Connection;
+use crate::penalty;
 use crate::plane::{Plane, clock};
 use crate::record::{Heading, Story};
 use crate::respond;
@@ -161,24 +162,26 @@ async fn way<F: Facts>(
         let taken = limit::address(facts, rate, client, route.api.address_rule, now).await;
         trip.told(taken)?;
     }
-    let failures = plane.options.failures_per_address.as_ref();
-    if let Some(rate) = failures {
-        limit::failures(facts, rate, trip.story.client, now).await?;
-    }
+    let held = match &plane.options.failures_per_address {
+        Some(rules) => facts.penalty(trip.story.client, rules, now).await?,
+        None => None,
+    };
 
     let judged = &*route.meaning.judged;
     let call = Call::new(head, CallBody::Stream(body));
-    let who = match identify(call, judged, facts, now).await {
-        Ok(who) => who,
-        Err(refused) => {
-            let problem = trip.refused(refused);
-            if let Some(rate) = failures
-                && matches!(problem.code, Code::CredentialRefused | Code::ProofRefused)
-            {
-                limit::failed(facts, rate, trip.story.client, now).await;
+    let who = match held {
+        // Apart, so that other calls need no room for it.
+        Some(held) => Box::pin(penalty::only_known(plane, call, judged, held, now)).await?,
+        None => match identify(call, judged, facts, now).await {
+            Ok(who) => who,
+            Err(refused) => {
+                let problem = trip.refused(refused);
+                if matches!(problem.code, Code::CredentialRefused | Code::ProofRefused) {
+                    penalty::failed(plane, trip.story.client, now).await;
+                }
+                return Err(problem);
             }
-            return Err(problem);
-        }
+        },
     };
     trip.story.identity = who.identity().cloned();
     let permitted = decide(who, judged, facts, now)
@@ -201,10 +204,10 @@ async fn way<F: Facts>(
     };
     let answer = forward(permitted, road).await?;
     // Clients of our own issuer prove themselves to it, so that is where their guesses show.
-    if let (Some(rate), Upstream::Local(_), http::StatusCode::UNAUTHORIZED) =
-        (failures, &route.api.upstream, answer.status())
+    if let (Upstream::Local(_), http::StatusCode::UNAUTHORIZED) =
+        (&route.api.upstream, answer.status())
     {
-        limit::failed(facts, rate, trip.story.client, now).await;
+        penalty::failed(plane, trip.story.client, now).await;
     }
     Ok(answer)
 }

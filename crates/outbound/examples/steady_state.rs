@@ -28,6 +28,7 @@ use verdict::identity::{
     Account, ApiAllow, CredentialId, IssuedKey, LifeState, Principal, Scopes, Standing, SubjectId,
 };
 use verdict::limit::{LimitKey, Rate, Taken, step};
+use verdict::penalty::{Penalties, Penalty};
 
 const ROUNDS: u32 = 500_000;
 const TOKENS: u32 = 10_000;
@@ -72,6 +73,12 @@ struct Whole;
 impl Counters for Whole {
     async fn take(&self, _: &LimitKey, rate: &Rate, cost: u32, now: Timestamp) -> Answer<Taken> {
         Ok(step(None, rate, cost, now).1)
+    }
+    async fn penalty(&self, _: IpAddr, _: &Penalties, _: Timestamp) -> Answer<Option<Penalty>> {
+        Ok(None)
+    }
+    async fn failed(&self, _: IpAddr, _: &Penalties, _: Timestamp) -> Answer<Option<Penalty>> {
+        Ok(None)
     }
 }
 

@@ -29,6 +29,7 @@ use verdict::facts::{
 };
 use verdict::identity::{Account, IssuedKey, Standing};
 use verdict::limit::{LimitKey, Rate, Taken};
+use verdict::penalty::{Penalties, Penalty};
 
 use crate::clock::Clock;
 use crate::hashing::HashingPool;
@@ -383,6 +384,22 @@ impl<R: Records, C: Counters, P: Replays> Facts for StandardFacts<R, C, P> {
         })
     }
 
+    fn known_key(
+        &self,
+        lookup: KeyLookup<'_>,
+        presented: &[u8],
+        now: Timestamp,
+    ) -> Option<Arc<IssuedKey>> {
+        let KeyLookup::Issued(id) = lookup else {
+            return None;
+        };
+        let held = self.by_id.held(&id, now, &self.contact)?;
+        let KeyRecord { key, binding } = &held.value;
+        self.secrets
+            .knows(binding, &key.verifier, presented, now)
+            .then(|| Arc::clone(key))
+    }
+
     async fn check_password(
         &self,
         username: &str,
@@ -419,6 +436,24 @@ impl<R: Records, C: Counters, P: Replays> Facts for StandardFacts<R, C, P> {
 
     async fn take(&self, key: &LimitKey, rate: &Rate, cost: u32, now: Timestamp) -> Answer<Taken> {
         self.counters.take(key, rate, cost, now).await
+    }
+
+    async fn penalty(
+        &self,
+        from: IpAddr,
+        rules: &Penalties,
+        now: Timestamp,
+    ) -> Answer<Option<Penalty>> {
+        self.counters.penalty(from, rules, now).await
+    }
+
+    async fn failed(
+        &self,
+        from: IpAddr,
+        rules: &Penalties,
+        now: Timestamp,
+    ) -> Answer<Option<Penalty>> {
+        self.counters.failed(from, rules, now).await
     }
 
     async fn first_use(

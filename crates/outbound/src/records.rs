@@ -107,6 +107,12 @@ impl<K: Hash + Eq + Clone, V> RecordCache<K, V> {
         Box::pin(self.ask(key, now, load)).await
     }
 
+    /// The record if it is held and may be believed, due or not: what changed was pushed. Nothing is
+    /// asked.
+    pub(crate) fn held(&self, key: &K, now: Timestamp, contact: &Contact) -> Option<Arc<Held<V>>> {
+        self.held.get(key).filter(|_| contact.holds(now))
+    }
+
     /// Asks the store, one caller at a time for each record.
     async fn ask<F>(
         &self,

@@ -17,6 +17,7 @@ use proof::time::Timestamp;
 use crate::credential::jwt::{IssuerProfile, VerifiedToken};
 use crate::identity::{Account, IssuedKey};
 use crate::limit::{LimitKey, Rate, Taken};
+use crate::penalty::{Penalties, Penalty};
 
 /// An answer, or the reason why there is none now.
 pub type Answer<T> = Result<T, Unavailable>;
@@ -137,6 +138,17 @@ pub trait Facts: Send + Sync {
         now: Timestamp,
     ) -> impl Future<Output = Answer<KeyCheck>> + Send;
 
+    /// The key, if this node compared this very text with it before and still holds its record: a
+    /// look into memory, nothing is hashed slowly and nothing loaded. Only keys in Doorward's own
+    /// grammar are known so: what is looked up here costs a guesser nothing, so it must be beyond
+    /// guessing. Life-cycle and limits of use are judged as ever.
+    fn known_key(
+        &self,
+        lookup: KeyLookup<'_>,
+        presented: &[u8],
+        now: Timestamp,
+    ) -> Option<Arc<IssuedKey>>;
+
     /// Compares an account's password; unknown accounts cost the same as wrong passwords.
     fn check_password(
         &self,
@@ -154,6 +166,24 @@ pub trait Facts: Send + Sync {
         cost: u32,
         now: Timestamp,
     ) -> impl Future<Output = Answer<Taken>> + Send;
+
+    /// Whether an address (IPv6: its /64) is held back because it failed too often. A look, which
+    /// counts nothing.
+    fn penalty(
+        &self,
+        from: core::net::IpAddr,
+        rules: &Penalties,
+        now: Timestamp,
+    ) -> impl Future<Output = Answer<Option<Penalty>>> + Send;
+
+    /// Counts a failed authentication of an address; the penalty, if this failure began one. One
+    /// atomic step.
+    fn failed(
+        &self,
+        from: core::net::IpAddr,
+        rules: &Penalties,
+        now: Timestamp,
+    ) -> impl Future<Output = Answer<Option<Penalty>>> + Send;
 
     /// Whether `id` is used for the first time within `scope`, and remembers it until `until`: one
     /// atomic step, so that of many that ask at once one hears [`FirstUse::Yes`] (threat D2). Asked
@@ -193,6 +223,22 @@ pub trait Counters: Send + Sync {
         cost: u32,
         now: Timestamp,
     ) -> impl Future<Output = Answer<Taken>> + Send;
+
+    /// See [`Facts::penalty`].
+    fn penalty(
+        &self,
+        from: core::net::IpAddr,
+        rules: &Penalties,
+        now: Timestamp,
+    ) -> impl Future<Output = Answer<Option<Penalty>>> + Send;
+
+    /// See [`Facts::failed`].
+    fn failed(
+        &self,
+        from: core::net::IpAddr,
+        rules: &Penalties,
+        now: Timestamp,
+    ) -> impl Future<Output = Answer<Option<Penalty>>> + Send;
 }
 
 /// The memory of ids that are used once. Implemented by `cluster`.
@@ -239,5 +285,21 @@ impl<T: Counters> Counters for Arc<T> {
         now: Timestamp,
     ) -> impl Future<Output = Answer<Taken>> + Send {
         T::take(self, key, rate, cost, now)
+    }
+    fn penalty(
+        &self,
+        from: core::net::IpAddr,
+        rules: &Penalties,
+        now: Timestamp,
+    ) -> impl Future<Output = Answer<Option<Penalty>>> + Send {
+        T::penalty(self, from, rules, now)
+    }
+    fn failed(
+        &self,
+        from: core::net::IpAddr,
+        rules: &Penalties,
+        now: Timestamp,
+    ) -> impl Future<Output = Answer<Option<Penalty>>> + Send {
+        T::failed(self, from, rules, now)
     }
 }

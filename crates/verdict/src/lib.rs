@@ -16,6 +16,7 @@ pub mod credential;
 pub mod facts;
 pub mod identity;
 pub mod limit;
+pub mod penalty;
 pub mod permit;
 mod policy;
 pub mod problem;

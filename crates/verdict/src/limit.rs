@@ -29,8 +29,6 @@ pub enum LimitKey {
     /// A client address (IPv6: its /64), before authentication, under the rule that the number
     /// names: 0 is the door itself, any other an API ([`rule_number`]).
     Address(IpAddr, u64),
-    /// Failed authentications of an address: grows penalties.
-    FailedAddress(IpAddr),
     /// A principal on an API: hash of (principal, API, rule).
     Principal(u64, u64),
 }
@@ -39,11 +37,6 @@ impl LimitKey {
     /// The budget of a client address, before authentication, under one rule.
     pub fn address(from: IpAddr, rule: u64) -> Self {
         Self::Address(folded(from), rule)
-    }
-
-    /// The failures of a client address.
-    pub fn failed_address(from: IpAddr) -> Self {
-        Self::FailedAddress(folded(from))
     }
 
     /// The budget of a caller at an API, under one of its rules.
@@ -252,11 +245,6 @@ mod tests {
         assert_ne!(key("2001:db8:0:1::1"), key("2001:db8:0:2::1"));
         assert_eq!(key("::ffff:192.0.2.7"), key("192.0.2.7"));
         assert_ne!(key("192.0.2.7"), key("192.0.2.8"));
-        let address = "192.0.2.7".parse().unwrap();
-        assert_ne!(
-            LimitKey::address(address, 0),
-            LimitKey::failed_address(address)
-        );
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod fleet;
 mod gateway_only;
 mod load;
 mod outage;
+mod penalties;
 mod reload;
 mod scene;
 mod startup;

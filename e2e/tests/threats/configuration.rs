@@ -154,6 +154,22 @@ const ROWS: &[Row] = &[
         at: "per_address: many",
         says: "a rate is",
     },
+    Row {
+        change: (
+            "failures_per_address: off",
+            "penalty: { first: 2h, longest: 3h }",
+        ),
+        at: "first: 2h",
+        says: "between 1s and 1h",
+    },
+    Row {
+        change: (
+            "failures_per_address: off",
+            "penalty: { first: 1m, longest: 30s }",
+        ),
+        at: "longest: 30s",
+        says: "shorter than the first",
+    },
     // Documents.
     Row {
         change: ("{ path: /open, public: true }", "{ path: /open }"),

@@ -11,6 +11,7 @@ use proof::jose::alg::Algorithm;
 use proof::secret::Secret;
 use registry::units::{Frequency, Period, Size};
 use verdict::limit::Rate;
+use verdict::penalty::Penalties;
 
 use super::flaw::{Flaw, Place};
 use super::tree::{Node, Step, Value};
@@ -37,8 +38,8 @@ pub(crate) struct Settings {
     pub(crate) trusted_proxies: Vec<IpNet>,
     /// Calls per address.
     pub(crate) per_address: Option<Rate>,
-    /// Failed authentications per address.
-    pub(crate) failures_per_address: Option<Rate>,
+    /// How often an address may fail, and what comes of failing more often.
+    pub(crate) failures_per_address: Option<Penalties>,
     /// Open connections per listener.
     pub(crate) connections: usize,
     /// Time for a whole request head.
@@ -204,10 +205,7 @@ pub(crate) fn mean(
     let trusted_proxies = m.networks(&written.trusted_proxies, "trusted_proxies");
     let listeners = m.listeners(written, !trusted_proxies.is_empty());
     let per_address = m.rate(&written.limits.per_address, &["limits", "per_address"]);
-    let failures = m.rate(
-        &written.limits.failures_per_address,
-        &["limits", "failures_per_address"],
-    );
+    let failures = m.penalties(&written.limits);
     let header_timeout = m.period(
         &written.limits.header_timeout,
         &["limits", "header_timeout"],
@@ -353,6 +351,53 @@ impl Meaning<'_> {
             "write calls per second, minute or hour: `100/s`, `6000/m`, `1000/h`; or `off`",
         )
         .map(Rate::from)
+    }
+
+    fn penalties(&mut self, written: &written::Limits) -> Option<Penalties> {
+        const SECOND: Duration = Duration::from_secs(1);
+        const DAY: Duration = Duration::from_secs(86_400);
+        let budget = self.rate(
+            &written.failures_per_address,
+            &["limits", "failures_per_address"],
+        );
+        let penalty = &written.penalty;
+        let hint = "write `first: 10s`, `longest: 15m`, `forget_after: 1h`, or leave them out";
+        let mut within = |text: &str, key, least: Duration, most: Duration, says| {
+            let path = ["limits", "penalty", key];
+            let flaws = self.flaws.len();
+            let length = self.period(text, &path);
+            if self.flaws.len() == flaws && !(least..=most).contains(&length) {
+                self.flaw(&path, says, hint);
+            }
+            length
+        };
+        let first = within(
+            &penalty.first,
+            "first",
+            SECOND,
+            3600 * SECOND,
+            "the first penalty must last between 1s and 1h",
+        );
+        let longest = within(
+            &penalty.longest,
+            "longest",
+            first,
+            DAY,
+            "the longest penalty can't be shorter than the first, nor longer than 1d",
+        );
+        let forget_after = within(
+            &penalty.forget_after,
+            "forget_after",
+            60 * SECOND,
+            7 * DAY,
+            "penalties must be forgotten between 1m and 7d after the last one",
+        );
+        Some(Penalties {
+            budget: budget?,
+            first,
+            longest,
+            forget_after,
+        })
     }
 
     fn networks(&mut self, list: &[String], key: &str) -> Vec<IpNet> {

@@ -205,9 +205,11 @@ pub(crate) struct Certificate {
 pub(crate) struct Limits {
     /// Calls per client address before anything else is done, e.g. `1000/s`; `off` to have none.
     pub(crate) per_address: String,
-    /// Failed authentications per client address, e.g. `300/m`; beyond them its calls get 429
-    /// unjudged; `off` to have none.
+    /// Failed authentications per client address, e.g. `300/m`; whoever spends them is held back as
+    /// `penalty` says; `off` to hold nobody back.
     pub(crate) failures_per_address: String,
+    /// For how long an address that failed too often gets 429 unjudged.
+    pub(crate) penalty: Penalty,
     /// Open connections per listener.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub(crate) connections: usize,
@@ -222,9 +224,32 @@ impl Default for Limits {
         Self {
             per_address: "1000/s".to_owned(),
             failures_per_address: "300/m".to_owned(),
+            penalty: Penalty::default(),
             connections: 10_000,
             header_timeout: "10s".to_owned(),
             idle_timeout: "75s".to_owned(),
+        }
+    }
+}
+
+/// For how long an address that failed too often is held back.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Penalty {
+    /// The first time, `1s` to `1h`. Each further time is twice as long as the one before.
+    pub(crate) first: String,
+    /// No time is longer than this; at most `1d`.
+    pub(crate) longest: String,
+    /// So long after the end of its last penalty an address starts afresh, `1m` to `7d`.
+    pub(crate) forget_after: String,
+}
+
+impl Default for Penalty {
+    fn default() -> Self {
+        Self {
+            first: "10s".to_owned(),
+            longest: "15m".to_owned(),
+            forget_after: "1h".to_owned(),
         }
     }
 }

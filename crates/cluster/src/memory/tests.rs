@@ -79,7 +79,6 @@ fn budgets_of_different_kinds_are_apart() {
     );
     for key in [
         LimitKey::Address(ip, 1),
-        LimitKey::FailedAddress(ip),
         LimitKey::Principal(1, 2),
         LimitKey::Principal(2, 1),
     ] {
@@ -92,7 +91,7 @@ fn budgets_of_different_kinds_are_apart() {
 
 #[test]
 fn the_table_keeps_its_bound_under_a_flood_of_keys() {
-    let counters = MemoryCounters::with_capacity(6_400);
+    let counters = MemoryCounters::with_capacity(6_400, 64);
     flood(&counters, 0..100_000, at(0));
     assert!(counters.len() <= 6_400, "{} keys", counters.len());
 }
@@ -108,7 +107,7 @@ fn budgets_that_are_whole_again_are_dropped_in_passing() {
 
 #[test]
 fn an_active_offender_survives_any_flood() {
-    let counters = MemoryCounters::with_capacity(640);
+    let counters = MemoryCounters::with_capacity(640, 64);
     let offenders: Vec<LimitKey> = (0..100).map(|n| LimitKey::Principal(n, 0)).collect();
     for offender in &offenders {
         for _ in 0..=5 {
@@ -131,7 +130,7 @@ fn an_active_offender_survives_any_flood() {
 
 #[test]
 fn an_offender_that_recovered_may_be_forgotten() {
-    let counters = MemoryCounters::with_capacity(64);
+    let counters = MemoryCounters::with_capacity(64, 64);
     let offender = LimitKey::Principal(1, 1);
     for _ in 0..=5 {
         counters.take_now(&offender, &FIVE_PER_MINUTE, 1, at(0));
@@ -146,7 +145,7 @@ fn an_offender_that_recovered_may_be_forgotten() {
 
 #[test]
 fn a_table_full_of_offenders_still_counts_newcomers() {
-    let counters = MemoryCounters::with_capacity(64);
+    let counters = MemoryCounters::with_capacity(64, 64);
     for n in 0..2_000 {
         for _ in 0..=5 {
             counters.take_now(&LimitKey::Principal(n, 0), &FIVE_PER_MINUTE, 1, at(0));
@@ -188,4 +187,122 @@ fn a_hundred_thousand_keys_take_less_than_50_megabytes() {
         println!("100 000 keys: {:.1} MB", grown as f64 / 1e6);
     }
     assert!(grown < 50_000_000, "{grown} bytes");
+}
+
+const RULES: Penalties = Penalties {
+    budget: FIVE_PER_MINUTE,
+    first: Duration::from_secs(10),
+    longest: Duration::from_secs(900),
+    forget_after: Duration::from_secs(3600),
+};
+
+fn ip(n: u32) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::from_bits(n))
+}
+
+/// Spends an address's whole budget of failures.
+fn exhaust(counters: &MemoryCounters, from: IpAddr, now: Timestamp) -> Option<Penalty> {
+    (0..5).fold(None, |begun, _| {
+        counters.failed_now(from, &RULES, now).or(begun)
+    })
+}
+
+#[test]
+fn an_address_that_fails_too_often_is_held_back_for_longer_each_time_and_others_are_not() {
+    let counters = MemoryCounters::default();
+    let mut now = at(0);
+    for seconds in [10, 20, 40] {
+        let begun = exhaust(&counters, ip(1), now).expect("a penalty");
+        assert_eq!(begun.left, Duration::from_secs(seconds));
+        assert_eq!(counters.penalty_now(ip(1), &RULES, now), Some(begun));
+        assert_eq!(counters.penalty_now(ip(2), &RULES, now), None);
+        now = now.plus(begun.left);
+        assert_eq!(counters.penalty_now(ip(1), &RULES, now), None);
+    }
+}
+
+#[test]
+fn addresses_of_one_ipv6_network_have_their_penalty_together() {
+    let counters = MemoryCounters::default();
+    let address = |text: &str| -> IpAddr { text.parse().unwrap() };
+    for n in 0..5 {
+        counters.failed_now(address(&format!("2001:db8:0:1::{n}")), &RULES, at(0));
+    }
+    let held = |text| counters.penalty_now(address(text), &RULES, at(0)).is_some();
+    assert!(held("2001:db8:0:1:ffff::1"));
+    assert!(!held("2001:db8:0:2::1"));
+}
+
+#[test]
+fn h08_threads_that_fail_at_once_begin_exactly_the_penalties_that_are_due() {
+    let counters = MemoryCounters::default();
+    let begun = AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..100 {
+                    if counters.failed_now(ip(1), &RULES, at(0)).is_some() {
+                        begun.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(begun.into_inner(), 800 / 5);
+}
+
+#[test]
+fn the_table_of_addresses_keeps_its_bound_and_no_penalty_is_forgotten_in_a_flood() {
+    let counters = MemoryCounters::with_capacity(64, 640);
+    for n in 0..100 {
+        exhaust(&counters, ip(n), at(0));
+    }
+    // Twice as many budgets of calls, and failures of far more addresses than there is room for.
+    flood(&counters, 0..100_000, at(1));
+    for n in 1_000..200_000 {
+        counters.failed_now(ip(n), &RULES, at(1));
+    }
+    assert!(counters.offenders() <= 640, "{}", counters.offenders());
+    for n in 0..100 {
+        let held = counters.penalty_now(ip(n), &RULES, at(2));
+        assert!(held.is_some(), "address {n} was forgotten");
+    }
+    // Their place in the row is not forgotten either.
+    let begun = exhaust(&counters, ip(7), at(11_000)).expect("a penalty");
+    assert_eq!(begun.left, Duration::from_secs(20));
+}
+
+#[test]
+fn where_only_offenders_are_left_newcomers_share_a_budget_without_penalties() {
+    let counters = MemoryCounters::with_capacity(64, 64);
+    for n in 0..2_000 {
+        exhaust(&counters, ip(n), at(0));
+    }
+    assert!(counters.offenders() <= 64);
+    let failing = (10_000..20_000)
+        .filter(|n| counters.penalty_now(ip(*n), &RULES, at(0)).is_none())
+        .inspect(|n| assert_eq!(counters.failed_now(ip(*n), &RULES, at(0)), None))
+        .count();
+    assert!(
+        failing <= 5 * SHARDS,
+        "{failing} newcomers failed uncounted"
+    );
+    // What they share comes back as any budget does, and holds nobody back for long.
+    let held = counters.penalty_now(ip(10_000), &RULES, at(0));
+    assert!(held.is_none_or(|held| held.left <= Duration::from_secs(12)));
+    assert_eq!(counters.penalty_now(ip(10_000), &RULES, at(60_000)), None);
+}
+
+#[test]
+fn addresses_that_were_forgiven_are_dropped_in_passing() {
+    let counters = MemoryCounters::default();
+    for n in 0..10_000 {
+        exhaust(&counters, ip(n), at(0));
+    }
+    assert_eq!(counters.offenders(), 10_000);
+    let later = at(3_700_000);
+    for n in 10_000..20_000 {
+        counters.failed_now(ip(n), &RULES, later);
+    }
+    assert!(counters.offenders() < 11_000, "{}", counters.offenders());
 }

@@ -5,8 +5,9 @@ use core::time::Duration;
 use gateway::Options;
 use registry::api::UpstreamMeaning;
 use verdict::limit::Rate;
+use verdict::penalty::Penalties;
 
-use crate::harness::{Door, Upstream, api, by_key, open_api, plain_listener, pool, route};
+use crate::harness::{Door, PUBLIC, Upstream, api, by_key, open_api, plain_listener, pool, route};
 
 const TWO: Rate = Rate {
     limit: 2,
@@ -138,35 +139,103 @@ async fn the_doors_own_budget_holds_for_whatever_is_asked() {
     assert_eq!(door.get("/x", "").await.status(), 429);
 }
 
-#[tokio::test]
-async fn an_address_that_keeps_failing_is_refused_unjudged() {
+/// A door that holds an address back after two failures, for `seconds` at first, and an API behind
+/// it that takes keys.
+async fn strict_door(seconds: u64) -> (Door, Upstream) {
     let upstream = Upstream::start().await;
     let mut orders = api("orders", UpstreamMeaning::Pool(pool(&[upstream.at])));
-    orders.routes = vec![route(&orders, "/{rest*}", by_key())];
+    orders.routes = vec![
+        route(&orders, "/open", PUBLIC),
+        route(&orders, "/{rest*}", by_key()),
+    ];
     let options = Options {
-        failures_per_address: Some(TWO),
+        failures_per_address: Some(Penalties {
+            budget: TWO,
+            first: Duration::from_secs(seconds),
+            longest: Duration::from_secs(900),
+            forget_after: Duration::from_secs(3600),
+        }),
         ..Options::default()
     };
-    let door = Door::with(vec![orders], options, plain_listener());
-    let key = door.facts.key("ada", &["orders"], &[]);
-    let good = format!("authorization: Bearer {key}\r\n");
+    (
+        Door::with(vec![orders], options, plain_listener()),
+        upstream,
+    )
+}
+
+const GUESS: &str = "authorization: Bearer dw_guess\r\n";
+
+fn bearer(key: &str) -> String {
+    format!("authorization: Bearer {key}\r\n")
+}
+
+#[tokio::test]
+async fn an_address_that_keeps_failing_is_refused_unjudged() {
+    let (door, _upstream) = strict_door(60).await;
+    let good = bearer(&door.facts.key("ada", &["orders"], &[]));
     // What lacks a credential is no guess and costs nothing of this budget.
     for _ in 0..3 {
         assert_eq!(door.get("/x", "").await.status(), 401);
-        assert_eq!(door.get("/x", &good).await.status(), 200);
     }
     for _ in 0..2 {
-        assert_eq!(
-            door.get("/x", "authorization: Bearer dw_guess\r\n")
-                .await
-                .status(),
-            401
-        );
+        assert_eq!(door.get("/x", GUESS).await.status(), 401);
     }
-    let spent = door.get("/x", &good).await;
-    assert_eq!(
-        (spent.status(), spent.code().as_str()),
-        (429, "rate-limited")
-    );
-    assert!(spent.field("retry-after").is_some());
+    // Right or wrong, with or without a credential: what this node has not seen before waits.
+    for (path, lines) in [("/x", &*good), ("/x", GUESS), ("/x", ""), ("/open", "")] {
+        let held = door.get(path, lines).await;
+        assert_eq!(
+            (held.status(), held.code().as_str()),
+            (429, "rate-limited"),
+            "{path} {lines}"
+        );
+        let wait: u64 = held
+            .field("retry-after")
+            .expect("a wait")
+            .parse()
+            .expect("seconds");
+        assert!((50..=60).contains(&wait), "{wait}");
+        assert_eq!(held.field("www-authenticate"), None);
+    }
+    assert!(door.metrics().contains("doorward_penalties_total 1"));
+    assert!(door.metrics().contains("doorward_penalty_refusals_total 4"));
+}
+
+#[tokio::test]
+async fn a_penalty_ends_and_the_next_one_is_twice_as_long() {
+    let (door, _upstream) = strict_door(1).await;
+    let good = bearer(&door.facts.key("ada", &["orders"], &[]));
+    for seconds in ["1", "2"] {
+        for _ in 0..2 {
+            assert_eq!(door.get("/x", GUESS).await.status(), 401);
+        }
+        let held = door.get("/x", GUESS).await;
+        assert_eq!(held.status(), 429);
+        assert_eq!(held.field("retry-after"), Some(seconds));
+        let wait = seconds.parse().expect("seconds");
+        tokio::time::sleep(Duration::from_secs(wait)).await;
+    }
+    assert_eq!(door.get("/x", &good).await.status(), 200);
+}
+
+#[tokio::test]
+async fn whoever_was_verified_before_goes_on_beside_a_bad_neighbour() {
+    let (door, upstream) = strict_door(60).await;
+    let known = bearer(&door.facts.key("ada", &["orders"], &[]));
+    let new = bearer(&door.facts.key("bob", &["orders"], &[]));
+    let elsewhere = bearer(&door.facts.key("eve", &["stock"], &[]));
+    assert_eq!(door.get("/x", &known).await.status(), 200);
+    assert_eq!(door.get("/x", &elsewhere).await.status(), 403);
+    for _ in 0..2 {
+        assert_eq!(door.get("/x", GUESS).await.status(), 401);
+    }
+    assert_eq!(door.get("/x", &known).await.status(), 200);
+    assert_eq!(door.get("/x", &new).await.status(), 429);
+    // Being known is no right: what may be done is decided as ever.
+    assert_eq!(door.get("/x", &elsewhere).await.status(), 403);
+    // What only looks like a known key is a guess, and learns nothing of that.
+    let mut wrong = known.trim_end().to_owned();
+    let last = wrong.pop().expect("a character");
+    wrong.push(if last == 'a' { 'b' } else { 'a' });
+    assert_eq!(door.get("/x", &format!("{wrong}\r\n")).await.status(), 429);
+    assert_eq!(upstream.seen().len(), 2);
 }

@@ -18,6 +18,7 @@ use verdict::identity::{
     Standing, SubjectId,
 };
 use verdict::limit::{Arrival, LimitKey, Rate, Taken, step};
+use verdict::penalty::{Offences, Penalties, Penalty};
 use verdict::route::ApiName;
 
 #[derive(Default)]
@@ -25,6 +26,9 @@ pub(crate) struct Doubles {
     keys: Mutex<HashMap<KeyId, (String, Arc<IssuedKey>)>>,
     budgets: Mutex<HashMap<LimitKey, Arrival>>,
     used: Mutex<HashSet<String>>,
+    /// Keys that were compared before.
+    matched: Mutex<HashSet<KeyId>>,
+    offences: Mutex<HashMap<core::net::IpAddr, Offences>>,
 }
 
 pub(crate) fn brand() -> Brand {
@@ -99,9 +103,29 @@ impl Facts for Doubles {
         let keys = self.keys.lock().expect("no test panics in here");
         Ok(match keys.get(&id) {
             None => KeyCheck::Unknown,
-            Some((text, key)) if text.as_bytes() == presented => KeyCheck::Match(key.clone()),
+            Some((text, key)) if text.as_bytes() == presented => {
+                self.matched
+                    .lock()
+                    .expect("no test panics in here")
+                    .insert(id);
+                KeyCheck::Match(key.clone())
+            }
             Some((_, key)) => KeyCheck::Mismatch(key.clone()),
         })
+    }
+    fn known_key(
+        &self,
+        lookup: KeyLookup<'_>,
+        presented: &[u8],
+        _: Timestamp,
+    ) -> Option<Arc<IssuedKey>> {
+        let KeyLookup::Issued(id) = lookup else {
+            return None;
+        };
+        let matched = self.matched.lock().expect("no test panics in here");
+        let keys = self.keys.lock().expect("no test panics in here");
+        let (text, key) = keys.get(&id)?;
+        (matched.contains(&id) && text.as_bytes() == presented).then(|| key.clone())
     }
     async fn check_password(
         &self,
@@ -124,6 +148,26 @@ impl Facts for Doubles {
             true => FirstUse::Yes,
             false => FirstUse::Replayed,
         })
+    }
+    async fn penalty(
+        &self,
+        from: core::net::IpAddr,
+        rules: &Penalties,
+        now: Timestamp,
+    ) -> Answer<Option<Penalty>> {
+        let offences = self.offences.lock().expect("no test panics in here");
+        Ok(offences.get(&from).and_then(|one| rules.held(one, now)))
+    }
+    async fn failed(
+        &self,
+        from: core::net::IpAddr,
+        rules: &Penalties,
+        now: Timestamp,
+    ) -> Answer<Option<Penalty>> {
+        let mut offences = self.offences.lock().expect("no test panics in here");
+        let (after, begun) = rules.fail(offences.get(&from).copied(), now);
+        offences.insert(from, after);
+        Ok(begun)
     }
     async fn take(&self, key: &LimitKey, rate: &Rate, cost: u32, now: Timestamp) -> Answer<Taken> {
         let mut budgets = self.budgets.lock().expect("no test panics in here");

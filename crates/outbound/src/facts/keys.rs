@@ -96,6 +96,23 @@ impl SecretChecks {
         Box::pin(self.hash(binding, verifier, presented, tag, garbage, now)).await
     }
 
+    /// Whether `presented` is known to be the secret, without a slow hash.
+    pub(super) fn knows(
+        &self,
+        binding: &Binding,
+        verifier: &Verifier,
+        presented: &[u8],
+        now: Timestamp,
+    ) -> bool {
+        if !verifier.is_expensive() {
+            let pepper = verifier.pepper_id().and_then(|id| self.peppers.get(id));
+            return verifier.verify(presented, pepper.map(Arc::as_ref));
+        }
+        self.matched
+            .tag(binding, presented)
+            .is_some_and(|tag| self.matched.holds(&tag, now))
+    }
+
     /// Hashes `presented`, one caller at a time for each key.
     async fn hash(
         self: &Arc<Self>,

@@ -118,6 +118,12 @@ impl Counters for Budgets {
         budgets.insert(key.clone(), arrival);
         Ok(taken)
     }
+    async fn penalty(&self, _: IpAddr, _: &Penalties, _: Timestamp) -> Answer<Option<Penalty>> {
+        Ok(None)
+    }
+    async fn failed(&self, _: IpAddr, _: &Penalties, _: Timestamp) -> Answer<Option<Penalty>> {
+        Ok(None)
+    }
 }
 
 /// Ids that were used, for ever.
@@ -318,6 +324,46 @@ async fn a_secret_that_matched_needs_neither_store_nor_pool() {
     world.stored.gone.store(true, Ordering::SeqCst);
     assert_eq!(world.check(1, b"right", later(20)).await, Ok("match"));
     assert_eq!(world.stored.asked.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_key_is_known_once_it_matched_and_for_as_long_as_its_record_may_be_believed() {
+    let world = World::with(|options| options.outage_grace = Duration::from_secs(600));
+    world.store_key(1, b"right");
+    let known = |n, secret: &[u8], now| {
+        let lookup = KeyLookup::Issued(id(n));
+        world.facts.known_key(lookup, secret, now).is_some()
+    };
+    assert!(!known(1, b"right", now()), "never compared");
+    assert_eq!(world.check(1, b"wrong", now()).await, Ok("mismatch"));
+    assert!(
+        !known(1, b"right", now()),
+        "only another secret was compared"
+    );
+    assert_eq!(world.check(1, b"right", now()).await, Ok("match"));
+    // Its record is due long before the penalty of its neighbour ends.
+    for seconds in [0, 31, 600] {
+        assert!(known(1, b"right", later(seconds)), "{seconds}");
+        assert!(!known(1, b"wrong", later(seconds)), "{seconds}");
+    }
+    assert!(!known(1, b"right", later(601)), "out of touch");
+    assert!(!known(2, b"right", now()));
+    world
+        .facts
+        .invalidate(&HashSet::from([Changed::Credential("key_1".into())]));
+    assert!(!known(1, b"right", now()), "it was changed");
+}
+
+#[tokio::test]
+async fn an_imported_key_is_never_known_since_it_can_be_guessed() {
+    let world = World::new();
+    let digest = TokenHash::of(b"foreign-1");
+    let sha256 = Arc::new(Verifier::parse(&format!("sha256${digest}")).unwrap());
+    world.stored.digests.lock().insert(digest, key(1, &sha256));
+    let lookup = KeyLookup::Digest(digest);
+    let check = world.facts.check_key(lookup, b"foreign-1", now()).await;
+    assert_eq!(check.as_ref().map(named), Ok("match"));
+    assert!(world.facts.known_key(lookup, b"foreign-1", now()).is_none());
 }
 
 #[tokio::test]

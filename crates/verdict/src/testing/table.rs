@@ -15,6 +15,7 @@ use crate::facts::{
 };
 use crate::identity::{Account, IssuedKey};
 use crate::limit::{LimitKey, Rate, Taken};
+use crate::penalty::{Penalties, Penalty};
 
 /// Answers from tables and keeps a list of questions.
 #[derive(Default)]
@@ -106,6 +107,10 @@ impl Facts for Table {
         })
     }
 
+    fn known_key(&self, _: KeyLookup<'_>, _: &[u8], _: Timestamp) -> Option<Arc<IssuedKey>> {
+        unreachable!("only a front asks for no more than what is remembered")
+    }
+
     async fn check_password(
         &self,
         username: &str,
@@ -151,5 +156,23 @@ impl Facts for Table {
         _now: Timestamp,
     ) -> Answer<Taken> {
         unreachable!("judging spends no budget: the front does")
+    }
+
+    async fn penalty(
+        &self,
+        _from: core::net::IpAddr,
+        _rules: &Penalties,
+        _now: Timestamp,
+    ) -> Answer<Option<Penalty>> {
+        unreachable!("judging holds nobody back: the front does")
+    }
+
+    async fn failed(
+        &self,
+        _from: core::net::IpAddr,
+        _rules: &Penalties,
+        _now: Timestamp,
+    ) -> Answer<Option<Penalty>> {
+        unreachable!("judging counts no failures: the front does")
     }
 }

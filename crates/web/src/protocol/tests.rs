@@ -166,6 +166,14 @@ impl Facts for NoFacts {
     async fn check_key(&self, _: KeyLookup<'_>, _: &[u8], _: Timestamp) -> Answer<KeyCheck> {
         Err(Unavailable::Store)
     }
+    fn known_key(
+        &self,
+        _: KeyLookup<'_>,
+        _: &[u8],
+        _: Timestamp,
+    ) -> Option<Arc<verdict::identity::IssuedKey>> {
+        None
+    }
     async fn check_password(
         &self,
         _: &str,
@@ -177,6 +185,22 @@ impl Facts for NoFacts {
     }
     async fn take(&self, _: &LimitKey, _: &Rate, _: u32, _: Timestamp) -> Answer<Taken> {
         Err(Unavailable::Store)
+    }
+    async fn penalty(
+        &self,
+        _: IpAddr,
+        _: &verdict::penalty::Penalties,
+        _: Timestamp,
+    ) -> Answer<Option<verdict::penalty::Penalty>> {
+        Err(Unavailable::Counters)
+    }
+    async fn failed(
+        &self,
+        _: IpAddr,
+        _: &verdict::penalty::Penalties,
+        _: Timestamp,
+    ) -> Answer<Option<verdict::penalty::Penalty>> {
+        Err(Unavailable::Counters)
     }
     async fn first_use(
         &self,

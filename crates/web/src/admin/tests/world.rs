@@ -197,6 +197,14 @@ impl Facts for Stored {
             Some(key) => KeyCheck::Mismatch(Arc::new(key)),
         })
     }
+    fn known_key(
+        &self,
+        _: KeyLookup<'_>,
+        _: &[u8],
+        _: Timestamp,
+    ) -> Option<Arc<verdict::identity::IssuedKey>> {
+        None
+    }
     async fn check_password(
         &self,
         _: &str,
@@ -207,6 +215,22 @@ impl Facts for Stored {
         Ok(PasswordCheck::Refused)
     }
     async fn take(&self, _: &LimitKey, _: &Rate, _: u32, _: Timestamp) -> Answer<Taken> {
+        Err(Unavailable::Counters)
+    }
+    async fn penalty(
+        &self,
+        _: IpAddr,
+        _: &verdict::penalty::Penalties,
+        _: Timestamp,
+    ) -> Answer<Option<verdict::penalty::Penalty>> {
+        Err(Unavailable::Counters)
+    }
+    async fn failed(
+        &self,
+        _: IpAddr,
+        _: &verdict::penalty::Penalties,
+        _: Timestamp,
+    ) -> Answer<Option<verdict::penalty::Penalty>> {
         Err(Unavailable::Counters)
     }
     async fn first_use(
