@@ -317,6 +317,7 @@ fn endpoints() -> String {
         "{NOTE}# Endpoints\n\n## Issuer\n\nPaths below the issuer's URL; the well-known documents follow RFC 8414 §3 where that URL has a path.\n\n| method | path | endpoint |\n|---|---|---|\n"
     );
     if let Ok(endpoints) = issuer::metadata::Endpoints::new("https://issuer.example", false) {
+        let endpoints = endpoints.with_registration();
         for endpoint in Endpoint::ALL {
             let method = endpoint.methods().join("`, `");
             let _ = writeln!(
@@ -359,6 +360,6 @@ fn audit_events() -> String {
             may(Role::Auditor)
         );
     }
-    out.push_str("\nReading leaves no event. What was refused leaves one under its own name with `refused` in its details. The process itself (first start, rotation of signing keys, resources declared in the settings file) acts as `system:<part>`.\n");
+    out.push_str("\nReading leaves no event. What was refused leaves one under its own name with `refused` in its details. The process itself (first start, rotation of signing keys, resources declared in the settings file) acts as `system:<part>`; whoever registers a client, as `registration:<id of the token>` or `registration:open`.\n");
     out
 }

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use proof::basic::Basic;
 use proof::issued::{self, SecretKind};
 use proof::secret::Secret;
+use proof::time::Timestamp;
 use registry::client::ClientAuthMethod;
 use verdict::facts::KeyCheck;
 use verdict::identity::{CredentialId, LifeState};
@@ -161,6 +162,37 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
             }
             Attempt::Named { client_id } => self.by_name(request, &declared, client_id).await,
         }
+    }
+
+    /// Whether a text is a valid secret of a client, for updates that repeat it (RFC 7592 §2.2).
+    ///
+    /// # Errors
+    /// `temporarily_unavailable` if it can't be compared now.
+    pub async fn is_secret_of(
+        &self,
+        client_id: &str,
+        text: &[u8],
+        now: Timestamp,
+    ) -> Outcome<bool> {
+        let Ok(presented) = issued::parse(text, self.brand()) else {
+            return Ok(false);
+        };
+        if presented.kind != SecretKind::ClientSecret {
+            return Ok(false);
+        }
+        let KeyCheck::Match(key) = self.secrets().check(&presented, now).await? else {
+            return Ok(false);
+        };
+        let owner = key.standing.client.as_ref().map(|id| id.as_str());
+        Ok(key.kind == SecretKind::ClientSecret
+            && owner == Some(client_id)
+            && key.state == LifeState::Active
+            && key.expires_at.is_none_or(|end| now < end))
+    }
+
+    /// Whether a client is in force here: known to this node's issuer.
+    pub fn knows(&self, client_id: &str) -> bool {
+        self.declared().client(client_id).is_some()
     }
 
     async fn by_secret(

@@ -43,6 +43,7 @@ pub struct Endpoints {
     userinfo: String,
     path: String,
     mtls: Option<String>,
+    registration: bool,
 }
 
 impl Endpoints {
@@ -84,6 +85,7 @@ impl Endpoints {
             userinfo: format!("{issuer}/oauth/userinfo"),
             path: path.to_owned(),
             mtls: None,
+            registration: false,
         })
     }
 
@@ -119,6 +121,15 @@ impl Endpoints {
         self.mtls = Some(base.to_owned());
         Ok(self)
     }
+    /// With dynamic client registration (RFC 7591), which is off otherwise.
+    pub fn with_registration(mut self) -> Self {
+        self.registration = true;
+        self
+    }
+    /// Whether an endpoint is served at all.
+    pub const fn serves(&self, endpoint: Endpoint) -> bool {
+        self.registration || !endpoint.takes_json()
+    }
     /// Whether there is a listener that asks clients for certificates.
     pub fn has_mtls(&self) -> bool {
         self.mtls.is_some()
@@ -152,8 +163,14 @@ impl Endpoints {
             Endpoint::Introspection => "oauth/introspect",
             Endpoint::Revocation => "oauth/revoke",
             Endpoint::EndSession => "oauth/end_session",
+            Endpoint::Registration => "oauth/register",
+            Endpoint::ClientConfiguration => "oauth/register/{client_id}",
         };
         format!("{}/{place}", self.path)
+    }
+    /// Where a registered client is read, changed and removed (RFC 7592 §1.2).
+    pub fn client_configuration(&self, client_id: &str) -> String {
+        format!("{}/{client_id}", self.url(Endpoint::Registration))
     }
     /// Where a person types the code of a device (RFC 8628 §3.2: `verification_uri`).
     pub fn device_page(&self) -> String {
@@ -188,11 +205,15 @@ pub enum Endpoint {
     Revocation,
     /// OpenID Connect RP-Initiated Logout 1.0 §2.
     EndSession,
+    /// RFC 7591 §3.
+    Registration,
+    /// RFC 7592 §2.
+    ClientConfiguration,
 }
 
 impl Endpoint {
     /// Every endpoint.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::ServerMetadata,
         Self::OpenIdConfiguration,
         Self::Jwks,
@@ -205,6 +226,8 @@ impl Endpoint {
         Self::Introspection,
         Self::Revocation,
         Self::EndSession,
+        Self::Registration,
+        Self::ClientConfiguration,
     ];
     /// Its name in logs and route tables.
     pub const fn name(self) -> &'static str {
@@ -221,6 +244,8 @@ impl Endpoint {
             Self::Introspection => "introspection",
             Self::Revocation => "revocation",
             Self::EndSession => "end-session",
+            Self::Registration => "registration",
+            Self::ClientConfiguration => "client-configuration",
         }
     }
     /// The methods that it takes; `GET` comes with `HEAD`.
@@ -235,15 +260,22 @@ impl Endpoint {
             | Self::Token
             | Self::DeviceAuthorization
             | Self::Introspection
-            | Self::Revocation => &["POST"],
+            | Self::Revocation
+            | Self::Registration => &["POST"],
+            Self::ClientConfiguration => &["GET", "PUT", "DELETE"],
         }
     }
     /// Whether it takes a form by POST.
     pub const fn takes_form(self) -> bool {
-        !matches!(
-            self,
-            Self::ServerMetadata | Self::OpenIdConfiguration | Self::Jwks | Self::UpstreamJwks
-        )
+        !self.takes_json()
+            && !matches!(
+                self,
+                Self::ServerMetadata | Self::OpenIdConfiguration | Self::Jwks | Self::UpstreamJwks
+            )
+    }
+    /// Whether it belongs to client registration: it takes JSON, and a bearer token.
+    pub const fn takes_json(self) -> bool {
+        matches!(self, Self::Registration | Self::ClientConfiguration)
     }
     /// Whether a person's browser comes here: it is answered with pages and redirects.
     pub const fn is_for_browsers(self) -> bool {
@@ -349,6 +381,12 @@ fn server_metadata(endpoints: &Endpoints, declared: &Declared) -> Map<String, Va
         })
         .collect();
         document.insert("mtls_endpoint_aliases".to_owned(), aliases.into());
+    }
+    if endpoints.serves(Endpoint::Registration) {
+        document.insert(
+            "registration_endpoint".to_owned(),
+            url(Endpoint::Registration).into(),
+        );
     }
     // What only OpenID Connect asks for stands in both documents where an endpoint is meant.
     document.insert(

@@ -102,6 +102,47 @@ impl<S: IssuerStore + Flows, C: Secrets> Issuer<S, C> {
     }
 }
 
+impl<S: IssuerStore + Flows, C: Secrets> Issuer<S, C> {
+    /// Ends all that a client was given: every grant of a person, and every token until now. The
+    /// caller has checked that the actor may do this.
+    ///
+    /// # Errors
+    /// `temporarily_unavailable` or `server_error`; what was ended until then stays so.
+    pub async fn end_client(
+        &self,
+        client_id: &ClientId,
+        actor: &Actor,
+        request_id: &str,
+        now: Timestamp,
+    ) -> Outcome<()> {
+        let which = FlowFilter {
+            client_id: Some(client_id.as_str().to_owned()),
+            ..FlowFilter::default()
+        };
+        let audit = AuditDraft {
+            id: uuid_v7(now, self.entropy()),
+            at: now,
+            actor: actor.label(),
+            action: "grant.end",
+            subject: format!("client/{client_id}"),
+            request_id: request_id.to_owned(),
+            details: BTreeMap::new(),
+        };
+        let ended = self
+            .store()
+            .end_grants(&which, EndReason::Client, now, audit)
+            .await?;
+        for grant in &ended {
+            self.revocations().learn(&Revocation::Grant {
+                grant_id: grant.id.clone(),
+                until: now.plus(LONGEST_TOKEN).plus(self.leeway().0),
+            });
+        }
+        self.revoke_client_tokens(client_id, actor, request_id, now)
+            .await
+    }
+}
+
 impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
     /// Ends every token that a client was issued until now. The caller has checked that the actor
     /// may do this.

@@ -48,11 +48,13 @@ pub enum SecretKind {
     RefreshToken,
     /// An opaque access token.
     OpaqueToken,
+    /// A token of client registration (RFC 7591 §1.2): an initial or a registration access token.
+    RegistrationToken,
 }
 
 impl SecretKind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::SecretKey,
         Self::PublishableKey,
         Self::ClientSecret,
@@ -61,6 +63,7 @@ impl SecretKind {
         Self::WebhookSecret,
         Self::RefreshToken,
         Self::OpaqueToken,
+        Self::RegistrationToken,
     ];
 
     /// The two letters that stand in the text.
@@ -74,6 +77,7 @@ impl SecretKind {
             Self::WebhookSecret => "wh",
             Self::RefreshToken => "rt",
             Self::OpaqueToken => "ot",
+            Self::RegistrationToken => "rg",
         }
     }
 

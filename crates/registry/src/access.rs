@@ -120,6 +120,20 @@ actions! {
     AdminKeyRevoke = ("admin_key.revoke", Owners),
     /// Make the very first administrator's key, on first start.
     AdminKeyBootstrap = ("admin_key.bootstrap", System),
+    /// List tokens of client registration (never in clear).
+    RegistrationTokenRead = ("registration_token.read", Everyone),
+    /// Let somebody register clients, or manage the one that was registered.
+    RegistrationTokenCreate = ("registration_token.create", Operators),
+    /// Change label or expiry.
+    RegistrationTokenAmend = ("registration_token.amend", Operators),
+    /// Put to sleep.
+    RegistrationTokenSuspend = ("registration_token.suspend", Operators),
+    /// Wake up.
+    RegistrationTokenResume = ("registration_token.resume", Operators),
+    /// Replace, with an overlap.
+    RegistrationTokenRotate = ("registration_token.rotate", Operators),
+    /// End for good.
+    RegistrationTokenRevoke = ("registration_token.revoke", Operators),
     /// List signing keys (their public halves).
     SigningKeyRead = ("signing_key.read", Everyone),
     /// Publish, activate, rotate signing keys.
@@ -165,10 +179,21 @@ impl Action {
         }
     }
 
-    /// Whether the actor may do it. The process may do everything.
+    /// Whether the actor may do it. The process may do everything; a registrant what its own client
+    /// needs ([`crate::usecase::registration`] sees to it that it is its own).
     pub fn allows_actor(self, actor: &Actor) -> bool {
         match actor {
             Actor::System { .. } => true,
+            Actor::Registrant { .. } => matches!(
+                self,
+                Self::ResourceRead
+                    | Self::ResourceWrite
+                    | Self::ResourceDelete
+                    | Self::ClientSecretCreate
+                    | Self::ClientSecretRevoke
+                    | Self::RegistrationTokenCreate
+                    | Self::RegistrationTokenRevoke
+            ),
             Actor::Administrator { role, .. } => self.allows(*role),
         }
     }

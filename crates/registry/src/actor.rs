@@ -40,6 +40,11 @@ pub enum Actor {
         /// Its role.
         role: Role,
     },
+    /// Whoever registers a client, or manages the one that they registered (RFC 7591, RFC 7592).
+    Registrant {
+        /// The id of the token that let them; `None`: registration is open.
+        token: Option<CredentialId>,
+    },
     /// The process itself: first start, scheduled rotation, resources declared in files.
     System {
         /// Which part of the process (`first-start`, `rotation`, `settings-file` …).
@@ -48,10 +53,12 @@ pub enum Actor {
 }
 
 impl Actor {
-    /// The role that the actor acts in; the process acts as owner.
+    /// The role that the actor acts in; the process acts as owner. A registrant has none, and is
+    /// shown with the least: what it may is a list of its own.
     pub fn role(&self) -> Role {
         match self {
             Self::Administrator { role, .. } => *role,
+            Self::Registrant { .. } => Role::Auditor,
             Self::System { .. } => Role::Owner,
         }
     }
@@ -59,6 +66,8 @@ impl Actor {
     pub fn label(&self) -> String {
         match self {
             Self::Administrator { key, name, .. } => format!("{name} ({key})"),
+            Self::Registrant { token: Some(id) } => format!("registration:{id}"),
+            Self::Registrant { token: None } => "registration:open".to_owned(),
             Self::System { part } => format!("system:{part}"),
         }
     }

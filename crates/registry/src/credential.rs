@@ -24,17 +24,23 @@ pub enum CredentialType {
     UserPassword,
     /// An administrator's key.
     AdminKey,
+    /// An initial access token (RFC 7591 §1.2): whoever holds it may register clients.
+    InitialAccessToken,
+    /// A registration access token (RFC 7592 §1.2): its client is read, changed and removed with it.
+    RegistrationAccessToken,
 }
 
 impl CredentialType {
     /// Every type.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::ApiKey,
         Self::PublishableKey,
         Self::ClientSecret,
         Self::Password,
         Self::UserPassword,
         Self::AdminKey,
+        Self::InitialAccessToken,
+        Self::RegistrationAccessToken,
     ];
     /// Its name in the store, the admin API and audit actions.
     pub fn name(self) -> &'static str {
@@ -45,6 +51,8 @@ impl CredentialType {
             Self::Password => "password",
             Self::UserPassword => "user_password",
             Self::AdminKey => "admin_key",
+            Self::InitialAccessToken => "initial_access_token",
+            Self::RegistrationAccessToken => "registration_access_token",
         }
     }
     /// The prefix of its public ids (`key_`, `sec_` …).
@@ -55,19 +63,20 @@ impl CredentialType {
             Self::Password => "pwd_",
             Self::UserPassword => "upw_",
             Self::AdminKey => "adm_",
+            Self::InitialAccessToken | Self::RegistrationAccessToken => "reg_",
         }
     }
 }
 
 impl CredentialType {
-    /// The kind of resource that owns it; administrators' keys have no owner.
+    /// The kind of resource that owns it; administrators' keys and initial access tokens have none.
     pub fn owner_kind(self) -> Option<ResourceKind> {
         match self {
             Self::ApiKey | Self::PublishableKey => Some(ResourceKind::Application),
-            Self::ClientSecret => Some(ResourceKind::Client),
+            Self::ClientSecret | Self::RegistrationAccessToken => Some(ResourceKind::Client),
             Self::Password => Some(ResourceKind::Account),
             Self::UserPassword => Some(ResourceKind::User),
-            Self::AdminKey => None,
+            Self::AdminKey | Self::InitialAccessToken => None,
         }
     }
     /// The grammar's kind of its secret; passwords have none.
@@ -77,6 +86,9 @@ impl CredentialType {
             Self::PublishableKey => Some(SecretKind::PublishableKey),
             Self::ClientSecret => Some(SecretKind::ClientSecret),
             Self::AdminKey => Some(SecretKind::AdminKey),
+            Self::InitialAccessToken | Self::RegistrationAccessToken => {
+                Some(SecretKind::RegistrationToken)
+            }
             Self::Password | Self::UserPassword => None,
         }
     }
@@ -119,12 +131,12 @@ pub struct Grant {
 /// A credential as stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Credential {
-    /// `key_…`, `sec_…`, `pwd_…`, `upw_…`, `adm_…` (UUIDv7 behind the prefix).
+    /// `key_…`, `sec_…`, `pwd_…`, `upw_…`, `adm_…`, `reg_…` (UUIDv7 behind the prefix).
     pub id: String,
     /// What it opens.
     pub r#type: CredentialType,
     /// The resource that owns it: the name of the application, client, account or user; `-` for
-    /// admin keys.
+    /// admin keys and initial access tokens.
     pub owner: String,
     /// A name for people.
     pub label: String,

@@ -110,6 +110,23 @@ pub fn mean_all(documents: &[Document], context: &Context) -> Result<Meaning, Ve
     }
 }
 
+/// What one client means among the documents, whatever is wrong with others; `None` if it is not
+/// there or means nothing.
+pub(crate) fn client_alone(
+    documents: &[Document],
+    context: &Context,
+    name: &str,
+) -> Option<ClientMeaning> {
+    let set = Set {
+        documents: documents.iter().enumerate().collect(),
+        broken: BTreeSet::new(),
+    };
+    mean(&set, context, &mut Vec::new())
+        .clients
+        .into_iter()
+        .find(|client| client.client_id.as_str() == name)
+}
+
 /// Reads documents and works out what they mean together. A document whose shape is broken does
 /// not hide the flaws of the others, nor make new ones where they refer to it.
 ///

@@ -94,7 +94,11 @@ pub fn issued_key(credential: &Credential, owner: Option<&Stored>) -> Result<Iss
         }
         // The admin listener's one API is the only place where this kind is taken.
         CredentialType::AdminKey => {}
-        CredentialType::Password | CredentialType::UserPassword => {
+        // What registers clients opens nothing else.
+        CredentialType::Password
+        | CredentialType::UserPassword
+        | CredentialType::InitialAccessToken
+        | CredentialType::RegistrationAccessToken => {
             return Err(Unfit::Type(credential.id.clone()));
         }
     }

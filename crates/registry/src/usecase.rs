@@ -8,6 +8,7 @@ pub mod api_key;
 pub mod credential;
 pub mod owned_secret;
 pub mod person;
+pub mod registration;
 pub mod resource;
 
 use core::future::Future;

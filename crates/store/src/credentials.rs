@@ -36,14 +36,17 @@ pub(crate) fn type_of(name: &str) -> Option<CredentialType> {
         .find(|kind| kind.name() == name)
 }
 
-/// The kind of resource that owns credentials of a type; administrators' keys have no owner.
+/// The kind of resource that owns credentials of a type; administrators' keys and initial access
+/// tokens have no owner.
 pub(crate) fn owner_kind(kind: CredentialType) -> Option<ResourceKind> {
     match kind {
         CredentialType::ApiKey | CredentialType::PublishableKey => Some(ResourceKind::Application),
-        CredentialType::ClientSecret => Some(ResourceKind::Client),
+        CredentialType::ClientSecret | CredentialType::RegistrationAccessToken => {
+            Some(ResourceKind::Client)
+        }
         CredentialType::Password => Some(ResourceKind::Account),
         CredentialType::UserPassword => Some(ResourceKind::User),
-        CredentialType::AdminKey => None,
+        CredentialType::AdminKey | CredentialType::InitialAccessToken => None,
     }
 }
 

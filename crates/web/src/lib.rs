@@ -11,4 +11,5 @@ pub mod admitted;
 pub mod browser;
 pub mod pages;
 pub mod protocol;
+pub mod registration;
 pub mod respond;

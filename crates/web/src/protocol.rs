@@ -64,8 +64,11 @@ where
                 Endpoint::Introspection => post(introspect::<S, C>),
                 Endpoint::Revocation => post(revoke::<S, C>),
                 Endpoint::PushedAuthorization => post(push::<S, C>),
-                // Where people come, pages answer.
-                Endpoint::Authorization | Endpoint::EndSession => return router,
+                // Where people come, pages answer; registration has a router of its own.
+                Endpoint::Authorization
+                | Endpoint::EndSession
+                | Endpoint::Registration
+                | Endpoint::ClientConfiguration => return router,
             };
             router.route(&endpoints.path(endpoint), handler)
         })

@@ -10,11 +10,11 @@ use proof::time::Timestamp;
 use registry::units::{Moment, Period};
 use serde_json::json;
 use web::admin::view::{
-    Amend, CreateAdminKey, CreateKey, CreateSecret, CredentialView, ImportKey, Issued, Page,
-    Rotate, SetPassword, UsageView,
+    Amend, CreateAdminKey, CreateKey, CreateRegistrationToken, CreateSecret, CredentialView,
+    ImportKey, Issued, Page, Rotate, SetPassword, UsageView,
 };
 
-pub(crate) use args::{AdminKeyAct, End, KeyAct, PasswordAct, SecretAct};
+pub(crate) use args::{AdminKeyAct, End, KeyAct, PasswordAct, RegistrationTokenAct, SecretAct};
 pub(super) use args::{LifeAct, environment};
 
 use super::client::AdminClient;
@@ -29,6 +29,7 @@ const MOST_PAGES: usize = 100;
 
 const KEYS: &str = "/v1/keys";
 const ADMIN_KEYS: &str = "/v1/admin-keys";
+const REGISTRATION_TOKENS: &str = "/v1/registration-tokens";
 
 /// `key …`
 pub(crate) async fn key(act: KeyAct, client: &AdminClient, screen: Screen) -> Outcome<()> {
@@ -198,6 +199,37 @@ pub(crate) async fn admin_key(
             show_list(ADMIN_KEYS, "", client, screen, "There is no admin key.").await
         }
         AdminKeyAct::Life(act) => life(ADMIN_KEYS, act, client, screen).await,
+    }
+}
+
+/// `registration-token …`
+pub(crate) async fn registration_token(
+    act: RegistrationTokenAct,
+    client: &AdminClient,
+    screen: Screen,
+) -> Outcome<()> {
+    match act {
+        RegistrationTokenAct::Create {
+            label,
+            environment,
+            expires,
+        } => {
+            let body = CreateRegistrationToken {
+                label,
+                environment,
+                expires_at: expires.map(|end| end.0),
+            };
+            show_issued(&client.post(REGISTRATION_TOKENS, &body).await?, screen)
+        }
+        RegistrationTokenAct::List { client: owner } => {
+            let filter = match &owner {
+                Some(name) => format!("owner={}", segment(name)?),
+                None => String::new(),
+            };
+            let none = "There is no token; make one with `doorward registration-token create`.";
+            show_list(REGISTRATION_TOKENS, &filter, client, screen, none).await
+        }
+        RegistrationTokenAct::Life(act) => life(REGISTRATION_TOKENS, act, client, screen).await,
     }
 }
 

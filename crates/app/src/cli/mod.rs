@@ -89,6 +89,9 @@ pub(crate) enum Command {
     /// Administrators' keys
     #[command(subcommand)]
     AdminKey(credential::AdminKeyAct),
+    /// Tokens with which clients are registered, or manage themselves
+    #[command(subcommand)]
+    RegistrationToken(credential::RegistrationTokenAct),
     /// Keys that sign tokens and checkpoints
     #[command(subcommand)]
     SigningKey(signing_key::SigningKeyAct),
@@ -175,6 +178,9 @@ async fn dispatch(command: Command, global: &Global, screen: Screen) -> Outcome<
         Command::Issuer(act) => resource::run(Collection::Issuers, act, &client()?, screen).await,
         Command::Key(act) => credential::key(act, &client()?, screen).await,
         Command::AdminKey(act) => credential::admin_key(act, &client()?, screen).await,
+        Command::RegistrationToken(act) => {
+            credential::registration_token(act, &client()?, screen).await
+        }
         Command::SigningKey(act) => signing_key::run(act, &client()?, screen).await,
         Command::Grant(act) => flows::grants(act, &client()?, screen).await,
         Command::Session(act) => flows::sessions(act, &client()?, screen).await,

@@ -9,7 +9,9 @@ use ipnet::IpNet;
 use proof::issued::Brand;
 use proof::jose::alg::Algorithm;
 use proof::secret::Secret;
+use registry::registration::Policy;
 use registry::units::{Frequency, Period, Size};
+use registry::usecase::registration::Rules;
 use verdict::limit::Rate;
 use verdict::penalty::Penalties;
 
@@ -105,6 +107,8 @@ pub(crate) struct Issuer {
     pub(crate) client_ca_file: Option<PathBuf>,
     /// Folder of the pages' theme.
     pub(crate) theme_dir: Option<PathBuf>,
+    /// Who may register which clients; `None`: nobody.
+    pub(crate) registration: Option<Rules>,
 }
 
 /// Where to listen.
@@ -238,6 +242,12 @@ pub(crate) fn mean(
     let mut dangers = Vec::new();
     if written.outbound.dangerous_allow_plain_loopback {
         dangers.push("outbound.dangerous_allow_plain_loopback: key sets may be fetched over plain http from this machine");
+    }
+
+    let registration = issuer.as_ref().and_then(|own| own.registration.as_ref());
+    if registration.is_some_and(|rules| rules.open) {
+        dangers
+            .push("issuer.registration.initial_access_token is open: anybody may register clients");
     }
 
     if !m.flaws.is_empty() {
@@ -548,6 +558,7 @@ impl Meaning<'_> {
                 .as_ref()
                 .map(|file| self.base.join(file)),
             theme_dir: written.theme_dir.as_ref().map(|dir| self.base.join(dir)),
+            registration: written.registration.as_ref().map(rules),
         })
     }
 
@@ -692,5 +703,22 @@ impl Meaning<'_> {
             threads: written.threads,
             queue: written.queue,
         })
+    }
+}
+
+/// Registration as the use cases want it. Whether this is `dev` is known where it is wired.
+fn rules(written: &written::Registration) -> Rules {
+    Rules {
+        policy: Policy {
+            application: written.application.clone(),
+            environment: written.environment,
+            profile: written.profile,
+            grant_types: written.grant_types.clone(),
+            identity_scopes: written.identity_scopes.clone(),
+            grants: written.grants.clone(),
+            loopback_dev: false,
+        },
+        open: written.initial_access_token == written::InitialAccessToken::Open,
+        max_clients: written.max_clients,
     }
 }

@@ -1,6 +1,10 @@
 //! **Settings as written**: mirrors the file, key by key. `doorward config schema` prints this as
 //! JSON Schema, and the same schema finds structural mistakes when a file is read.
 
+use std::collections::BTreeMap;
+
+use proof::issued::Environment;
+use registry::client::{GrantType, IdentityScope, Profile};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -114,6 +118,66 @@ pub(crate) struct Issuer {
     /// stand in for the built-in ones. Needs a restart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) theme_dir: Option<String>,
+    /// Dynamic client registration (RFC 7591, RFC 7592): off unless it stands here. Needs a restart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) registration: Option<Registration>,
+}
+
+/// What may be registered, and by whom.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Registration {
+    /// The application that registered clients belong to.
+    pub(crate) application: String,
+    /// The wall that they stand behind, which is the application's: `live` or `test`.
+    #[serde(default = "live")]
+    #[schemars(with = "String")]
+    pub(crate) environment: Environment,
+    /// The rules that they are held to; ways to prove oneself are those that it allows.
+    #[serde(default)]
+    pub(crate) profile: Profile,
+    /// Grants that they may ask for.
+    #[serde(default = "usual_grants")]
+    pub(crate) grant_types: Vec<GrantType>,
+    /// What of a person's identity they may ask for.
+    #[serde(default = "usual_identity")]
+    pub(crate) identity_scopes: Vec<IdentityScope>,
+    /// API → scopes that they may ask for.
+    #[serde(default)]
+    pub(crate) grants: BTreeMap<String, Vec<String>>,
+    /// Whether an initial access token is needed (`doorward registration-token create`).
+    #[serde(default)]
+    pub(crate) initial_access_token: InitialAccessToken,
+    /// How many registered clients there may be.
+    #[serde(default = "most_clients")]
+    pub(crate) max_clients: usize,
+}
+
+fn live() -> Environment {
+    Environment::Live
+}
+
+fn usual_grants() -> Vec<GrantType> {
+    vec![GrantType::AuthorizationCode, GrantType::RefreshToken]
+}
+
+fn usual_identity() -> Vec<IdentityScope> {
+    vec![IdentityScope::Openid]
+}
+
+fn most_clients() -> usize {
+    1000
+}
+
+/// Who may register clients.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum InitialAccessToken {
+    /// Whoever holds an initial access token.
+    #[default]
+    Required,
+    /// Anybody who reaches the issuer.
+    Open,
 }
 
 /// Algorithms for our own signing keys.

@@ -182,6 +182,9 @@ impl Node {
                 if let Some(base) = &own.mtls_url {
                     endpoints = endpoints.with_mtls(base)?;
                 }
+                if own.registration.is_some() {
+                    endpoints = endpoints.with_registration();
+                }
                 let revocations = NodeRevocations::new(facts.clone(), &own.identifier);
                 Some(Arc::new(Issuer::new(
                     endpoints,

@@ -24,10 +24,14 @@ use outbound::keysets::{KeySource, OwnKeys};
 
 use verdict::credential::jwt::IssuerId;
 use web::pages::Pages;
+use web::registration::Registrar;
 
 use super::adapters::NodeIdentity;
 use super::{Facts, Shared};
 use crate::settings::{self, Serves, Settings};
+
+/// How long the answer to a registration waits for the client to be in force on this node.
+const IN_FORCE_WITHIN: core::time::Duration = core::time::Duration::from_secs(1);
 
 /// A set of APIs, ready to be taken into service.
 struct Prepared {
@@ -96,7 +100,7 @@ impl Planes {
                 .and_then(|own| own.theme_dir.as_deref());
             let pages = Pages::load(issuer.endpoints().issuer(), theme)
                 .context("the pages' theme can't be used")?;
-            let router = web::protocol::router(issuer.clone(), Arc::new(super::now)).merge(
+            let mut router = web::protocol::router(issuer.clone(), Arc::new(super::now)).merge(
                 web::browser::router(
                     issuer.clone(),
                     Arc::new(pages),
@@ -104,6 +108,23 @@ impl Planes {
                     shared.entropy.clone(),
                 ),
             );
+            let rules = settings
+                .issuer
+                .as_ref()
+                .and_then(|own| own.registration.clone());
+            if let Some(mut rules) = rules {
+                rules.policy.loopback_dev = shared.context.loopback_dev;
+                router = router.merge(web::registration::router(Registrar {
+                    store: shared.store.clone(),
+                    hasher: shared.hasher.clone(),
+                    issuer: issuer.clone(),
+                    context: shared.context.clone(),
+                    rules,
+                    entropy: shared.entropy.clone(),
+                    clock: Arc::new(super::now),
+                    patience: IN_FORCE_WITHIN,
+                }));
+            }
             locals.insert(web::protocol::declaration::NAME, LocalService::new(router));
             let router = super::admin::router(shared, issuer.clone());
             locals.insert(web::admin::NAME, LocalService::new(router));

@@ -402,6 +402,8 @@ fn endpoints_stand_where_the_metadata_says() {
         "/tenant/oauth/introspect",
         "/tenant/oauth/revoke",
         "/tenant/oauth/end_session",
+        "/tenant/oauth/register",
+        "/tenant/oauth/register/{client_id}",
     ];
     assert_eq!(paths, expected);
     for endpoint in Endpoint::ALL {

@@ -3,7 +3,9 @@
 
 use core::time::Duration;
 
-use proof::issued::Issued;
+use proof::digest::{hex, sha256};
+use proof::issued::{Issued, SecretKind};
+use proof::password::Verifier;
 use proof::random::uuid_v7;
 use proof::secret::Secret;
 use proof::time::Timestamp;
@@ -15,7 +17,7 @@ use super::{
 use crate::access::Action;
 use crate::actor::Actor;
 use crate::credential::{Credential, CredentialType, Grant, Lookup, Moved, Rotated, Transition};
-use crate::ports::{CredentialFilter, Registry};
+use crate::ports::{CredentialFilter, Registry, StoreError};
 
 /// How long the old credential stays valid beside its successor, unless said otherwise.
 pub const DEFAULT_OVERLAP: Duration = Duration::from_secs(7 * 86_400);
@@ -37,16 +39,19 @@ pub enum Family {
     UserPassword,
     /// Administrators' keys.
     AdminKey,
+    /// Initial and registration access tokens.
+    RegistrationToken,
 }
 
 impl Family {
     /// Every family.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::ApiKey,
         Self::ClientSecret,
         Self::Password,
         Self::UserPassword,
         Self::AdminKey,
+        Self::RegistrationToken,
     ];
 
     /// Its types.
@@ -57,6 +62,10 @@ impl Family {
             Self::Password => &[CredentialType::Password],
             Self::UserPassword => &[CredentialType::UserPassword],
             Self::AdminKey => &[CredentialType::AdminKey],
+            Self::RegistrationToken => &[
+                CredentialType::InitialAccessToken,
+                CredentialType::RegistrationAccessToken,
+            ],
         }
     }
     /// The family of a public id, by its prefix.
@@ -73,11 +82,17 @@ impl Family {
             CredentialType::Password => Self::Password,
             CredentialType::UserPassword => Self::UserPassword,
             CredentialType::AdminKey => Self::AdminKey,
+            CredentialType::InitialAccessToken | CredentialType::RegistrationAccessToken => {
+                Self::RegistrationToken
+            }
         }
     }
     /// Its name in events and messages.
     pub fn name(self) -> &'static str {
-        self.types()[0].name()
+        match self {
+            Self::RegistrationToken => "registration_token",
+            other => other.types()[0].name(),
+        }
     }
 
     fn action(self, act: Act) -> Action {
@@ -113,6 +128,12 @@ impl Family {
             (Self::AdminKey, Act::Resume) => A::AdminKeyResume,
             (Self::AdminKey, Act::Rotate) => A::AdminKeyRotate,
             (Self::AdminKey, Act::Revoke) => A::AdminKeyRevoke,
+            (Self::RegistrationToken, Act::Read) => A::RegistrationTokenRead,
+            (Self::RegistrationToken, Act::Amend) => A::RegistrationTokenAmend,
+            (Self::RegistrationToken, Act::Suspend) => A::RegistrationTokenSuspend,
+            (Self::RegistrationToken, Act::Resume) => A::RegistrationTokenResume,
+            (Self::RegistrationToken, Act::Rotate) => A::RegistrationTokenRotate,
+            (Self::RegistrationToken, Act::Revoke) => A::RegistrationTokenRevoke,
         }
     }
 }
@@ -307,7 +328,10 @@ pub async fn amend(
             admin_key::leaves_an_owner(ports, ctx, &credential, Some(&after)).await?;
         }
         // What they may do stands in their owner's document.
-        Family::ClientSecret | Family::Password | Family::UserPassword
+        Family::ClientSecret
+        | Family::Password
+        | Family::UserPassword
+        | Family::RegistrationToken
             if after.grant != credential.grant =>
         {
             return Err(Refusal::Invalid {
@@ -315,7 +339,10 @@ pub async fn amend(
                 message: "what it may do stands in the document of its client, account or user",
             });
         }
-        Family::ClientSecret | Family::Password | Family::UserPassword => {}
+        Family::ClientSecret
+        | Family::Password
+        | Family::UserPassword
+        | Family::RegistrationToken => {}
     }
     let Credential {
         label,
@@ -402,10 +429,13 @@ pub(super) async fn fresh(
         return owned_secret::fresh_password(hasher, ctx, owner, r#type, environment).await;
     };
     let issued = Issued::generate(&ctx.context.brand, kind, environment, ctx.entropy);
-    let verifier = hasher
-        .hash(issued.secret.duplicate(), HashPurpose::Generated)
-        .await
-        .map_err(Refusal::Hashing)?;
+    let verifier = match kind {
+        SecretKind::RegistrationToken => quick(&issued.secret)?,
+        _ => hasher
+            .hash(issued.secret.duplicate(), HashPurpose::Generated)
+            .await
+            .map_err(Refusal::Hashing)?,
+    };
     let credential = Credential {
         id: new_id(ctx, r#type),
         r#type,
@@ -426,6 +456,14 @@ pub(super) async fn fresh(
         credential,
         secret: Some(issued.secret),
     })
+}
+
+/// The plain hash of what is presented seldom and holds 256 random bits: whoever registers clients
+/// must not fill the pool that everybody else's secrets are hashed on.
+fn quick(secret: &Secret) -> Result<Verifier, Refusal> {
+    let stored = format!("sha256${}", hex(&sha256(secret.expose())));
+    Verifier::parse(&stored)
+        .map_err(|defect| Refusal::Store(StoreError::Broken(defect.code().to_owned())))
 }
 
 /// Stores a credential that was just made.

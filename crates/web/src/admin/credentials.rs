@@ -12,13 +12,14 @@ use registry::ports::{CallRecord as _, CredentialFilter};
 use registry::resource::ResourceKind;
 use registry::units::Moment;
 use registry::usecase::credential::{self, Amendment, Family, Made};
-use registry::usecase::{Refusal, admin_key, api_key, owned_secret, resource};
+use registry::usecase::{Refusal, admin_key, api_key, owned_secret, registration, resource};
 
 use super::exchange::{Answer, Fault, Input};
 use super::operation::CredentialAct;
 use super::view::{
-    Act, Amend, CreateAdminKey, CreateKey, CreateSecret, CredentialQuery, CredentialView,
-    ImportKey, Issued, Page, Rotate, SetPassword, UsageQuery, UsageView, VersionQuery,
+    Act, Amend, CreateAdminKey, CreateKey, CreateRegistrationToken, CreateSecret, CredentialQuery,
+    CredentialView, ImportKey, Issued, Page, Rotate, SetPassword, UsageQuery, UsageView,
+    VersionQuery,
 };
 use super::{Parts, Work};
 
@@ -62,7 +63,7 @@ pub(super) async fn serve<P: Parts>(
 /// The kind of owner that a family's paths name.
 fn family_owner(family: Family) -> Option<ResourceKind> {
     match family {
-        Family::ApiKey | Family::AdminKey => None,
+        Family::ApiKey | Family::AdminKey | Family::RegistrationToken => None,
         Family::ClientSecret => Some(ResourceKind::Client),
         Family::Password => Some(ResourceKind::Account),
         Family::UserPassword => Some(ResourceKind::User),
@@ -100,7 +101,7 @@ async fn list<P: Parts>(family: Family, work: &Work<P>, input: &Input) -> Result
     let query: CredentialQuery = input.query()?;
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
     let owner = match family_owner(family) {
-        None if family == Family::ApiKey => query.owner,
+        None if matches!(family, Family::ApiKey | Family::RegistrationToken) => query.owner,
         None => None,
         Some(kind) => {
             // 404 for an owner who is not there, rather than an empty list.
@@ -170,6 +171,21 @@ async fn create<P: Parts>(family: Family, work: &Work<P>, input: &Input) -> Resu
                 &body.label,
                 body.role,
                 end(body.expires_at),
+            )
+            .await?
+        }
+        Family::RegistrationToken => {
+            let body: CreateRegistrationToken = input.json()?;
+            let environment = body.environment.unwrap_or(Environment::Live);
+            let ends = end(body.expires_at);
+            registration::create_initial_token(
+                store,
+                hasher,
+                actor,
+                ctx,
+                &body.label,
+                environment,
+                ends,
             )
             .await?
         }

@@ -251,6 +251,7 @@ fn components() -> Components {
     named::<view::CreateSecret>("CreateSecret", &mut found);
     named::<view::SetPassword>("SetPassword", &mut found);
     named::<view::CreateAdminKey>("CreateAdminKey", &mut found);
+    named::<view::CreateRegistrationToken>("CreateRegistrationToken", &mut found);
     named::<view::Amend>("Amend", &mut found);
     named::<view::Rotate>("Rotate", &mut found);
     named::<view::Act>("Act", &mut found);

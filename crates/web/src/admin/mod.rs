@@ -294,4 +294,4 @@ async fn nothing_here(caller: Caller) -> Response {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -156,6 +156,7 @@ fn family_path(family: Family) -> &'static str {
         Family::Password => "/v1/accounts/{name}/passwords",
         Family::UserPassword => "/v1/users/{name}/passwords",
         Family::AdminKey => "/v1/admin-keys",
+        Family::RegistrationToken => "/v1/registration-tokens",
     }
 }
 
@@ -455,6 +456,15 @@ impl Operation {
                 C::Revoke => Action::AdminKeyRevoke,
                 C::List | C::Show | C::Usage => Action::AdminKeyRead,
             },
+            Self::Credential(Family::RegistrationToken, act) => match act {
+                C::Create => Action::RegistrationTokenCreate,
+                C::Amend => Action::RegistrationTokenAmend,
+                C::Suspend => Action::RegistrationTokenSuspend,
+                C::Resume => Action::RegistrationTokenResume,
+                C::Rotate => Action::RegistrationTokenRotate,
+                C::Revoke => Action::RegistrationTokenRevoke,
+                C::List | C::Show | C::Usage => Action::RegistrationTokenRead,
+            },
         })
     }
 
@@ -472,6 +482,7 @@ impl Operation {
             Self::Credential(Family::ClientSecret, C::Create) => "CreateSecret",
             Self::Credential(Family::Password | Family::UserPassword, C::Create) => "SetPassword",
             Self::Credential(Family::AdminKey, C::Create) => "CreateAdminKey",
+            Self::Credential(Family::RegistrationToken, C::Create) => "CreateRegistrationToken",
             Self::Credential(_, C::Amend) => "Amend",
             Self::Credential(_, C::Rotate) => "Rotate",
             Self::Credential(_, C::Suspend | C::Resume | C::Revoke)

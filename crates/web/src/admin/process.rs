@@ -36,9 +36,9 @@ pub(super) async fn status<P: Parts>(work: &Work<P>) -> Result<Answer, Fault> {
             name: name.clone(),
             role: role.name().to_owned(),
         },
-        Actor::System { part } => You {
+        Actor::System { .. } | Actor::Registrant { .. } => You {
             key: String::new(),
-            name: (*part).to_owned(),
+            name: work.actor.label(),
             role: work.actor.role().name().to_owned(),
         },
     };

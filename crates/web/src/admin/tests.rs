@@ -2,4 +2,4 @@ mod access;
 mod credentials;
 mod declared;
 mod record;
-mod world;
+pub(crate) mod world;

@@ -64,8 +64,9 @@ pub fn built_in_api(
         // No token is ever issued for this API; the field wants a value within its bounds.
         token_lifetime: Duration::from_secs(600),
         routes: Endpoint::ALL
-            .map(|endpoint| Door::of_endpoint(endpoint, endpoints))
             .into_iter()
+            .filter(|endpoint| endpoints.serves(*endpoint))
+            .map(|endpoint| Door::of_endpoint(endpoint, endpoints))
             .chain(Place::ALL.map(|place| Door::of_place(place, endpoints)))
             .map(|door| route(&api, door))
             .collect(),
@@ -97,6 +98,8 @@ pub fn for_scripts<'a>(clients: impl IntoIterator<Item = &'a ClientMeaning>) -> 
 fn methods(name: &&str) -> Vec<Method> {
     match *name {
         "POST" => vec![Method::POST],
+        "PUT" => vec![Method::PUT],
+        "DELETE" => vec![Method::DELETE],
         _ => vec![Method::GET, Method::HEAD],
     }
 }
@@ -113,13 +116,13 @@ struct Door {
 
 impl Door {
     fn of_endpoint(endpoint: Endpoint, endpoints: &Endpoints) -> Self {
-        let form = endpoint.takes_form();
+        let body = endpoint.takes_form() || endpoint.takes_json();
         Self {
             name: endpoint.name(),
             path: endpoints.path(endpoint),
             methods: endpoint.methods(),
-            pass_authorization: form && !endpoint.is_for_browsers(),
-            body_limit: if form { MAX_BODY } else { 0 },
+            pass_authorization: body && !endpoint.is_for_browsers(),
+            body_limit: if body { MAX_BODY } else { 0 },
         }
     }
 

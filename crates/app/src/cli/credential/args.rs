@@ -257,6 +257,31 @@ pub(crate) enum PasswordAct {
     },
 }
 
+/// What can be done with tokens of client registration.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RegistrationTokenAct {
+    /// Makes an initial access token, with which clients can be registered, and shows it once
+    Create {
+        /// For whom it is; audit events name it
+        #[arg(long)]
+        label: String,
+        /// The wall that the clients stand behind; default live
+        #[arg(long, value_name = "live|test", value_parser = environment)]
+        environment: Option<Environment>,
+        /// When it ends by itself: a time, or a length of time like 90d; default 7d
+        #[arg(long, value_name = "TIME")]
+        expires: Option<End>,
+    },
+    /// Lists tokens, those of registered clients among them
+    List {
+        /// Only this client's
+        #[arg(long, value_name = "NAME")]
+        client: Option<String>,
+    },
+    #[command(flatten)]
+    Life(LifeAct),
+}
+
 /// A role of the control plane as a flag.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum RoleArg {

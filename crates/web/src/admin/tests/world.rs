@@ -45,11 +45,11 @@ use crate::admin::site::Site;
 use crate::admin::view::{RefusedSettings, SettingsStatus};
 use crate::admin::{Admin, Parts, Process, declaration, router};
 
-pub(super) const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 const HOST_NAME: &str = "127.0.0.1:8082";
 
 /// Hashes at once: what is tested here is not how hard secrets are to guess.
-pub(super) struct Quick;
+pub(crate) struct Quick;
 
 impl Hasher for Quick {
     async fn hash(&self, secret: Secret, _: HashPurpose) -> Result<Verifier, Unavailable> {
@@ -84,7 +84,7 @@ impl People for NoSecrets {
 }
 
 #[derive(Default)]
-pub(super) struct Learned(pub(super) Mutex<Vec<Revocation>>);
+pub(crate) struct Learned(pub(crate) Mutex<Vec<Revocation>>);
 
 impl Revocations for Learned {
     fn revoked(&self, _: &issuer::ports::TokenNames<'_>) -> Answer<bool> {
@@ -95,10 +95,10 @@ impl Revocations for Learned {
     }
 }
 
-struct Always;
+pub(crate) struct Always;
 
 /// Ports that the admin API does not reach.
-struct Unused;
+pub(crate) struct Unused;
 
 impl issuer::ports::Replay for Unused {
     fn first_use<'a>(
@@ -164,7 +164,7 @@ impl Process for ThisProcess {
 }
 
 /// Facts from the store, as far as keys go.
-struct Stored(Arc<Store>);
+pub(crate) struct Stored(pub(crate) Arc<Store>);
 
 impl Facts for Stored {
     fn known_token(&self, _: &TokenHash, _: ConfigId) -> Option<Arc<VerifiedToken>> {
@@ -278,17 +278,17 @@ pub(super) struct World {
 
 /// What a caller sees of an answer.
 #[derive(Debug)]
-pub(super) struct Seen {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: String,
+pub(crate) struct Seen {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
 }
 
 impl Seen {
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("JSON: {}", self.body))
     }
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
     pub(super) fn code(&self) -> String {
@@ -346,7 +346,7 @@ pub(super) fn put(who: As, path: &str, body: &Value) -> Ask {
     ask(who, Method::PUT, path).json(body)
 }
 
-pub(super) fn orders() -> Value {
+pub(crate) fn orders() -> Value {
     json!({
         "audiences": ["https://orders.example"],
         "upstream": { "urls": ["http://127.0.0.1:9000"] },

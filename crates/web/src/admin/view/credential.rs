@@ -260,6 +260,22 @@ pub struct CreateAdminKey {
     pub expires_at: Option<Moment>,
 }
 
+/// A new initial access token: whoever holds it may register clients.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateRegistrationToken {
+    /// For whom it is; audit events name it.
+    pub label: String,
+    /// The wall it stands behind, which must be that of the clients: `live` (default) or `test`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "live")]
+    pub environment: Option<Environment>,
+    /// When it ends by itself; in 7 days unless said otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub expires_at: Option<Moment>,
+}
+
 /// Which credentials to list.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
