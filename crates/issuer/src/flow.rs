@@ -481,6 +481,14 @@ pub trait Flows: Send + Sync {
         now: Timestamp,
         audit: AuditDraft,
     ) -> impl Future<Output = Stores<bool>> + Send;
+    /// What a person approved under a device code that was not redeemed yet: so that a poll which
+    /// asks for more is refused before it spends the approval.
+    fn approved_device(
+        &self,
+        hash: TokenHash,
+        client_id: &ClientId,
+        now: Timestamp,
+    ) -> impl Future<Output = Stores<Option<Grant>>> + Send;
     /// Polls; an approval is redeemed with the grant's first refresh token.
     fn poll_device(
         &self,

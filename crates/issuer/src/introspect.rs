@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use proof::digest::TokenHash;
 use proof::time::Timestamp;
+use registry::client::IdentityScope;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
@@ -15,7 +16,7 @@ use crate::declared::{Declared, RegisteredClient};
 use crate::error::{Outcome, Reason};
 use crate::flow::{Binding, Flows, Grant, GrantState};
 use crate::grant::refresh_token;
-use crate::ports::{IssuerStore, Secrets};
+use crate::ports::{IssuerStore, People, Secrets};
 use crate::{Issuer, OAuthRequest};
 
 /// The answer.
@@ -23,13 +24,13 @@ use crate::{Issuer, OAuthRequest};
 pub enum Introspection {
     /// Not active, unknown, or not for the asker's eyes.
     Inactive,
-    /// An active access token.
-    Active(Arc<ReadToken>),
+    /// An active access token; and of a person who let the client know their name, that name.
+    Active(Arc<ReadToken>, Option<String>),
     /// An active refresh token: its grant, and when it ends unused.
     Refresh(Box<Grant>, Timestamp),
 }
 
-impl<S: IssuerStore + Flows, C: Secrets> Issuer<S, C> {
+impl<S: IssuerStore + Flows, C: Secrets + People> Issuer<S, C> {
     /// Answers an introspection request.
     ///
     /// # Errors
@@ -58,7 +59,27 @@ impl<S: IssuerStore + Flows, C: Secrets> Issuer<S, C> {
         if self.revocations().revoked(&token.names())? {
             return Ok(Introspection::Inactive);
         }
-        Ok(Introspection::Active(token))
+        let username = self.username(&token, request.now).await;
+        Ok(Introspection::Active(token, username))
+    }
+
+    /// RFC 7662 §2.2 `username`: the name that a person logs in with. It is told where the person
+    /// allowed the scope that it belongs to (OpenID Connect Core §5.4: `preferred_username` is of
+    /// `profile`), and nowhere else (RFC 7662 §5). It is optional, so the answer does not hang on
+    /// whether it can be looked up now.
+    async fn username(&self, token: &ReadToken, now: Timestamp) -> Option<String> {
+        token.grant_id()?;
+        let profile = IdentityScope::Profile.name();
+        if !token.scopes().any(|scope| scope == profile) {
+            return None;
+        }
+        let found = self.people().person(token.subject(), now).await;
+        let env = token.text("env");
+        let person = found
+            .ok()
+            .flatten()
+            .filter(|person| env == Some(person.environment.name()))?;
+        Some(person.username.clone())
     }
 
     /// A refresh token is its own client's affair alone.
@@ -127,9 +148,9 @@ impl Serialize for Introspection {
                 token: None,
             }
             .serialize(serializer),
-            Self::Active(token) => Written {
+            Self::Active(token, username) => Written {
                 active: true,
-                token: Some(Active::new(token)),
+                token: Some(Active::new(token, username.as_deref())),
             }
             .serialize(serializer),
             Self::Refresh(grant, until) => Written {
@@ -167,6 +188,8 @@ struct Active<'a> {
     iss: Option<&'a str>,
     sub: Option<&'a str>,
     client_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    username: Option<&'a str>,
     aud: &'a [String],
     exp: i64,
     iat: i64,
@@ -194,7 +217,7 @@ struct Active<'a> {
 }
 
 impl<'a> Active<'a> {
-    fn new(token: &'a ReadToken) -> Self {
+    fn new(token: &'a ReadToken, username: Option<&'a str>) -> Self {
         let claims = token.claims();
         Self {
             // RFC 9449 §6.2
@@ -205,6 +228,7 @@ impl<'a> Active<'a> {
             iss: claims.iss.as_deref(),
             sub: claims.sub.as_deref(),
             client_id: token.client_id(),
+            username,
             aud: &claims.aud,
             exp: token.expires_at().as_secs(),
             iat: token.issued_at().as_secs(),

@@ -188,7 +188,8 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
         keys: Arc<KeyManager<S>>,
     ) -> Self {
         let declared = Declared::default();
-        let documents = Documents::new(&endpoints, &declared);
+        let client_ca = settings.client_roots.is_some();
+        let documents = Documents::new(&endpoints, &declared, client_ca);
         Self {
             nonces: sender::nonce_key(keys.master()),
             refresh_key: grant::refresh_key(keys.master()),
@@ -208,8 +209,9 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
     /// [`KeyManager::lacks`].
     pub fn declare(&self, declared: Declared) {
         self.keys.want(declared.id_token_purposes());
-        self.documents
-            .store(Arc::new(Documents::new(&self.endpoints, &declared)));
+        let client_ca = self.has_client_ca();
+        let documents = Documents::new(&self.endpoints, &declared, client_ca);
+        self.documents.store(Arc::new(documents));
         self.declared.store(Arc::new(declared));
     }
 
@@ -220,6 +222,11 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
     /// Where this issuer's endpoints are.
     pub fn endpoints(&self) -> &Endpoints {
         &self.endpoints
+    }
+    /// Whether any CA vouches for clients' certificates: without one nobody can prove itself by
+    /// `tls_client_auth`.
+    pub fn has_client_ca(&self) -> bool {
+        self.settings.client_roots.is_some()
     }
     /// The metadata documents.
     pub fn documents(&self) -> Arc<Documents> {

@@ -13,6 +13,7 @@ use url::Url;
 
 use crate::declared::{ASSERTION_ALGORITHMS, Declared};
 use crate::keys::SIGNING_ALGORITHMS;
+use crate::session::ACR_PASSWORD;
 use crate::userinfo;
 
 /// Why a text is no issuer identifier.
@@ -293,8 +294,9 @@ pub struct Documents {
 }
 
 impl Documents {
-    pub(crate) fn new(endpoints: &Endpoints, declared: &Declared) -> Self {
-        let mut server = server_metadata(endpoints, declared);
+    /// `client_ca` says whether any CA vouches for clients' certificates.
+    pub(crate) fn new(endpoints: &Endpoints, declared: &Declared, client_ca: bool) -> Self {
+        let mut server = server_metadata(endpoints, declared, client_ca);
         let server_text = text(&server);
         // OpenID Connect Discovery §3: the same, and what it adds.
         server.extend(openid_members());
@@ -313,11 +315,17 @@ fn members(document: Value) -> Map<String, Value> {
 }
 
 /// RFC 8414 §2, and the members of the standards that each line is under.
-fn server_metadata(endpoints: &Endpoints, declared: &Declared) -> Map<String, Value> {
-    let methods = ClientAuthMethod::ALL.map(ClientAuthMethod::name);
-    // A client that proves nothing learns nothing of tokens, and may end its own.
-    let proving: Vec<_> = ClientAuthMethod::ALL
+fn server_metadata(
+    endpoints: &Endpoints,
+    declared: &Declared,
+    client_ca: bool,
+) -> Map<String, Value> {
+    let offered = ClientAuthMethod::ALL
         .into_iter()
+        .filter(|method| client_ca || *method != ClientAuthMethod::TlsClientAuth);
+    let methods: Vec<_> = offered.clone().map(ClientAuthMethod::name).collect();
+    // A client that proves nothing learns nothing of tokens, and may end its own.
+    let proving: Vec<_> = offered
         .filter(|method| !method.is_public())
         .map(ClientAuthMethod::name)
         .collect();
@@ -411,6 +419,7 @@ fn openid_members() -> Map<String, Value> {
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": signing,
         "userinfo_signing_alg_values_supported": signing,
+        "acr_values_supported": [ACR_PASSWORD],
         "claim_types_supported": ["normal"],
         "claims_supported": claims,
         "claims_parameter_supported": true,

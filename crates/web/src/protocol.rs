@@ -248,7 +248,7 @@ fn put_nonce<S: IssuerStore, C: Secrets>(answer: &mut Response, context: &Contex
     }
 }
 
-async fn introspect<S: IssuerStore + Flows, C: Secrets>(
+async fn introspect<S: IssuerStore + Flows, C: Secrets + People>(
     caller: Caller,
     State(context): Shared<S, C>,
     request: Request,

@@ -13,6 +13,7 @@ use super::issue::{Beside, wants_refresh};
 use super::{Asked, TokenResponse, target};
 use crate::error::{Outcome, Reason};
 use crate::flow::{Device, Flows, Polled};
+use crate::params::RESOURCE;
 use crate::ports::{IssuerStore, People, Secrets};
 use crate::{Issuer, OAuthRequest};
 
@@ -112,6 +113,15 @@ impl<S: IssuerStore + Flows, C: Secrets + People> Issuer<S, C> {
         let code = asked
             .param("device_code")
             .ok_or(Reason::DeviceCodeMissing)?;
+        let hash = TokenHash::of(code.as_bytes());
+        // A poll for more than was allowed is refused before it spends the approval, so that the
+        // device can ask again. Without these parameters it asks for all that was allowed.
+        if asked.param("scope").is_some() || asked.param(RESOURCE).is_some() {
+            let approved = self.store().approved_device(hash, &client.client_id, now);
+            if let Some(grant) = approved.await? {
+                target::of_grant(self.endpoints(), client, &grant, asked.request.params)?;
+            }
+        }
         // Whether the person's scopes would ask for it is not known before the code is spent, and
         // OpenID Connect has no part in this flow: the client's declaration decides.
         let first =
@@ -120,7 +130,7 @@ impl<S: IssuerStore + Flows, C: Secrets + People> Issuer<S, C> {
         let polled = self
             .store()
             .poll_device(
-                TokenHash::of(code.as_bytes()),
+                hash,
                 &client.client_id,
                 refresh,
                 now,

@@ -17,7 +17,7 @@ use super::world::{ISSUER, NOW, ORDERS, World, api, client};
 use crate::declared::{Declared, DeclaredError};
 use crate::error::{ErrorCode, Reason};
 use crate::introspect::Introspection;
-use crate::metadata::{BadIssuer, Endpoint, Endpoints};
+use crate::metadata::{BadIssuer, Documents, Endpoint, Endpoints};
 use crate::ports::{KeyPurpose, Revocation};
 use crate::upstream_token::{self, UpstreamToken};
 
@@ -153,7 +153,7 @@ async fn c14_a_token_is_active_for_59_s_past_its_expiry_and_not_for_61_cached_or
                 .await
                 .expect("an answer");
             assert_eq!(
-                matches!(answer, Introspection::Active(_)),
+                matches!(answer, Introspection::Active(..)),
                 active,
                 "{seconds} s"
             );
@@ -305,11 +305,10 @@ async fn the_metadata_lists_exactly_what_works() {
         "client_secret_basic",
         "client_secret_post",
         "private_key_jwt",
-        "tls_client_auth",
         "self_signed_tls_client_auth",
         "none"
     ]);
-    let proving = &methods.as_array().expect("a list")[..5];
+    let proving = &methods.as_array().expect("a list")[..4];
     let algorithms = json!(["ES256", "EdDSA", "PS256", "RS256"]);
     let url = |path: &str| format!("https://id.example.com/oauth/{path}");
     let expected = json!({
@@ -359,6 +358,31 @@ async fn the_metadata_lists_exactly_what_works() {
     assert_eq!(openid["id_token_signing_alg_values_supported"], algorithms);
     assert_eq!(openid["request_parameter_supported"], json!(false));
     assert_eq!(openid["request_uri_parameter_supported"], json!(false));
+    // What an ID token says of a login, and nothing else: see `session`.
+    assert_eq!(
+        openid["acr_values_supported"],
+        json!([crate::session::ACR_PASSWORD])
+    );
+}
+
+#[test]
+fn certificates_of_a_ca_are_offered_only_where_one_is_trusted() {
+    let endpoints = Endpoints::new(ISSUER, false).expect("an issuer");
+    for client_ca in [false, true] {
+        let documents = Documents::new(&endpoints, &Declared::default(), client_ca);
+        for text in [documents.server_metadata, documents.openid_configuration] {
+            let document: Value = serde_json::from_str(&text).expect("JSON");
+            for endpoint in ["token", "introspection", "revocation"] {
+                let name = format!("{endpoint}_endpoint_auth_methods_supported");
+                let methods = document[&name].as_array().expect("a list");
+                assert_eq!(
+                    methods.contains(&json!("tls_client_auth")),
+                    client_ca,
+                    "{name}"
+                );
+            }
+        }
+    }
 }
 
 #[test]
@@ -369,7 +393,7 @@ fn aliases_are_named_where_clients_show_certificates() {
         .clone()
         .with_mtls("https://mtls.example.com:8443")
         .expect("a base");
-    let documents = crate::metadata::Documents::new(&endpoints, &Declared::default());
+    let documents = Documents::new(&endpoints, &Declared::default(), false);
     let server: Value = serde_json::from_str(&documents.server_metadata).expect("JSON");
     assert_eq!(
         server["mtls_endpoint_aliases"]["token_endpoint"],

@@ -295,6 +295,14 @@ impl Flows for MemoryStore {
     ) -> Stores<bool> {
         no_flows()
     }
+    async fn approved_device(
+        &self,
+        _hash: TokenHash,
+        _client_id: &ClientId,
+        _now: Timestamp,
+    ) -> Stores<Option<Grant>> {
+        no_flows()
+    }
     async fn poll_device(
         &self,
         _hash: TokenHash,

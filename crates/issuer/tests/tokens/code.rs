@@ -202,6 +202,30 @@ async fn c04_what_is_no_access_token_for_userinfo_is_refused_there() {
 }
 
 #[tokio::test]
+async fn introspection_names_the_person_where_they_allowed_their_profile() {
+    let world = World::new().await;
+    let tokens = world.tokens("web").await;
+    // The client itself, and a resource server of an API that the token is for.
+    for asker in ["web", "stockd"] {
+        let told = world.introspect(asker, &tokens.access_token).await;
+        assert_eq!(told["active"], json!(true), "{asker}");
+        assert_eq!(told["username"], json!("alice"), "{asker}");
+    }
+    let code = world
+        .code_with("web", |new| {
+            new.grant.scopes.retain(|scope| scope != "profile");
+        })
+        .await;
+    let silent = world.ask("web", &redeem(&code)).await.expect("tokens");
+    let told = world.introspect("web", &silent.access_token).await;
+    assert_eq!(told["active"], json!(true));
+    assert_eq!(told.get("username"), None);
+    // Nor does anybody else learn it.
+    let told = world.introspect("twin", &tokens.access_token).await;
+    assert_eq!(told, json!({ "active": false }));
+}
+
+#[tokio::test]
 async fn a_person_who_is_gone_gets_nothing_any_more() {
     let world = World::new().await;
     let tokens = world.tokens("web").await;

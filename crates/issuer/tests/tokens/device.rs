@@ -8,7 +8,7 @@ use proof::random::{SystemEntropy, uuid_v7};
 use registry::audit::AuditDraft;
 use serde_json::json;
 
-use crate::world::{World, claims};
+use crate::world::{ORDERS, World, claims};
 
 async fn start(world: &World, client: &str, more: &str) -> Result<DeviceResponse, Reason> {
     let body = format!("x=1{more}{}", world.auth(client));
@@ -79,6 +79,33 @@ async fn a_device_gets_its_tokens_once_its_person_said_yes() {
         world.ask("phone", &form).await.err(),
         Some(Reason::DeviceUnknown)
     );
+}
+
+#[tokio::test]
+async fn a_poll_for_more_than_was_allowed_spends_nothing() {
+    let world = World::new().await;
+    let device = start(&world, "phone", "&scope=openid+orders:read")
+        .await
+        .expect("codes");
+    let mut grant = world.grant("phone");
+    grant.scopes = vec!["openid".to_owned(), "orders:read".to_owned()];
+    grant.audiences = vec![ORDERS.to_owned()];
+    decide(&world, &device, DeviceDecision::Approved(Box::new(grant))).await;
+    let form = poll(&device);
+    for (more, expected) in [
+        // Both are the client's to ask for, and neither was asked of this person.
+        ("&scope=orders:read+stock:read", Reason::ScopeNotGranted),
+        (
+            "&resource=https://api.example.com/stock",
+            Reason::UnknownTarget,
+        ),
+    ] {
+        let refused = world.ask("phone", &format!("{form}{more}")).await;
+        assert_eq!(refused.err(), Some(expected), "{more}");
+    }
+    let narrowed = format!("{form}&scope=orders:read");
+    let tokens = world.ask("phone", &narrowed).await.expect("tokens");
+    assert_eq!(claims(&tokens.access_token)["scope"], json!("orders:read"));
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! **Requests of devices** (RFC 8628): one waits under a user code until a person decides, and is
 //! redeemed once by whoever holds the device code.
 
-use issuer::flow::{Device, DeviceDecision, NewRefresh, Polled};
+use issuer::flow::{Device, DeviceDecision, Grant, NewRefresh, Polled};
 use proof::digest::TokenHash;
 use proof::time::Timestamp;
 use registry::audit::AuditDraft;
@@ -121,6 +121,31 @@ pub(super) async fn decide(
     write.audit(audit).await?;
     write.commit().await?;
     Ok(true)
+}
+
+/// What was approved and waits for its device. An approval does not change any more, so what is
+/// read here is what a poll will redeem.
+pub(super) async fn approved(
+    store: &Store,
+    hash: TokenHash,
+    client_id: &ClientId,
+    now: Timestamp,
+) -> Stores<Option<Grant>> {
+    sqlx::query(
+        "SELECT g.body FROM devices d \
+         JOIN grants g ON g.realm_id = d.realm_id AND g.id = d.grant_id \
+         WHERE d.realm_id = $1 AND d.hash = $2 AND d.client_id = $3 \
+         AND d.state = 'approved' AND d.until_ms > $4 AND g.state = 'pending'",
+    )
+    .bind(store.realm)
+    .bind(hash.to_string())
+    .bind(client_id.as_str())
+    .bind(now.as_millis())
+    .fetch_optional(&store.reading)
+    .await
+    .map_err(failed)?
+    .map(|row| row.json("body"))
+    .transpose()
 }
 
 /// Polls. Each statement finds the request in one state only; the last one says why none did.

@@ -186,6 +186,14 @@ impl Flows for Store {
     ) -> Stores<bool> {
         devices::decide(self, user_code, decision, now, &audit).await
     }
+    async fn approved_device(
+        &self,
+        hash: TokenHash,
+        client_id: &ClientId,
+        now: Timestamp,
+    ) -> Stores<Option<Grant>> {
+        devices::approved(self, hash, client_id, now).await
+    }
     async fn poll_device(
         &self,
         hash: TokenHash,

@@ -72,10 +72,21 @@ async fn a_device_polls_until_somebody_decides(bench: Bench) {
     let approved = DeviceDecision::Approved(Box::new(grant.clone()));
     assert!(decide(store, "BCDFGHJK", approved, 7).await);
     assert_eq!(store.device("BCDFGHJK", at(8)).await.unwrap(), None);
+    for (client_id, second, expected) in [
+        ("tv", 8, Some(grant.clone())),
+        ("other", 8, None),
+        ("tv", 600, None),
+    ] {
+        let (id, at) = (client(client_id), at(second));
+        let approved = store.approved_device(hash("d"), &id, at).await.unwrap();
+        assert_eq!(approved, expected, "{client_id} {second}");
+    }
     // An approval waits for no interval.
     let polled = poll(store, "d", "tv", 8).await;
     assert_eq!(polled, Polled::Approved(Box::new(grant.clone())));
     assert_eq!(poll(store, "d", "tv", 13).await, Polled::Unknown);
+    let redeemed = store.approved_device(hash("d"), &client("tv"), at(13));
+    assert_eq!(redeemed.await.unwrap(), None);
     let behind = store.refresh_token(hash("d-refresh"), at(9)).await;
     assert_eq!(
         behind.unwrap(),

@@ -129,6 +129,14 @@ impl Flows for Store {
     ) -> Stores<bool> {
         no_flows()
     }
+    async fn approved_device(
+        &self,
+        _hash: TokenHash,
+        _client_id: &ClientId,
+        _now: Timestamp,
+    ) -> Stores<Option<Grant>> {
+        no_flows()
+    }
     async fn poll_device(
         &self,
         _hash: TokenHash,
