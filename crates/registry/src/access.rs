@@ -134,6 +134,8 @@ actions! {
     RegistrationTokenRotate = ("registration_token.rotate", Operators),
     /// End for good.
     RegistrationTokenRevoke = ("registration_token.revoke", Operators),
+    /// Spend one of an initial access token's uses: whoever registers a client does.
+    RegistrationTokenUse = ("registration_token.use", System),
     /// List signing keys (their public halves).
     SigningKeyRead = ("signing_key.read", Everyone),
     /// Publish, activate, rotate signing keys.
@@ -192,7 +194,9 @@ impl Action {
                     | Self::ClientSecretCreate
                     | Self::ClientSecretRevoke
                     | Self::RegistrationTokenCreate
+                    | Self::RegistrationTokenRotate
                     | Self::RegistrationTokenRevoke
+                    | Self::RegistrationTokenUse
             ),
             Actor::Administrator { role, .. } => self.allows(*role),
         }

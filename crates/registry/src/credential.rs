@@ -126,6 +126,10 @@ pub struct Grant {
     /// Origins a publishable key may be sent by.
     #[serde(default)]
     pub origins: Vec<String>,
+    /// How many clients may still be registered with an initial access token; `None`: as many as
+    /// there may be at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uses: Option<u32>,
 }
 
 /// A credential as stored.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use proof::issued::Environment;
 use proof::jose::alg::Algorithm;
 use serde_json::{Map, Value};
-use url::Url;
+use url::{Host, Url};
 
 use crate::client::{
     CertificateSubject, ClientAuthMethod, ClientKind, ClientMeaning, ClientSpec, GrantType,
@@ -34,8 +34,47 @@ pub struct Policy {
     pub identity_scopes: Vec<IdentityScope>,
     /// API → scopes that they may ask for.
     pub grants: BTreeMap<String, Vec<String>>,
+    /// Hosts that they may have people sent to; `None`: any.
+    pub redirect_hosts: Option<Vec<RedirectHost>>,
+    /// Whether a CA vouches for clients' certificates.
+    pub client_ca: bool,
     /// Whether URLs that we call may be plain HTTP on loopback (`dev`).
     pub loopback_dev: bool,
+}
+
+/// Where a registered client may have people sent to: a host as it stands, or with `*.` in front
+/// every host below it, and not itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedirectHost {
+    host: String,
+    below: bool,
+}
+
+impl RedirectHost {
+    /// Reads `partner.example`, `*.partner.example`, `127.0.0.1` or `[::1]`, each in the form that
+    /// URLs have it in (lower case, no port). `None` for anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (host, below) = match text.strip_prefix("*.") {
+            Some(rest) => (rest, true),
+            None => (text, false),
+        };
+        let url = Url::parse(&format!("https://{host}/")).ok()?;
+        let named = matches!(url.host(), Some(Host::Domain(_)));
+        let same = url.host_str() == Some(host) && url.as_str() == format!("https://{host}/");
+        (same && (named || !below)).then(|| Self {
+            host: host.to_owned(),
+            below,
+        })
+    }
+
+    fn holds(&self, host: &str) -> bool {
+        if !self.below {
+            return host == self.host;
+        }
+        host.strip_suffix(self.host.as_str())
+            .and_then(|rest| rest.strip_suffix('.'))
+            .is_some_and(|rest| !rest.is_empty())
+    }
 }
 
 /// Errors of RFC 7591 §3.2.2.
@@ -45,6 +84,8 @@ pub enum MetadataCode {
     InvalidRedirectUri,
     /// Anything else can't be.
     InvalidClientMetadata,
+    /// There is nobody whose statements about software are believed here (RFC 7591 §2.3).
+    UnapprovedSoftwareStatement,
 }
 
 impl MetadataCode {
@@ -53,6 +94,7 @@ impl MetadataCode {
         match self {
             Self::InvalidRedirectUri => "invalid_redirect_uri",
             Self::InvalidClientMetadata => "invalid_client_metadata",
+            Self::UnapprovedSoftwareStatement => "unapproved_software_statement",
         }
     }
 }
@@ -94,7 +136,7 @@ const LONGEST_NAME: usize = 200;
 
 /// Members that ask for protection which is not given here. To pass over them would let the client
 /// believe in it.
-const NOT_OFFERED: [&str; 8] = [
+const NOT_OFFERED: [&str; 7] = [
     "id_token_encrypted_response_alg",
     "id_token_encrypted_response_enc",
     "userinfo_encrypted_response_alg",
@@ -102,7 +144,6 @@ const NOT_OFFERED: [&str; 8] = [
     "request_object_encryption_alg",
     "request_object_encryption_enc",
     "request_object_signing_alg",
-    "software_statement",
 ];
 
 /// The members of one registration, read by type. `null` is the same as absent (RFC 7592 §2.2).
@@ -165,7 +206,15 @@ pub fn from_metadata(
             "redirect_uris is missing",
         ));
     }
-    let auth_method = auth_method(&read, native)?;
+    let post_logout_redirect_uris = read.texts("post_logout_redirect_uris")?.unwrap_or_default();
+    let place = ("redirect_uris", MetadataCode::InvalidRedirectUri);
+    lead_where_they_may(place, &redirect_uris, policy)?;
+    let place = (
+        "post_logout_redirect_uris",
+        MetadataCode::InvalidClientMetadata,
+    );
+    lead_where_they_may(place, &post_logout_redirect_uris, policy)?;
+    let auth_method = auth_method(&read, native, policy)?;
     let kind = kind(auth_method, native, &grant_types, &redirect_uris);
     let (identity_scopes, grants) = scopes(&read, policy, &grant_types)?;
     let default_max_age = read.member("default_max_age", "a number of seconds", |value| {
@@ -178,7 +227,7 @@ pub fn from_metadata(
         kind,
         grant_types: Some(grant_types),
         redirect_uris,
-        post_logout_redirect_uris: read.texts("post_logout_redirect_uris")?.unwrap_or_default(),
+        post_logout_redirect_uris,
         jwks: read.member("jwks", "a key set", |value| {
             value.is_object().then(|| value.clone())
         })?,
@@ -241,6 +290,12 @@ fn of_flaw(flaw: &Flaw) -> MetadataFlaw {
 }
 
 fn refuses_what_is_not_offered(read: &Metadata<'_>) -> Result<(), MetadataFlaw> {
+    if read.text("software_statement")?.is_some() {
+        return Err(MetadataFlaw::new(
+            MetadataCode::UnapprovedSoftwareStatement,
+            "software_statement: no issuer of such statements is trusted here",
+        ));
+    }
     for name in NOT_OFFERED {
         if read.0.get(name).is_some_and(|value| !value.is_null()) {
             return Err(MetadataFlaw::metadata(format!(
@@ -284,7 +339,11 @@ fn name(read: &Metadata<'_>) -> Result<Option<String>, MetadataFlaw> {
 
 /// RFC 7591 §2: `client_secret_basic` unless said otherwise; a native program has no secret to
 /// begin with (RFC 8252 §8.4), so for it the default is none.
-fn auth_method(read: &Metadata<'_>, native: bool) -> Result<ClientAuthMethod, MetadataFlaw> {
+fn auth_method(
+    read: &Metadata<'_>,
+    native: bool,
+    policy: &Policy,
+) -> Result<ClientAuthMethod, MetadataFlaw> {
     let Some(written) = read.text("token_endpoint_auth_method")? else {
         return Ok(if native {
             ClientAuthMethod::None
@@ -292,11 +351,13 @@ fn auth_method(read: &Metadata<'_>, native: bool) -> Result<ClientAuthMethod, Me
             ClientAuthMethod::ClientSecretBasic
         });
     };
-    let method = ClientAuthMethod::from_name(&written).ok_or_else(|| {
-        MetadataFlaw::metadata(format!(
-            "token_endpoint_auth_method: {written} is not offered here"
-        ))
-    })?;
+    let method = ClientAuthMethod::from_name(&written)
+        .filter(|method| policy.client_ca || *method != ClientAuthMethod::TlsClientAuth)
+        .ok_or_else(|| {
+            MetadataFlaw::metadata(format!(
+                "token_endpoint_auth_method: {written} is not offered here"
+            ))
+        })?;
     if native && !method.is_public() {
         return Err(MetadataFlaw::metadata(
             "token_endpoint_auth_method of a native application is none",
@@ -364,6 +425,34 @@ fn kind(
     }
 }
 
+/// Whether the policy lets people be sent to each of these. What is no URI is found by
+/// [`flaws_alone`], and holds no host that is allowed.
+fn lead_where_they_may(
+    (name, code): (&str, MetadataCode),
+    uris: &[String],
+    policy: &Policy,
+) -> Result<(), MetadataFlaw> {
+    let Some(hosts) = &policy.redirect_hosts else {
+        return Ok(());
+    };
+    let allowed = |uri: &&String| {
+        Url::parse(uri).is_ok_and(|url| {
+            // A scheme of a program's own has no host that says whose it is.
+            matches!(url.scheme(), "https" | "http")
+                && url
+                    .host_str()
+                    .is_some_and(|host| hosts.iter().any(|one| one.holds(host)))
+        })
+    };
+    match uris.iter().find(|uri| !allowed(uri)) {
+        None => Ok(()),
+        Some(uri) => Err(MetadataFlaw::new(
+            code,
+            format!("{name}: nobody may be sent to {uri}"),
+        )),
+    }
+}
+
 fn is_https(uri: &str) -> bool {
     Url::parse(uri).is_ok_and(|uri| uri.scheme() == "https")
 }
@@ -417,8 +506,8 @@ fn scopes(
 }
 
 /// Where the client lists the redirect URIs of its sector (OpenID Registration §5). Subjects are
-/// public here, so it changes nothing, but a client that names it wants its own URIs held to it:
-/// fetch it and ask [`sector_holds`].
+/// public here, so it changes nothing but this: its own URIs are held to the list, by
+/// [`sector_holds`].
 ///
 /// # Errors
 /// [`MetadataFlaw`] for what is no https URL.

@@ -24,7 +24,7 @@ use proof::time::Timestamp;
 use registry::meaning::Context;
 use registry::ports::Registry;
 use registry::registration::{MetadataCode, MetadataFlaw, to_metadata};
-use registry::usecase::registration::{self, Denial, Manager, Registered, Rules};
+use registry::usecase::registration::{self, Denial, Manager, Registered, Rules, Sectors};
 use registry::usecase::{Ctx, Hasher, Refusal};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -46,6 +46,8 @@ pub struct Registrar<S, H, C> {
     pub store: Arc<S>,
     /// Hashes their secrets.
     pub hasher: Arc<H>,
+    /// Fetches what clients publish of their sector.
+    pub sectors: Arc<dyn Sectors>,
     /// Ends what a removed client was given.
     pub issuer: Arc<Issuer<S, C>>,
     /// What documents are read against.
@@ -127,18 +129,20 @@ where
         let (head, body) = request.into_parts();
         let token = bearer(&head.headers)?;
         let metadata = metadata(&head.headers, body).await?;
-        offered(&metadata)?;
         let ctx = registrar.ctx(&caller);
         let bytes = token.as_ref().map(Secret::expose);
         let Registrar {
             store,
             hasher,
+            sectors,
             rules,
             ..
         } = &*registrar;
-        let made = registration::register(&**store, &**hasher, &ctx, rules, bytes, &metadata)
-            .await
-            .map_err(|denial| Fault::Denied(denial, token.is_some()))?;
+        let made = registration::register(
+            &**store, &**hasher, &**sectors, &ctx, rules, bytes, &metadata,
+        )
+        .await
+        .map_err(|denial| Fault::Denied(denial, token.is_some()))?;
         registrar.in_force(made.client.client_id.as_str()).await;
         Ok(made)
     };
@@ -187,25 +191,27 @@ where
     let answer = async {
         let (head, body) = request.into_parts();
         let ctx = registrar.ctx(&caller);
-        let (manager, token) = registrar.manager(&ctx, &client_id, &head.headers).await?;
+        let (manager, _) = registrar.manager(&ctx, &client_id, &head.headers).await?;
         let metadata = metadata(&head.headers, body).await?;
-        offered(&metadata)?;
         registrar
             .repeats_the_secret(&client_id, &metadata, ctx.now)
             .await?;
         let Registrar {
             store,
             hasher,
+            sectors,
             rules,
             ..
         } = &*registrar;
-        let done = registration::replace(&**store, &**hasher, &ctx, rules, &manager, &metadata)
-            .await
-            .map_err(|denial| Fault::Denied(denial, true))?;
-        Ok((done, token))
+        let done = registration::replace(
+            &**store, &**hasher, &**sectors, &ctx, rules, &manager, &metadata,
+        )
+        .await
+        .map_err(|denial| Fault::Denied(denial, true))?;
+        Ok(done)
     };
     match answer.await {
-        Ok((done, token)) => registrar.answer(StatusCode::OK, &done, Some(&token)),
+        Ok(done) => registrar.answer(StatusCode::OK, &done, done.token.as_ref()),
         Err(fault) => refused(&fault, &caller),
     }
 }
@@ -309,7 +315,7 @@ where
             }
         };
         if tokio::time::timeout(self.patience, wait).await.is_err() {
-            tracing::warn!(client_id, "the registered client is not in force yet");
+            tracing::warn!("a registered client is not in force yet on this node");
         }
     }
 
@@ -323,8 +329,9 @@ where
         );
         if let Some(secret) = of.secret.as_ref().and_then(Secret::expose_text) {
             put("client_secret", secret.into());
-            // It does not end by itself.
-            put("client_secret_expires_at", 0.into());
+            // RFC 7591 §3.2.1: 0 is never.
+            let ends = of.secret_ends.map_or(0, Timestamp::as_secs);
+            put("client_secret_expires_at", ends.into());
         }
         if let Some(token) = token.and_then(Secret::expose_text) {
             put("registration_access_token", token.into());
@@ -391,15 +398,6 @@ fn sole<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a Head
     match values.next() {
         None => Ok(first),
         Some(_) => Err(()),
-    }
-}
-
-/// A client that names its sector wants its redirect URIs held to a list of its own, which is not
-/// fetched here: to pass over it would let it believe in that.
-fn offered(metadata: &Map<String, Value>) -> Result<(), MetadataFlaw> {
-    match metadata.get("sector_identifier_uri") {
-        None | Some(Value::Null) => Ok(()),
-        Some(_) => Err(flaw("sector_identifier_uri is not offered here")),
     }
 }
 

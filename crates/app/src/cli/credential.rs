@@ -212,11 +212,13 @@ pub(crate) async fn registration_token(
         RegistrationTokenAct::Create {
             label,
             environment,
+            uses,
             expires,
         } => {
             let body = CreateRegistrationToken {
                 label,
                 environment,
+                uses,
                 expires_at: expires.map(|end| end.0),
             };
             show_issued(&client.post(REGISTRATION_TOKENS, &body).await?, screen)
@@ -451,6 +453,13 @@ fn fields(credential: &CredentialView, now: Timestamp) -> Vec<(&'static str, Str
         ("scopes", credential.scopes.join(" ")),
         ("APIs", credential.apis.join(" ")),
         ("roles", credential.roles.join(" ")),
+        (
+            "uses left",
+            credential
+                .uses
+                .map(|left| left.to_string())
+                .unwrap_or_default(),
+        ),
         ("networks", networks),
         ("origins", credential.origins.join(" ")),
         ("created", when(Some(credential.created_at), now)),

@@ -218,6 +218,10 @@ impl Tour {
                 },
             );
         }
+        // Settings that an older `dev` wrote let nobody register anything.
+        if node.serves_registration() {
+            partner(&mut step, &issuer, &doorward);
+        }
         step(
             "List the keys",
             format!("{doorward} key list"),
@@ -513,6 +517,38 @@ fn people(step: &mut impl FnMut(&'static str, String, Expect), with: &People<'_>
         "Sign out: the session is over",
         format!("{browser} {issuer}/logout"),
         Output("Sign out?"),
+    );
+}
+
+/// A partner registers a program of its own, once, and uses it.
+fn partner(step: &mut impl FnMut(&'static str, String, Expect), issuer: &str, doorward: &str) {
+    use Expect::{Sets, Status};
+    step(
+        "A token for a partner: it registers one client, within the policy of the settings",
+        format!(
+            r#"INITIAL=$({doorward} registration-token create --label Partner --environment test --uses 1 --output json | sed -n 's/.*"secret": "\([^"]*\)".*/\1/p')"#
+        ),
+        Sets("INITIAL"),
+    );
+    let register = format!(
+        r#"-H "Authorization: Bearer $INITIAL" -H 'Content-Type: application/json' -d '{{"client_name":"Partner","grant_types":["client_credentials"]}}' {issuer}/oauth/register"#
+    );
+    step(
+        "The partner's program registers itself",
+        format!("PARTNER=$(curl -s {register})"),
+        Sets("PARTNER"),
+    );
+    step(
+        "And gets a token for what it registered",
+        format!(
+            r#"TOKEN=$(curl -s -u $(printf %s "$PARTNER" | sed 's/.*"client_id":"\([^"]*\)".*"client_secret":"\([^"]*\)".*/\1:\2/') -d grant_type=client_credentials {issuer}/oauth/token | sed 's/.*"access_token":"\([^"]*\)".*/\1/')"#
+        ),
+        Sets("TOKEN"),
+    );
+    step(
+        "A second client: the token was for one",
+        format!("curl -si {register}"),
+        Status(401, "invalid_token"),
     );
 }
 

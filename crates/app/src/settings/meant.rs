@@ -1,6 +1,8 @@
 //! **Settings as meant**: everything resolved and checked (addresses, durations, secrets from files,
 //! rules between keys); nothing optional is left that a part of the process would need.
 
+mod registration;
+
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use std::path::{Path, PathBuf};
@@ -9,7 +11,6 @@ use ipnet::IpNet;
 use proof::issued::Brand;
 use proof::jose::alg::Algorithm;
 use proof::secret::Secret;
-use registry::registration::Policy;
 use registry::units::{Frequency, Period, Size};
 use registry::usecase::registration::Rules;
 use verdict::limit::Rate;
@@ -558,7 +559,10 @@ impl Meaning<'_> {
                 .as_ref()
                 .map(|file| self.base.join(file)),
             theme_dir: written.theme_dir.as_ref().map(|dir| self.base.join(dir)),
-            registration: written.registration.as_ref().map(rules),
+            registration: written
+                .registration
+                .as_ref()
+                .map(|written| self.registration(written)),
         })
     }
 
@@ -703,22 +707,5 @@ impl Meaning<'_> {
             threads: written.threads,
             queue: written.queue,
         })
-    }
-}
-
-/// Registration as the use cases want it. Whether this is `dev` is known where it is wired.
-fn rules(written: &written::Registration) -> Rules {
-    Rules {
-        policy: Policy {
-            application: written.application.clone(),
-            environment: written.environment,
-            profile: written.profile,
-            grant_types: written.grant_types.clone(),
-            identity_scopes: written.identity_scopes.clone(),
-            grants: written.grants.clone(),
-            loopback_dev: false,
-        },
-        open: written.initial_access_token == written::InitialAccessToken::Open,
-        max_clients: written.max_clients,
     }
 }

@@ -145,6 +145,13 @@ pub(crate) struct Registration {
     /// API → scopes that they may ask for.
     #[serde(default)]
     pub(crate) grants: BTreeMap<String, Vec<String>>,
+    /// Hosts that they may have people sent to after login and logout: `app.example.com`, or
+    /// `*.example.com` for all below it; default any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) redirect_hosts: Option<Vec<String>>,
+    /// How long a secret of theirs lives; they renew it with an update. Default: it does not end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) secret_lifetime: Option<String>,
     /// Whether an initial access token is needed (`doorward registration-token create`).
     #[serde(default)]
     pub(crate) initial_access_token: InitialAccessToken,

@@ -23,6 +23,7 @@ use proof::password::{Argon2Params, Verifier};
 use proof::random::Entropy;
 use proof::secret::Secret;
 use proof::time::{Leeway, Timestamp};
+use registry::usecase::registration::{Fetched, Sectors};
 use registry::usecase::{HashPurpose, Hasher};
 use store::Store;
 use verdict::credential::jwt::IssuerId;
@@ -76,6 +77,24 @@ impl issuer::backchannel::LogoutDelivery for FetchedDelivery {
             .post_form(to, form)
             .await
             .map_err(|error| error.to_string())
+    }
+}
+
+/// What clients publish of their sector, by the same safe fetches.
+pub(crate) struct FetchedSectors(pub(crate) Arc<Fetcher>);
+
+impl Sectors for FetchedSectors {
+    fn fetch<'a>(&'a self, at: &'a url::Url) -> Fetched<'a> {
+        Box::pin(async move {
+            let body = match self.0.get(at, "application/json").await {
+                Ok(body) => body,
+                Err(error) => {
+                    tracing::info!(%error, "a client's sector can't be fetched");
+                    return None;
+                }
+            };
+            serde_json::from_slice(&body).ok()
+        })
     }
 }
 

@@ -23,7 +23,7 @@ use cluster::{MemoryCounters, MemoryReplays};
 use gateway::{Bound, Gateway, Metrics, Ops};
 use issuer::Issuer;
 use issuer::keys::{KeyManager, KeySettings};
-use issuer::metadata::Endpoints;
+use issuer::metadata::{Endpoint, Endpoints};
 use outbound::clock::{Clock as _, SystemClock};
 use outbound::facts::{FactsOptions, FactsParts, StandardFacts};
 use outbound::fetch::{FetchOptions, Fetcher};
@@ -310,6 +310,12 @@ impl Node {
             .iter()
             .find(|(known, _, _)| known == name)
             .map(|(_, _, address)| *address)
+    }
+
+    /// Whether clients can be registered here.
+    pub(crate) fn serves_registration(&self) -> bool {
+        let issuer = self.shared.issuer.as_ref();
+        issuer.is_some_and(|own| own.endpoints().serves(Endpoint::Registration))
     }
 
     /// Serves until stopped, then drains.

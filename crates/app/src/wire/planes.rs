@@ -26,7 +26,7 @@ use verdict::credential::jwt::IssuerId;
 use web::pages::Pages;
 use web::registration::Registrar;
 
-use super::adapters::NodeIdentity;
+use super::adapters::{FetchedSectors, NodeIdentity};
 use super::{Facts, Shared};
 use crate::settings::{self, Serves, Settings};
 
@@ -114,9 +114,11 @@ impl Planes {
                 .and_then(|own| own.registration.clone());
             if let Some(mut rules) = rules {
                 rules.policy.loopback_dev = shared.context.loopback_dev;
+                rules.policy.client_ca = issuer.has_client_ca();
                 router = router.merge(web::registration::router(Registrar {
                     store: shared.store.clone(),
                     hasher: shared.hasher.clone(),
+                    sectors: Arc::new(FetchedSectors(shared.fetcher.clone())),
                     issuer: issuer.clone(),
                     context: shared.context.clone(),
                     rules,

@@ -15,6 +15,8 @@ fn policy() -> Policy {
         grant_types: GrantType::ALL.to_vec(),
         identity_scopes: IdentityScope::ALL.to_vec(),
         grants: BTreeMap::from([("orders".to_owned(), vec!["orders:read".to_owned()])]),
+        redirect_hosts: None,
+        client_ca: true,
         loopback_dev: false,
     }
 }
@@ -254,6 +256,16 @@ fn what_can_not_be_registered_is_this_table() {
             "subject_type is public",
         ),
         (
+            web(json!({ "software_statement": "x.y.z" })),
+            MetadataCode::UnapprovedSoftwareStatement,
+            "software_statement: no issuer of such statements is trusted here",
+        ),
+        (
+            web(json!({ "software_statement": 7 })),
+            Metadata,
+            "software_statement is a text",
+        ),
+        (
             web(json!({ "id_token_encrypted_response_alg": "RSA-OAEP" })),
             Metadata,
             "id_token_encrypted_response_alg is not offered here",
@@ -343,4 +355,110 @@ fn a_very_long_refusal_is_cut() {
     let uri = format!("http://a.example/{}", "a".repeat(5000));
     let flaw = register(json!({ "redirect_uris": [uri] })).expect_err("is too long");
     assert!(flaw.description.len() <= LONGEST_DESCRIPTION);
+}
+
+#[test]
+fn f01_people_are_sent_to_hosts_of_the_policy_alone() {
+    let hosts = ["rp.example.com", "*.partner.example", "127.0.0.1", "[::1]"];
+    let hosts = hosts.map(|host| RedirectHost::parse(host).expect("a host"));
+    let policy = Policy {
+        redirect_hosts: Some(hosts.to_vec()),
+        ..policy()
+    };
+    let told = |metadata: Value| from_metadata(&map(metadata), &policy).map(drop);
+    for (uri, allowed) in [
+        ("https://rp.example.com/cb", true),
+        ("https://RP.example.com:8443/cb", true),
+        ("https://app.partner.example/cb", true),
+        ("https://a.b.partner.example/cb", true),
+        ("http://127.0.0.1:3000/cb", true),
+        ("http://[::1]/cb", true),
+        ("https://other.example/cb", false),
+        ("https://partner.example/cb", false),
+        ("https://evilpartner.example/cb", false),
+        ("https://app.partner.example.evil.example/cb", false),
+        ("https://sub.rp.example.com/cb", false),
+        ("https://rp.example.com./cb", false),
+        ("https://other.example/rp.example.com", false),
+        ("http://localhost:3000/cb", false),
+        ("com.partner.example:/cb", false),
+    ] {
+        let mut metadata = web(json!({ "redirect_uris": [uri] }));
+        metadata["token_endpoint_auth_method"] = json!("none");
+        metadata["application_type"] = json!("native");
+        let registered = told(metadata);
+        assert_eq!(registered.is_ok(), allowed, "{uri}: {registered:?}");
+        if let Err(flaw) = registered {
+            assert_eq!(flaw.code, MetadataCode::InvalidRedirectUri, "{uri}");
+        }
+    }
+    // One that is allowed does not carry another, nor a place to go after logout.
+    let both = json!(["https://rp.example.com/cb", "https://other.example/cb"]);
+    let flaw = told(web(json!({ "redirect_uris": both }))).expect_err("is refused");
+    assert_eq!(
+        flaw.description,
+        "redirect_uris: nobody may be sent to https://other.example/cb"
+    );
+    let bye = json!(["https://other.example/bye"]);
+    let flaw = told(web(json!({ "post_logout_redirect_uris": bye }))).expect_err("is refused");
+    assert_eq!(flaw.code, MetadataCode::InvalidClientMetadata);
+}
+
+#[test]
+fn a_host_of_the_policy_is_a_host_as_urls_have_it() {
+    for text in ["app.example.com", "*.example.com", "192.0.2.7", "[::1]"] {
+        assert!(RedirectHost::parse(text).is_some(), "{text}");
+    }
+    for text in [
+        "",
+        "*",
+        "*.",
+        "*.*.example.com",
+        "APP.example.com",
+        "app.example.com:8443",
+        "https://app.example.com",
+        "app.example.com/cb",
+        "user@app.example.com",
+        "a b",
+        "*.192.0.2.7",
+        "::1",
+        "127.1",
+    ] {
+        assert!(RedirectHost::parse(text).is_none(), "{text}");
+    }
+}
+
+#[test]
+fn certificates_of_a_ca_are_registered_only_where_one_is_trusted() {
+    let metadata = json!({
+        "grant_types": ["client_credentials"], "token_endpoint_auth_method": "tls_client_auth",
+        "tls_client_auth_san_dns": "job.example.com"
+    });
+    let policy = Policy {
+        client_ca: false,
+        ..policy()
+    };
+    let flaw = from_metadata(&map(metadata.clone()), &policy).expect_err("is refused");
+    let expected = "token_endpoint_auth_method: tls_client_auth is not offered here";
+    assert_eq!(flaw.description, expected);
+    assert!(register(metadata).is_ok());
+}
+
+#[test]
+fn without_a_policy_that_says_so_no_scope_and_no_api_is_registered() {
+    let policy = Policy {
+        identity_scopes: Vec::new(),
+        grants: BTreeMap::new(),
+        ..policy()
+    };
+    let service = json!({ "grant_types": ["client_credentials"] });
+    for metadata in [web(json!({})), service] {
+        let spec = from_metadata(&map(metadata), &policy).expect("is sound");
+        assert!(spec.grants.is_empty() && spec.identity_scopes.is_empty());
+        assert!(spec.introspects.is_empty() && spec.roles.is_none());
+    }
+    for scope in ["openid", "orders:read"] {
+        let asked = web(json!({ "scope": scope }));
+        assert!(from_metadata(&map(asked), &policy).is_err(), "{scope}");
+    }
 }

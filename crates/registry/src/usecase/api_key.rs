@@ -147,6 +147,7 @@ pub(crate) fn grant_of(spec: &ApiKeySpec) -> Grant {
         roles: spec.roles.clone().unwrap_or_default(),
         networks: spec.networks.clone().unwrap_or_default(),
         origins: spec.origins.clone().unwrap_or_default(),
+        uses: None,
     }
 }
 

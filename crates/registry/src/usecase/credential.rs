@@ -392,6 +392,12 @@ pub async fn rotate(
     if old.is_expired_at(ctx.now) {
         return Err(Refusal::Expired);
     }
+    if old.grant.uses.is_some() {
+        return Err(Refusal::Invalid {
+            field: "uses",
+            message: "two tokens would share what is counted: make a new one, and revoke this",
+        });
+    }
     expiry_is_sound(ctx, expires_at)?;
     let mut new = fresh(hasher, ctx, &old.owner, old.r#type, old.environment).await?;
     new.credential.label.clone_from(&old.label);
@@ -501,12 +507,14 @@ pub(super) fn subject(credential: &Credential) -> String {
 
 fn grant_details(grant: &Grant) -> Details {
     let networks: Vec<_> = grant.networks.iter().map(ToString::to_string).collect();
+    let uses: Vec<_> = grant.uses.iter().map(ToString::to_string).collect();
     [
         ("scopes", &grant.scopes),
         ("apis", &grant.apis),
         ("roles", &grant.roles),
         ("networks", &networks),
         ("origins", &grant.origins),
+        ("uses", &uses),
     ]
     .into_iter()
     .filter(|(_, list)| !list.is_empty())

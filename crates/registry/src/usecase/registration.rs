@@ -4,6 +4,8 @@
 //! administrator sees it, changes it, removes it. Nothing here reaches a client that was not
 //! registered, and what an update writes is held to the policy as if it were new.
 
+use core::future::Future;
+use core::pin::Pin;
 use core::time::Duration;
 
 use proof::issued::{Environment, SecretKind};
@@ -12,19 +14,22 @@ use proof::random::random_base62;
 use proof::secret::Secret;
 use proof::time::Timestamp;
 use serde_json::{Map, Value};
+use url::Url;
 use verdict::identity::{CredentialId, LifeState};
 
 use super::credential::{self, Made, add, expiry_is_sound, fresh, label_is_sound};
 use super::resource::{self, PutResource};
-use super::{Ctx, Hasher, Refusal, admin_key, authorize};
+use super::{Ctx, Details, Hasher, Refusal, admin_key, authorize, draft};
 use crate::access::Action;
 use crate::actor::Actor;
 use crate::client::{ClientMeaning, ClientSpec};
-use crate::credential::{Credential, CredentialType};
+use crate::credential::{Credential, CredentialType, Grant, Moved, Transition};
 use crate::document::{Document, Name, Spec};
 use crate::meaning::client_alone;
 use crate::ports::{CredentialFilter, Registry, StoreError};
-use crate::registration::{MetadataCode, MetadataFlaw, Policy, from_metadata};
+use crate::registration::{
+    MetadataCode, MetadataFlaw, Policy, from_metadata, sector_holds, sector_identifier_uri,
+};
 use crate::resource::{ResourceKind, Stored};
 
 /// What the names of registered clients begin with.
@@ -33,6 +38,14 @@ pub const CLIENT_PREFIX: &str = "dyn-";
 const CLIENT_DIGITS: usize = 24;
 /// How long an initial access token lives unless said otherwise.
 pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(7 * 86_400);
+/// How often a use is taken off again when somebody else took one in the same moment.
+const SPEND_ATTEMPTS: usize = 20;
+/// The most credentials asked for at once.
+const PAGE: u32 = 1000;
+/// Why a token that was counted down opens nothing.
+const USED_UP: &str = "a token that was used up";
+/// The same of one that was revoked in this moment.
+const ENDED: &str = "a token that ended meanwhile";
 /// Names for people of what is made here.
 const LABEL: &str = "registered";
 
@@ -46,6 +59,18 @@ pub struct Rules {
     /// How many registered clients there may be. Registrations at the same moment may pass it by
     /// as many as they are.
     pub max_clients: usize,
+    /// How long a client's secret lives; `None`: it does not end by itself.
+    pub secret_lifetime: Option<Duration>,
+}
+
+/// A document that is being fetched; `None`: it can't be had.
+pub type Fetched<'a> = Pin<Box<dyn Future<Output = Option<Value>> + Send + 'a>>;
+
+/// Where clients publish the redirect URIs of their sector. The address is a stranger's, so who
+/// implements this fetches safely: bounded, over HTTPS, without redirects, to no private network.
+pub trait Sectors: Send + Sync {
+    /// The JSON document at an https URL.
+    fn fetch<'a>(&'a self, at: &'a Url) -> Fetched<'a>;
 }
 
 /// Why nothing was registered, shown or changed.
@@ -81,8 +106,23 @@ pub struct Registered {
     pub issued_at: Timestamp,
     /// Its secret, if it was made now.
     pub secret: Option<Secret>,
+    /// When that ends by itself.
+    pub secret_ends: Option<Timestamp>,
     /// Its registration access token, if it was made now.
     pub token: Option<Secret>,
+}
+
+/// An initial access token to be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewInitialToken<'a> {
+    /// For whom it is.
+    pub label: &'a str,
+    /// The wall that its clients stand behind.
+    pub environment: Environment,
+    /// How many clients may be registered with it; `None`: as many as there may be.
+    pub uses: Option<u32>,
+    /// When it ends by itself; `None`: after [`DEFAULT_LIFETIME`].
+    pub expires_at: Option<Timestamp>,
 }
 
 /// Makes an initial access token.
@@ -94,23 +134,29 @@ pub async fn create_initial_token(
     hasher: &impl Hasher,
     actor: &Actor,
     ctx: &Ctx<'_>,
-    label: &str,
-    environment: Environment,
-    expires_at: Option<Timestamp>,
+    new: NewInitialToken<'_>,
 ) -> Result<Made, Refusal> {
     authorize(actor, Action::RegistrationTokenCreate)?;
-    label_is_sound(label)?;
-    if label.is_empty() {
+    label_is_sound(new.label)?;
+    if new.label.is_empty() {
         return Err(Refusal::Invalid {
             field: "label",
             message: "say for whom the token is, for the audit trail",
         });
     }
-    expiry_is_sound(ctx, expires_at)?;
+    if new.uses == Some(0) {
+        return Err(Refusal::Invalid {
+            field: "uses",
+            message: "a token is of use once at least",
+        });
+    }
+    expiry_is_sound(ctx, new.expires_at)?;
     let r#type = CredentialType::InitialAccessToken;
-    let mut made = fresh(hasher, ctx, admin_key::NO_OWNER, r#type, environment).await?;
-    label.clone_into(&mut made.credential.label);
-    made.credential.expires_at = Some(expires_at.unwrap_or(ctx.now.plus(DEFAULT_LIFETIME)));
+    let mut made = fresh(hasher, ctx, admin_key::NO_OWNER, r#type, new.environment).await?;
+    new.label.clone_into(&mut made.credential.label);
+    made.credential.grant.uses = new.uses;
+    let ends = new.expires_at.unwrap_or(ctx.now.plus(DEFAULT_LIFETIME));
+    made.credential.expires_at = Some(ends);
     add(ports, actor, ctx, Action::RegistrationTokenCreate, made).await
 }
 
@@ -121,12 +167,13 @@ pub async fn create_initial_token(
 pub async fn register(
     ports: &impl Registry,
     hasher: &impl Hasher,
+    sectors: &dyn Sectors,
     ctx: &Ctx<'_>,
     rules: &Rules,
     token: Option<&[u8]>,
     metadata: &Map<String, Value>,
 ) -> Result<Registered, Denial> {
-    let actor = registrant(ports, ctx, rules, token).await?;
+    let (actor, initial) = registrant(ports, ctx, rules, token).await?;
     let spec = from_metadata(metadata, &rules.policy)?;
     let clients = ports.resources(Some(ResourceKind::Client)).await?;
     let registered = clients
@@ -135,6 +182,7 @@ pub async fn register(
     if registered.count() >= rules.max_clients {
         return Err(Denial::Full);
     }
+    is_in_its_sector(sectors, metadata, &spec).await?;
     let name = format!(
         "{CLIENT_PREFIX}{}",
         random_base62(CLIENT_DIGITS, ctx.entropy).to_ascii_lowercase()
@@ -147,19 +195,95 @@ pub async fn register(
         false => None,
     };
     let management = made(CredentialType::RegistrationAccessToken).await?;
+    if let Some(initial) = initial {
+        spend(ports, &actor, ctx, initial).await?;
+    }
     write(ports, &actor, ctx, &name, spec, 0).await?;
     let secret = match secret {
-        Some(made) => keep(ports, &actor, ctx, Action::ClientSecretCreate, made).await?,
+        Some(made) => Some(keep_secret(ports, &actor, ctx, rules, made).await?),
         None => None,
     };
     let action = Action::RegistrationTokenCreate;
     let token = keep(ports, &actor, ctx, action, management).await?;
+    let (secret, secret_ends) = secret.unzip();
     Ok(Registered {
         client: read(ports, ctx, &name).await?,
         issued_at: ctx.now,
-        secret,
+        secret: secret.flatten(),
+        secret_ends: secret_ends.flatten(),
         token,
     })
+}
+
+/// A client that names its sector has its redirect URIs held to the list there, each time that it
+/// writes them (OpenID Registration §5). Asked last, since it costs a fetch.
+async fn is_in_its_sector(
+    sectors: &dyn Sectors,
+    metadata: &Map<String, Value>,
+    spec: &ClientSpec,
+) -> Result<(), Denial> {
+    let Some(at) = sector_identifier_uri(metadata)? else {
+        return Ok(());
+    };
+    let list = sectors.fetch(&at).await;
+    let list = list.ok_or_else(|| {
+        flaw("sector_identifier_uri: there is no document that can be fetched".to_owned())
+    })?;
+    Ok(sector_holds(spec, &list)?)
+}
+
+/// Takes one use off an initial access token that has so many and no more. It is off before the
+/// client is written: a registration that fails then costs a use, and none goes uncounted.
+async fn spend(
+    ports: &impl Registry,
+    actor: &Actor,
+    ctx: &Ctx<'_>,
+    mut token: Credential,
+) -> Result<(), Denial> {
+    authorize(actor, Action::RegistrationTokenUse)?;
+    for _ in 0..SPEND_ATTEMPTS {
+        let Some(uses) = token.grant.uses else {
+            return Ok(());
+        };
+        let left = uses.checked_sub(1).ok_or(Denial::Token(USED_UP))?;
+        let details = Details::from([("left".to_owned(), left.to_string())]);
+        let subject = credential::subject(&token);
+        let audit = draft(ctx, actor, Action::RegistrationTokenUse, subject, details);
+        let step = Transition::Amend {
+            label: token.label.clone(),
+            grant: Grant {
+                uses: Some(left),
+                ..token.grant.clone()
+            },
+            expires_at: token.expires_at,
+        };
+        let moved = ports.move_credential(&token.id, step, Some(token.version), audit);
+        match moved.await? {
+            Moved::Done(_) => return Ok(()),
+            Moved::Unknown | Moved::WrongState(_) => return Err(Denial::Token(ENDED)),
+            // Somebody else spent one in this moment, or an administrator changed it.
+            Moved::Conflict { .. } => {}
+        }
+        let again = ports.credential(&token.id).await?;
+        token = again
+            .filter(|token| token.is_valid_at(ctx.now))
+            .ok_or(Denial::Token(ENDED))?;
+    }
+    Err(Denial::Token("a token that many use at once"))
+}
+
+/// Keeps a client's secret for as long as the rules let it live.
+async fn keep_secret(
+    ports: &impl Registry,
+    actor: &Actor,
+    ctx: &Ctx<'_>,
+    rules: &Rules,
+    mut made: Made,
+) -> Result<(Option<Secret>, Option<Timestamp>), Refusal> {
+    let ends = rules.secret_lifetime.map(|life| ctx.now.plus(life));
+    made.credential.expires_at = ends;
+    let kept = keep(ports, actor, ctx, Action::ClientSecretCreate, made).await?;
+    Ok((kept, ends))
 }
 
 async fn keep(
@@ -179,10 +303,10 @@ async fn registrant(
     ctx: &Ctx<'_>,
     rules: &Rules,
     token: Option<&[u8]>,
-) -> Result<Actor, Denial> {
+) -> Result<(Actor, Option<Credential>), Denial> {
     let Some(token) = token else {
         return match rules.open {
-            true => Ok(Actor::Registrant { token: None }),
+            true => Ok((Actor::Registrant { token: None }, None)),
             false => Err(Denial::Token("no initial access token")),
         };
     };
@@ -190,9 +314,13 @@ async fn registrant(
     if found.environment != rules.policy.environment {
         return Err(Denial::Token("a token of the other wall"));
     }
-    Ok(Actor::Registrant {
+    if found.grant.uses == Some(0) {
+        return Err(Denial::Token(USED_UP));
+    }
+    let actor = Actor::Registrant {
         token: Some(CredentialId::new(found.id.as_str())),
-    })
+    };
+    Ok((actor, Some(found)))
 }
 
 /// The credential behind a presented token, if it is of the type and valid.
@@ -230,6 +358,8 @@ async fn holder(
 #[derive(Debug)]
 pub struct Manager {
     actor: Actor,
+    /// The credential that they showed.
+    token: String,
     client: Stored,
 }
 
@@ -259,6 +389,10 @@ pub async fn manager(
     if found.owner != client_id {
         return Err(Denial::Token("another client's token"));
     }
+    // One at a time, whatever overlap an administrator replaced it with: an update replaces it too.
+    if found.successor.is_some() {
+        return Err(Denial::Token("a token that was replaced"));
+    }
     let client = ports
         .resource(ResourceKind::Client, client_id)
         .await?
@@ -267,6 +401,7 @@ pub async fn manager(
         actor: Actor::Registrant {
             token: Some(CredentialId::new(found.id.as_str())),
         },
+        token: found.id,
         client,
     })
 }
@@ -284,6 +419,7 @@ pub async fn show(
         client: read(ports, ctx, manager.client_id()).await?,
         issued_at: manager.client.created_at,
         secret: None,
+        secret_ends: None,
         token: None,
     })
 }
@@ -297,14 +433,16 @@ const OURS: [&str; 4] = [
 ];
 
 /// Puts new metadata in the place of the old (RFC 7592 §2.2): what is left out is gone. A client
-/// that begins to use a secret gets one, and one that stops loses them. The caller has compared
-/// `client_secret`.
+/// that begins to use a secret gets one, one whose secret is about to end gets the next, and one
+/// that stops loses them. The registration access token is replaced, so that one which was lost or
+/// seen opens nothing any more. The caller has compared `client_secret`.
 ///
 /// # Errors
 /// [`Denial`]; nothing was changed then.
 pub async fn replace(
     ports: &impl Registry,
     hasher: &impl Hasher,
+    sectors: &dyn Sectors,
     ctx: &Ctx<'_>,
     rules: &Rules,
     manager: &Manager,
@@ -317,9 +455,16 @@ pub async fn replace(
     if let Some(member) = OURS.iter().find(|one| metadata.contains_key(**one)) {
         return Err(flaw(format!("{member} has no place in an update")));
     }
-    let spec = from_metadata(metadata, &rules.policy)?;
+    let mut spec = from_metadata(metadata, &rules.policy)?;
+    is_in_its_sector(sectors, metadata, &spec).await?;
+    // Nobody can wish for a life of tokens: where an administrator shortened it, it stays short.
+    if let Spec::Client(before) = resource::document(&manager.client)?.spec {
+        spec.token_lifetime = before.token_lifetime;
+    }
     let uses_secret = spec.auth_method.uses_secret();
-    let secrets = valid(ports, ctx, CredentialType::ClientSecret, name).await?;
+    let lasting = ctx.now.plus(rules.secret_lifetime.unwrap_or_default() / 4);
+    let mut secrets = standing(ports, CredentialType::ClientSecret, name).await?;
+    secrets.retain(|one| one.is_valid_at(lasting));
     let made = match uses_secret && secrets.is_empty() {
         true => {
             let r#type = CredentialType::ClientSecret;
@@ -330,14 +475,27 @@ pub async fn replace(
     let actor = &manager.actor;
     write(ports, actor, ctx, name, spec, manager.client.version).await?;
     let secret = match made {
-        Some(made) => keep(ports, actor, ctx, Action::ClientSecretCreate, made).await?,
+        Some(made) => Some(keep_secret(ports, actor, ctx, rules, made).await?),
         None => None,
     };
     if !uses_secret {
         end(ports, ctx, actor, CredentialType::ClientSecret, name).await?;
     }
+    let overlap = Some(Duration::ZERO);
+    let rotated = credential::rotate(ports, hasher, actor, ctx, &manager.token, overlap, None);
+    let token = match rotated.await {
+        Ok(replaced) => replaced.new.secret,
+        // Of two updates at once with one token, the other got the next.
+        Err(Refusal::AlreadyRotated { .. } | Refusal::WrongState(_) | Refusal::Expired) => {
+            return Err(Denial::Token("a token that was replaced meanwhile"));
+        }
+        Err(other) => return Err(other.into()),
+    };
+    let (secret, secret_ends) = secret.unzip();
     Ok(Registered {
-        secret,
+        secret: secret.flatten(),
+        secret_ends: secret_ends.flatten(),
+        token,
         ..show(ports, ctx, manager).await?
     })
 }
@@ -393,26 +551,25 @@ async fn standing(
     r#type: CredentialType,
     owner: &str,
 ) -> Result<Vec<Credential>, StoreError> {
-    let filter = CredentialFilter {
+    let mut filter = CredentialFilter {
         types: vec![r#type],
         owner: Some(owner.to_owned()),
         after: None,
-        limit: 1000,
+        limit: PAGE,
     };
-    let mut found = ports.credentials(&filter).await?;
-    found.retain(|one| one.state != LifeState::Revoked);
-    Ok(found)
-}
-
-async fn valid(
-    ports: &impl Registry,
-    ctx: &Ctx<'_>,
-    r#type: CredentialType,
-    owner: &str,
-) -> Result<Vec<Credential>, StoreError> {
-    let mut found = standing(ports, r#type, owner).await?;
-    found.retain(|one| one.is_valid_at(ctx.now));
-    Ok(found)
+    let mut standing = Vec::new();
+    // Each update leaves a token behind that ended, so there may be many.
+    loop {
+        let page = ports.credentials(&filter).await?;
+        let last = page.last().map(|one| one.id.clone());
+        let full = u32::try_from(page.len()).is_ok_and(|length| length == PAGE);
+        let of_page = page.into_iter();
+        standing.extend(of_page.filter(|one| one.state != LifeState::Revoked));
+        if !full {
+            return Ok(standing);
+        }
+        filter.after = last;
+    }
 }
 
 async fn end(

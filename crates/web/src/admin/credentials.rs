@@ -12,6 +12,7 @@ use registry::ports::{CallRecord as _, CredentialFilter};
 use registry::resource::ResourceKind;
 use registry::units::Moment;
 use registry::usecase::credential::{self, Amendment, Family, Made};
+use registry::usecase::registration::NewInitialToken;
 use registry::usecase::{Refusal, admin_key, api_key, owned_secret, registration, resource};
 
 use super::exchange::{Answer, Fault, Input};
@@ -176,18 +177,13 @@ async fn create<P: Parts>(family: Family, work: &Work<P>, input: &Input) -> Resu
         }
         Family::RegistrationToken => {
             let body: CreateRegistrationToken = input.json()?;
-            let environment = body.environment.unwrap_or(Environment::Live);
-            let ends = end(body.expires_at);
-            registration::create_initial_token(
-                store,
-                hasher,
-                actor,
-                ctx,
-                &body.label,
-                environment,
-                ends,
-            )
-            .await?
+            let new = NewInitialToken {
+                label: &body.label,
+                environment: body.environment.unwrap_or(Environment::Live),
+                uses: body.uses,
+                expires_at: end(body.expires_at),
+            };
+            registration::create_initial_token(store, hasher, actor, ctx, new).await?
         }
     };
     issued(made, None, work.now)
@@ -285,6 +281,7 @@ async fn amend<P: Parts>(
         roles: body.roles.unwrap_or_else(|| old.roles.clone()),
         networks: body.networks.unwrap_or_else(|| old.networks.clone()),
         origins: body.origins.unwrap_or_else(|| old.origins.clone()),
+        uses: old.uses,
     };
     let amendment = Amendment {
         label: body.label,

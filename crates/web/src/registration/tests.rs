@@ -13,8 +13,9 @@ use proof::seal::{KekRing, KeyEncryptionKey};
 use registry::actor::Actor;
 use registry::client::{GrantType, IdentityScope, Profile};
 use registry::document::{Document, DocumentKind};
-use registry::registration::Policy;
+use registry::registration::{Policy, RedirectHost};
 use registry::resource::ResourceKind;
+use registry::usecase::registration::{Fetched, NewInitialToken};
 use registry::usecase::resource::{self, PutResource};
 use serde_json::json;
 use store::{Location, Settings, Store};
@@ -41,6 +42,15 @@ impl Secrets for FromStore {
     }
 }
 
+/// Nothing can be fetched.
+struct NoSectors;
+
+impl Sectors for NoSectors {
+    fn fetch<'a>(&'a self, _at: &'a url::Url) -> Fetched<'a> {
+        Box::pin(async { None })
+    }
+}
+
 struct World {
     store: Arc<Store>,
     learned: Arc<Learned>,
@@ -58,6 +68,8 @@ fn policy() -> Policy {
         grant_types: vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
         identity_scopes: vec![IdentityScope::Openid],
         grants: BTreeMap::from([("orders".to_owned(), vec!["orders:read".to_owned()])]),
+        redirect_hosts: Some(vec![RedirectHost::parse("rp.example.com").expect("a host")]),
+        client_ca: false,
         loopback_dev: false,
     }
 }
@@ -67,6 +79,7 @@ fn rules() -> Rules {
         policy: policy(),
         open: false,
         max_clients: 3,
+        secret_lifetime: None,
     }
 }
 
@@ -107,6 +120,7 @@ impl World {
             router: router(Registrar {
                 store: store.clone(),
                 hasher: Arc::new(Quick),
+                sectors: Arc::new(NoSectors),
                 issuer: Arc::new(issuer),
                 context: context.clone(),
                 rules,
@@ -150,17 +164,15 @@ impl World {
     /// A new initial access token.
     async fn initial(&self, environment: Environment) -> String {
         let (store, ctx) = (&*self.store, &self.ctx());
-        let made = registration::create_initial_token(
-            store,
-            &Quick,
-            &system(),
-            ctx,
-            "partner",
+        let new = NewInitialToken {
+            label: "partner",
             environment,
-            None,
-        )
-        .await
-        .expect("a token");
+            uses: None,
+            expires_at: None,
+        };
+        let made = registration::create_initial_token(store, &Quick, &system(), ctx, new)
+            .await
+            .expect("a token");
         let secret = made.secret.expect("made here");
         secret.expose_text().expect("text").to_owned()
     }
@@ -237,6 +249,13 @@ async fn admitted(endpoints: &Endpoints, store: Arc<Store>) -> Admitted {
     permitted.expect("public").admitted()
 }
 
+/// The registration access token of an answer.
+fn next_token(seen: &Seen) -> String {
+    let answer = seen.json();
+    let token = answer["registration_access_token"].as_str();
+    token.expect("a token").to_owned()
+}
+
 fn web_app() -> Value {
     json!({ "client_name": "A partner", "redirect_uris": ["https://rp.example.com/cb"] })
 }
@@ -272,6 +291,10 @@ async fn a_client_is_registered_shown_changed_and_removed() {
     // What is left out is gone, and a secret that there is stays.
     assert_eq!(changed.json()["client_name"], made["client_id"]);
     assert_eq!(changed.json().get("client_secret"), None);
+    // The token is another one from now on.
+    let old = world.send(Method::GET, &path, &token, "").await;
+    assert_eq!(old.status, StatusCode::UNAUTHORIZED);
+    let token = next_token(&changed);
 
     let gone = world.send(Method::DELETE, &path, &token, "").await;
     assert_eq!(
@@ -303,11 +326,13 @@ async fn a_client_that_stops_using_a_secret_loses_it_and_gets_a_new_one_when_it_
         .await;
     assert_eq!(public.status, StatusCode::OK, "{public:?}");
     assert_eq!(public.json().get("client_secret"), None);
+    let token = next_token(&public);
     let body = update("client_secret_post", "web");
     let secret = world.send(Method::PUT, &path, &token, &body).await;
     assert_eq!(secret.status, StatusCode::OK, "{secret:?}");
     assert!(secret.json()["client_secret"].is_string());
     assert_ne!(secret.json()["client_secret"], made["client_secret"]);
+    let token = next_token(&secret);
     // The old one is not the client's any more.
     let mut stale: Value = serde_json::from_str(&body).expect("JSON");
     stale["client_secret"] = made["client_secret"].clone();
@@ -402,6 +427,20 @@ async fn what_is_not_registered_and_why_is_this_table() {
             with(json!({ "response_types": ["id_token"] })),
         ),
         (
+            "a redirect beyond the policy",
+            &post,
+            all,
+            &live,
+            with(json!({ "redirect_uris": ["https://evil.example/cb"] })),
+        ),
+        (
+            "certificates without a CA",
+            &post,
+            all,
+            &live,
+            with(json!({ "token_endpoint_auth_method": "tls_client_auth" })),
+        ),
+        (
             "a software statement",
             &post,
             all,
@@ -473,6 +512,20 @@ async fn what_is_not_registered_and_why_is_this_table() {
             update(json!({ "client_secret": "guess" })),
         ),
         (
+            "an update to more grants",
+            &put,
+            &path,
+            &token,
+            update(json!({ "grant_types": ["authorization_code", "client_credentials"] })),
+        ),
+        (
+            "an update to a redirect beyond it",
+            &put,
+            &path,
+            &token,
+            update(json!({ "redirect_uris": ["https://evil.example/cb"] })),
+        ),
+        (
             "an update beyond the policy",
             &put,
             &path,
@@ -495,6 +548,38 @@ async fn what_is_not_registered_and_why_is_this_table() {
     }
     insta::assert_snapshot!(table);
     assert_eq!(world.clients().await, 2);
+}
+
+#[tokio::test]
+async fn a_token_of_one_use_registers_one_client() {
+    let world = World::new(rules()).await;
+    let new = NewInitialToken {
+        label: "once",
+        environment: Environment::Live,
+        uses: Some(1),
+        expires_at: None,
+    };
+    let made =
+        registration::create_initial_token(&*world.store, &Quick, &system(), &world.ctx(), new);
+    let secret = made.await.expect("a token").secret.expect("made here");
+    let token = secret.expose_text().expect("text");
+    let first = world.register(token, &web_app()).await;
+    assert_eq!(first.status, StatusCode::CREATED, "{first:?}");
+    let second = world.register(token, &web_app()).await;
+    assert_eq!(second.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(second.json()["error"], "invalid_token");
+}
+
+#[tokio::test]
+async fn a_secret_with_a_life_says_when_it_ends() {
+    let world = World::new(Rules {
+        secret_lifetime: Some(Duration::from_secs(90 * 86_400)),
+        ..rules()
+    })
+    .await;
+    let (_, _, made) = world.registered(&web_app()).await;
+    let ends = NOW.as_secs() + 90 * 86_400;
+    assert_eq!(made["client_secret_expires_at"], ends);
 }
 
 #[tokio::test]

@@ -268,6 +268,9 @@ pub(crate) enum RegistrationTokenAct {
         /// The wall that the clients stand behind; default live
         #[arg(long, value_name = "live|test", value_parser = environment)]
         environment: Option<Environment>,
+        /// How many clients may be registered with it; default as many as there may be at all
+        #[arg(long, value_name = "COUNT")]
+        uses: Option<u32>,
         /// When it ends by itself: a time, or a length of time like 90d; default 7d
         #[arg(long, value_name = "TIME")]
         expires: Option<End>,

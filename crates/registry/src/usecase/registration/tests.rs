@@ -14,10 +14,13 @@ fn rules() -> Rules {
             grant_types: vec![GrantType::AuthorizationCode],
             identity_scopes: vec![IdentityScope::Openid],
             grants: [("orders".to_owned(), vec!["orders:read".to_owned()])].into(),
+            redirect_hosts: None,
+            client_ca: false,
             loopback_dev: false,
         },
         open: false,
         max_clients: 10,
+        secret_lifetime: None,
     }
 }
 
@@ -28,11 +31,56 @@ fn metadata() -> Map<String, Value> {
     members
 }
 
+/// One document, whatever is asked for.
+struct Published(Option<Value>);
+
+impl Sectors for Published {
+    fn fetch<'a>(&'a self, _at: &'a Url) -> Fetched<'a> {
+        Box::pin(async { self.0.clone() })
+    }
+}
+
+const NOTHING: Published = Published(None);
+
+const PARTNER: NewInitialToken<'static> = NewInitialToken {
+    label: "partner",
+    environment: Environment::Live,
+    uses: None,
+    expires_at: None,
+};
+
 async fn initial(house: &House) -> Secret {
-    let (store, ctx) = (&house.store, &house.ctx());
-    let wall = Environment::Live;
-    let made = create_initial_token(store, &Quick, &owner(), ctx, "partner", wall, None).await;
+    initial_as(house, PARTNER).await
+}
+
+async fn initial_as(house: &House, new: NewInitialToken<'_>) -> Secret {
+    let made = create_initial_token(&house.store, &Quick, &owner(), &house.ctx(), new).await;
     made.expect("is made").secret.expect("made here")
+}
+
+async fn register_with(house: &House, rules: &Rules, token: &Secret) -> Result<Registered, Denial> {
+    let (store, ctx) = (&house.store, &house.ctx());
+    register(
+        store,
+        &Quick,
+        &NOTHING,
+        ctx,
+        rules,
+        Some(token.expose()),
+        &metadata(),
+    )
+    .await
+}
+
+/// An update that changes nothing, and what comes of it.
+async fn update(house: &House, rules: &Rules, id: &str, token: &Secret) -> Registered {
+    let (store, ctx) = (&house.store, &house.ctx());
+    let found = manager(store, ctx, id, Some(token.expose())).await;
+    let found = found.expect("is the manager");
+    let mut metadata = metadata();
+    metadata.insert("client_id".to_owned(), id.into());
+    let done = replace(store, &Quick, &NOTHING, ctx, rules, &found, &metadata).await;
+    done.expect("is changed")
 }
 
 async fn registered(house: &House) -> Registered {
@@ -41,6 +89,7 @@ async fn registered(house: &House) -> Registered {
     register(
         &house.store,
         &Quick,
+        &NOTHING,
         &house.ctx(),
         &rules(),
         token,
@@ -59,6 +108,7 @@ async fn an_initial_token_ends_by_itself_and_opens_nothing_then() {
     let late = register(
         &house.store,
         &Quick,
+        &NOTHING,
         &house.ctx(),
         &rules(),
         token,
@@ -72,8 +122,8 @@ async fn an_initial_token_ends_by_itself_and_opens_nothing_then() {
 async fn an_auditor_makes_no_token() {
     let house = House::furnished().await;
     let (store, ctx) = (&house.store, &house.ctx());
-    let (who, wall) = (administrator(Role::Auditor), Environment::Live);
-    let made = create_initial_token(store, &Quick, &who, ctx, "x", wall, None).await;
+    let who = administrator(Role::Auditor);
+    let made = create_initial_token(store, &Quick, &who, ctx, PARTNER).await;
     assert_eq!(why(made), "registration_token.create is not allowed");
 }
 
@@ -143,6 +193,7 @@ async fn a_policy_that_names_what_is_not_declared_is_no_fault_of_the_registrant(
     let made = register(
         &house.store,
         &Quick,
+        &NOTHING,
         &house.ctx(),
         &rules,
         token,
@@ -153,4 +204,293 @@ async fn a_policy_that_names_what_is_not_declared_is_no_fault_of_the_registrant(
         matches!(made, Err(Denial::Refused(Refusal::Flawed(_)))),
         "{made:?}"
     );
+}
+
+#[tokio::test]
+async fn a_counted_token_registers_so_many_clients_and_no_more() {
+    let house = House::furnished().await;
+    let token = initial_as(
+        &house,
+        NewInitialToken {
+            uses: Some(2),
+            ..PARTNER
+        },
+    )
+    .await;
+    // What is refused costs nothing.
+    let mut strict = rules();
+    strict.policy.identity_scopes = Vec::new();
+    strict.policy.grant_types = vec![GrantType::ClientCredentials];
+    let refused = register_with(&house, &strict, &token).await;
+    assert!(matches!(refused, Err(Denial::Metadata(_))), "{refused:?}");
+    for _ in 0..2 {
+        let made = register_with(&house, &rules(), &token).await;
+        made.expect("is registered");
+    }
+    let third = register_with(&house, &rules(), &token).await;
+    assert!(matches!(third, Err(Denial::Token(USED_UP))), "{third:?}");
+    let uses: Vec<_> = house
+        .store
+        .audit
+        .lock()
+        .expect("is sound")
+        .iter()
+        .filter(|event| event.action == "registration_token.use")
+        .map(|event| event.details["left"].clone())
+        .collect();
+    assert_eq!(uses, ["1", "0"]);
+}
+
+#[tokio::test]
+async fn h08_of_many_registrations_at_once_a_counted_token_lets_so_many_through() {
+    let house = House::furnished().await;
+    let token = initial_as(
+        &house,
+        NewInitialToken {
+            uses: Some(3),
+            ..PARTNER
+        },
+    )
+    .await;
+    // Each read the token while all its uses were left: what counts is the moment of writing.
+    let presented = Some(token.expose());
+    let (_, read) = registrant(&house.store, &house.ctx(), &rules(), presented)
+        .await
+        .expect("a token");
+    let read = read.expect("an initial token");
+    let actor = Actor::Registrant {
+        token: Some(CredentialId::new(read.id.as_str())),
+    };
+    let mut spent = 0;
+    for _ in 0..10 {
+        let one = spend(&house.store, &actor, &house.ctx(), read.clone()).await;
+        spent += usize::from(one.is_ok());
+    }
+    assert_eq!(spent, 3);
+}
+
+#[tokio::test]
+async fn a_token_of_no_use_and_one_without_a_name_are_not_made() {
+    let house = House::furnished().await;
+    let (store, ctx) = (&house.store, &house.ctx());
+    for (new, expected) in [
+        (
+            NewInitialToken {
+                uses: Some(0),
+                ..PARTNER
+            },
+            "uses: a token is of use once at least",
+        ),
+        (
+            NewInitialToken {
+                label: "",
+                ..PARTNER
+            },
+            "label: say for whom the token is, for the audit trail",
+        ),
+        (
+            NewInitialToken {
+                expires_at: Some(house.now),
+                ..PARTNER
+            },
+            "expires_at: the time has passed already",
+        ),
+    ] {
+        let made = create_initial_token(store, &Quick, &owner(), ctx, new).await;
+        assert_eq!(why(made), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_counted_token_is_not_doubled_by_rotation() {
+    let house = House::furnished().await;
+    let counted = NewInitialToken {
+        uses: Some(1),
+        ..PARTNER
+    };
+    let (store, ctx) = (&house.store, &house.ctx());
+    let made = create_initial_token(store, &Quick, &owner(), ctx, counted).await;
+    let id = made.expect("is made").credential.id;
+    let rotated = credential::rotate(store, &Quick, &owner(), ctx, &id, None, None).await;
+    assert!(matches!(
+        rotated,
+        Err(Refusal::Invalid { field: "uses", .. })
+    ));
+}
+
+#[tokio::test]
+async fn an_update_replaces_the_registration_access_token() {
+    let house = House::furnished().await;
+    let made = registered(&house).await;
+    let id = made.client.client_id.as_str();
+    let first = made.token.expect("made here");
+    let second = update(&house, &rules(), id, &first).await.token;
+    let second = second.expect("made here");
+    let (store, ctx) = (&house.store, &house.ctx());
+    let old = manager(store, ctx, id, Some(first.expose())).await;
+    assert!(matches!(old, Err(Denial::Token(_))), "{old:?}");
+    assert!(manager(store, ctx, id, Some(second.expose())).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_token_that_an_administrator_replaced_manages_nothing() {
+    let house = House::furnished().await;
+    let made = registered(&house).await;
+    let id = made.client.client_id.as_str();
+    let (store, ctx) = (&house.store, &house.ctx());
+    let r#type = CredentialType::RegistrationAccessToken;
+    let held = standing(store, r#type, id).await.expect("answers");
+    let token = &held.first().expect("one").id;
+    let replaced = credential::rotate(store, &Quick, &owner(), ctx, token, None, None).await;
+    let next = replaced
+        .expect("is replaced")
+        .new
+        .secret
+        .expect("made here");
+    let old = made.token.expect("made here");
+    let old = manager(store, ctx, id, Some(old.expose())).await;
+    assert!(matches!(old, Err(Denial::Token(_))), "{old:?}");
+    assert!(manager(store, ctx, id, Some(next.expose())).await.is_ok());
+}
+
+#[tokio::test]
+async fn of_two_updates_with_one_token_one_gets_the_next() {
+    let house = House::furnished().await;
+    let made = registered(&house).await;
+    let id = made.client.client_id.as_str();
+    let token = made.token.expect("made here");
+    let (store, ctx) = (&house.store, &house.ctx());
+    let late = manager(store, ctx, id, Some(token.expose())).await;
+    let late = late.expect("is the manager");
+    let next = update(&house, &rules(), id, &token).await.token;
+    let next = next.expect("made here");
+    let mut metadata = metadata();
+    metadata.insert("client_id".to_owned(), id.into());
+    let lost = replace(store, &Quick, &NOTHING, ctx, &rules(), &late, &metadata).await;
+    assert!(matches!(lost, Err(Denial::Token(_))), "{lost:?}");
+    assert!(manager(store, ctx, id, Some(next.expose())).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_secret_that_is_about_to_end_is_renewed_by_an_update() {
+    const DAY: Duration = Duration::from_secs(86_400);
+    let mut house = House::furnished().await;
+    let rules = Rules {
+        secret_lifetime: Some(8 * DAY),
+        ..rules()
+    };
+    let token = initial(&house).await;
+    let made = register_with(&house, &rules, &token).await;
+    let made = made.expect("is registered");
+    assert_eq!(made.secret_ends, Some(house.now.plus(8 * DAY)));
+    let id = made.client.client_id.as_str();
+    let early = update(&house, &rules, id, &made.token.expect("made here")).await;
+    assert!(early.secret.is_none());
+    house.now = house.now.plus(7 * DAY);
+    let late = update(&house, &rules, id, &early.token.expect("made here")).await;
+    assert!(late.secret.is_some());
+    assert_eq!(late.secret_ends, Some(house.now.plus(8 * DAY)));
+    // The next is there: it is not made again and again.
+    let again = update(&house, &rules, id, &late.token.expect("made here")).await;
+    assert!(again.secret.is_none());
+}
+
+#[tokio::test]
+async fn what_an_administrator_took_away_is_not_wished_back() {
+    let house = House::furnished().await;
+    let made = registered(&house).await;
+    let id = made.client.client_id.as_str();
+    let (store, ctx) = (&house.store, &house.ctx());
+    let mut spec = match resource::document(
+        &store
+            .resource(ResourceKind::Client, id)
+            .await
+            .expect("answers")
+            .expect("is there"),
+    )
+    .expect("is sound")
+    .spec
+    {
+        Spec::Client(spec) => *spec,
+        _ => panic!("a client"),
+    };
+    let short = crate::units::Period::minutes(1);
+    spec.token_lifetime = Some(short);
+    spec.skip_consent = true;
+    write(store, &owner(), ctx, id, spec, 1)
+        .await
+        .expect("is written");
+    let client = update(&house, &rules(), id, &made.token.expect("made here")).await;
+    assert_eq!(client.client.token_lifetime, Some(short.0));
+    // What was given stays given by an administrator alone.
+    assert!(!client.client.skip_consent);
+}
+
+#[test]
+fn a_registrant_may_nothing_beyond_its_own_client() {
+    let actor = Actor::Registrant { token: None };
+    let allowed: Vec<_> = Action::ALL
+        .iter()
+        .filter(|action| action.allows_actor(&actor))
+        .map(|action| action.name())
+        .collect();
+    assert_eq!(
+        allowed,
+        [
+            "resource.read",
+            "resource.write",
+            "resource.delete",
+            "client_secret.create",
+            "client_secret.revoke",
+            "registration_token.create",
+            "registration_token.rotate",
+            "registration_token.revoke",
+            "registration_token.use",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_client_of_a_sector_has_the_redirect_uris_of_its_list() {
+    let house = House::furnished().await;
+    let token = initial(&house).await;
+    let mut metadata = metadata();
+    metadata.insert(
+        "sector_identifier_uri".to_owned(),
+        "https://rp.example.com/sector".into(),
+    );
+    let own = json!(["https://rp.example.com/other", "https://rp.example.com/cb"]);
+    for (list, expected) in [
+        (Some(own), None),
+        (
+            Some(json!(["https://rp.example.com/other"])),
+            Some("sector_identifier_uri: https://rp.example.com/cb is not in the list"),
+        ),
+        (
+            Some(json!({ "keys": [] })),
+            Some("sector_identifier_uri: https://rp.example.com/cb is not in the list"),
+        ),
+        (
+            None,
+            Some("sector_identifier_uri: there is no document that can be fetched"),
+        ),
+    ] {
+        let made = register(
+            &house.store,
+            &Quick,
+            &Published(list),
+            &house.ctx(),
+            &rules(),
+            Some(token.expose()),
+            &metadata,
+        )
+        .await;
+        match (made, expected) {
+            (Ok(_), None) => {}
+            (Err(Denial::Metadata(flaw)), Some(expected)) => {
+                assert_eq!(flaw.description, expected);
+            }
+            (made, expected) => panic!("{made:?}, not {expected:?}"),
+        }
+    }
 }

@@ -15,12 +15,14 @@ use verdict::identity::LifeState;
 /// A key, client secret, password or admin key: everything but the secret.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CredentialView {
-    /// Its id (`key_…`, `sec_…`, `pwd_…`, `adm_…`).
+    /// Its id (`key_…`, `sec_…`, `pwd_…`, `adm_…`, `reg_…`).
     pub id: String,
-    /// `api_key`, `publishable_key`, `client_secret`, `password`, `admin_key`.
+    /// `api_key`, `publishable_key`, `client_secret`, `password`, `admin_key`,
+    /// `initial_access_token`, `registration_access_token`.
     #[schema(value_type = String, example = "api_key")]
     pub r#type: CredentialType,
-    /// The application, client or account that owns it; `-` for admin keys.
+    /// The application, client or account that owns it; `-` for admin keys and initial
+    /// access tokens.
     pub owner: String,
     /// A name for people.
     pub label: String,
@@ -47,6 +49,9 @@ pub struct CredentialView {
     pub networks: Vec<IpNet>,
     /// Origins that may send it.
     pub origins: Vec<String>,
+    /// How many clients may still be registered with it (initial access tokens that are counted).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uses: Option<u32>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Moment,
@@ -79,6 +84,7 @@ impl CredentialView {
             roles: credential.grant.roles,
             networks: credential.grant.networks,
             origins: credential.grant.origins,
+            uses: credential.grant.uses,
             created_at: Moment(credential.created_at),
             expires_at: credential.expires_at.map(Moment),
             successor: credential.successor,
@@ -270,6 +276,10 @@ pub struct CreateRegistrationToken {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "live")]
     pub environment: Option<Environment>,
+    /// How many clients may be registered with it; absent: as many as there may be at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub uses: Option<u32>,
     /// When it ends by itself; in 7 days unless said otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
