@@ -209,12 +209,12 @@ mod tests {
 
     #[test]
     fn who_may_do_what_is_this_table() {
-        let mut table = format!("{:<26}", "action");
+        let mut table = format!("{:<28}", "action");
         for role in Role::ALL {
             table.push_str(&format!("{:<10}", role.name()));
         }
         for action in Action::ALL {
-            table.push_str(&format!("\n{:<26}", action.name()));
+            table.push_str(&format!("\n{:<28}", action.name()));
             for role in Role::ALL {
                 table.push_str(&format!(
                     "{:<10}",

@@ -559,9 +559,9 @@ async fn a_token_of_one_use_registers_one_client() {
         uses: Some(1),
         expires_at: None,
     };
-    let made =
-        registration::create_initial_token(&*world.store, &Quick, &system(), &world.ctx(), new);
-    let secret = made.await.expect("a token").secret.expect("made here");
+    let (store, ctx) = (&*world.store, &world.ctx());
+    let made = registration::create_initial_token(store, &Quick, &system(), ctx, new).await;
+    let secret = made.expect("a token").secret.expect("made here");
     let token = secret.expose_text().expect("text");
     let first = world.register(token, &web_app()).await;
     assert_eq!(first.status, StatusCode::CREATED, "{first:?}");

@@ -85,8 +85,9 @@ async fn a_device_polls_until_somebody_decides(bench: Bench) {
     let polled = poll(store, "d", "tv", 8).await;
     assert_eq!(polled, Polled::Approved(Box::new(grant.clone())));
     assert_eq!(poll(store, "d", "tv", 13).await, Polled::Unknown);
-    let redeemed = store.approved_device(hash("d"), &client("tv"), at(13));
-    assert_eq!(redeemed.await.unwrap(), None);
+    let tv = client("tv");
+    let redeemed = store.approved_device(hash("d"), &tv, at(13)).await;
+    assert_eq!(redeemed.unwrap(), None);
     let behind = store.refresh_token(hash("d-refresh"), at(9)).await;
     assert_eq!(
         behind.unwrap(),
