@@ -20,7 +20,7 @@ use proof::time::Timestamp;
 use verdict::call::Call;
 use verdict::credential::jwt::{ConfigId, IssuerProfile, VerifiedToken};
 use verdict::facts::{Answer, Facts, FirstUse, KeyCheck, KeyLookup, PasswordCheck, ReplayScope};
-use verdict::identity::IssuedKey;
+use verdict::identity::{IssuedKey, SigningKey};
 use verdict::limit::{Arrival, LimitKey, Rate, Taken, step};
 use verdict::penalty::{Penalties, Penalty};
 use verdict::problem::{Code, Problem};
@@ -144,6 +144,9 @@ impl<F: Facts> Facts for Remembered<'_, F> {
         now: Timestamp,
     ) -> Option<Arc<IssuedKey>> {
         self.0.known_key(lookup, presented, now)
+    }
+    async fn signing_key(&self, _: &str, _: Timestamp) -> Answer<Option<Arc<SigningKey>>> {
+        Ok(None)
     }
     async fn check_password(
         &self,

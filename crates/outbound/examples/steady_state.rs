@@ -65,6 +65,9 @@ impl Records for Stored {
             standing: Arc::clone(&self.standing),
         }))
     }
+    async fn signing_key(&self, _: &str) -> Answer<Option<verdict::identity::SigningKey>> {
+        Ok(None)
+    }
 }
 
 /// Budgets that are always whole.

@@ -15,7 +15,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use proof::digest::{MacKey, TokenHash};
-use proof::issued::KeyId;
+use proof::issued::{KeyId, SigningKeyId};
 use proof::jose::alg::Algorithm;
 use proof::jose::verifying::VerifyingKey;
 use proof::password::Argon2Params;
@@ -27,7 +27,7 @@ use verdict::facts::{
     Answer, Counters, Facts, FirstUse, KeyCheck, KeyLookup, PasswordCheck, Records, ReplayScope,
     Replays, Unavailable,
 };
-use verdict::identity::{Account, IssuedKey, Standing};
+use verdict::identity::{Account, IssuedKey, SigningKey, Standing};
 use verdict::limit::{LimitKey, Rate, Taken};
 use verdict::penalty::{Penalties, Penalty};
 
@@ -48,7 +48,7 @@ pub type Peppers = HashMap<String, Arc<MacKey>>;
 pub struct FactsOptions {
     /// Verified tokens held.
     pub max_tokens: usize,
-    /// Keys held, and accounts held.
+    /// API keys held, signing keys held, and accounts held.
     pub max_records: usize,
     /// Compared secrets held.
     pub max_secrets: usize,
@@ -146,6 +146,8 @@ pub struct StandardFacts<R, C, P> {
     by_id: RecordCache<KeyId, KeyRecord>,
     by_digest: RecordCache<TokenHash, KeyRecord>,
     by_prefix: RecordCache<Box<str>, KeyRecord>,
+    /// Opened; an entry's secrets are wiped when the last call that uses it lets it go.
+    signing: RecordCache<KeyId, Arc<SigningKey>>,
     accounts: RecordCache<Box<str>, AccountRecord>,
     secrets: Arc<SecretChecks>,
     passwords: PasswordChecks,
@@ -183,6 +185,7 @@ impl<R: Records, C: Counters, P: Replays> StandardFacts<R, C, P> {
             by_id: RecordCache::new(size, ttl, absent),
             by_digest: RecordCache::new(size, ttl, absent),
             by_prefix: RecordCache::new(size, ttl, absent),
+            signing: RecordCache::new(size, ttl, absent),
             accounts: RecordCache::new(size, ttl, absent),
             secrets: Arc::new(SecretChecks::new(
                 options.max_secrets,
@@ -220,6 +223,8 @@ impl<R: Records, C: Counters, P: Replays> StandardFacts<R, C, P> {
         self.by_id.invalidate(stale);
         self.by_digest.invalidate(stale);
         self.by_prefix.invalidate(stale);
+        self.signing
+            .invalidate(|key| touches(changes, &key.standing, None));
         self.accounts.invalidate(|record| {
             touches(
                 changes,
@@ -234,6 +239,7 @@ impl<R: Records, C: Counters, P: Replays> StandardFacts<R, C, P> {
         self.by_id.invalidate(|_| true);
         self.by_digest.invalidate(|_| true);
         self.by_prefix.invalidate(|_| true);
+        self.signing.invalidate(|_| true);
         self.accounts.invalidate(|_| true);
         self.secrets.forget();
         self.passwords.forget();
@@ -265,7 +271,8 @@ impl<R: Records, C: Counters, P: Replays> StandardFacts<R, C, P> {
 
     /// How much is held: tokens, keys, accounts. For metrics.
     pub fn held(&self) -> (usize, usize, usize) {
-        let keys = self.by_id.len() + self.by_digest.len() + self.by_prefix.len();
+        let keys =
+            self.by_id.len() + self.by_digest.len() + self.by_prefix.len() + self.signing.len();
         (self.tokens.len(), keys, self.accounts.len())
     }
 
@@ -398,6 +405,21 @@ impl<R: Records, C: Counters, P: Replays> Facts for StandardFacts<R, C, P> {
         self.secrets
             .knows(binding, &key.verifier, presented, now)
             .then(|| Arc::clone(key))
+    }
+
+    async fn signing_key(&self, key_id: &str, now: Timestamp) -> Answer<Option<Arc<SigningKey>>> {
+        let Some(id) = SigningKeyId::parse(key_id) else {
+            return Ok(None);
+        };
+        let load = async || {
+            let key = self.records.signing_key(key_id).await?;
+            Ok(key.map(Arc::new))
+        };
+        let found = self
+            .signing
+            .find(id.key_id(), now, &self.contact, load)
+            .await?;
+        Ok(found.map(|held| Arc::clone(&held.value)))
     }
 
     async fn check_password(

@@ -15,7 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
 use crate::{
-    base62,
+    base62, base64std,
     random::{Entropy, random_base62},
     secret::Secret,
 };
@@ -218,6 +218,49 @@ impl<'de> Deserialize<'de> for KeyId {
     }
 }
 
+/// The public name of a signing key on the wire: `DWAK` and the 16 digits of its [`KeyId`]. It is
+/// what SigV4 calls the access key id and what other schemes call `keyid`; it is no secret.
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SigningKeyId(KeyId);
+
+impl SigningKeyId {
+    /// What every one begins with, whatever the brand: signers know access key ids by length and
+    /// alphabet.
+    pub const PREFIX: &'static str = "DWAK";
+    /// Characters in all.
+    pub const WIDTH: usize = Self::PREFIX.len() + ID_WIDTH;
+
+    /// The name of the key with this id.
+    pub const fn new(id: KeyId) -> Self {
+        Self(id)
+    }
+
+    /// Reads exactly the prefix and 16 base62 digits.
+    pub fn parse(text: impl AsRef<[u8]>) -> Option<Self> {
+        text.as_ref()
+            .strip_prefix(Self::PREFIX.as_bytes())
+            .and_then(KeyId::parse)
+            .map(Self)
+    }
+
+    /// The id within our grammar, which the key's secrets carry too.
+    pub const fn key_id(self) -> KeyId {
+        self.0
+    }
+}
+
+impl fmt::Display for SigningKeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", Self::PREFIX, self.0)
+    }
+}
+
+impl fmt::Debug for SigningKeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SigningKeyId({self})")
+    }
+}
+
 /// A secret that was just made. It is shown once; what is stored is a verifier of its
 /// whole text.
 pub struct Issued {
@@ -281,6 +324,19 @@ impl Issued {
     pub fn display_prefix(&self) -> String {
         display_prefix(&self.brand, self.kind, self.environment, self.id)
     }
+}
+
+/// A fresh secret in the form of Standard Webhooks, whose receivers expect no other: `whsec_` and
+/// the base64 of 32 bytes.
+pub fn webhook_secret(entropy: &dyn Entropy) -> Secret {
+    const PREFIX: &str = "whsec_";
+    let mut number = Zeroizing::new([0u8; 32]);
+    entropy.fill(&mut *number);
+    let digits = Zeroizing::new(base64std::encode(&*number));
+    let mut text = Vec::with_capacity(PREFIX.len() + digits.len());
+    text.extend_from_slice(PREFIX.as_bytes());
+    text.extend_from_slice(digits.as_bytes());
+    Secret::new(text)
 }
 
 impl fmt::Debug for Issued {

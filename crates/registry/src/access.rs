@@ -136,6 +136,24 @@ actions! {
     RegistrationTokenRevoke = ("registration_token.revoke", Operators),
     /// Spend one of an initial access token's uses: whoever registers a client does.
     RegistrationTokenUse = ("registration_token.use", System),
+    /// List what requests are signed with (never secrets).
+    SigningSecretRead = ("signing_secret.read", Everyone),
+    /// Make a secret that requests are signed with, or register a public key.
+    SigningSecretCreate = ("signing_secret.create", Operators),
+    /// Bring in a secret that somebody else made.
+    SigningSecretImport = ("signing_secret.import", Operators),
+    /// Change label, grant or expiry.
+    SigningSecretAmend = ("signing_secret.amend", Operators),
+    /// Put to sleep.
+    SigningSecretSuspend = ("signing_secret.suspend", Operators),
+    /// Wake up.
+    SigningSecretResume = ("signing_secret.resume", Operators),
+    /// Add another secret or public key; those before end after an overlap.
+    SigningSecretRotate = ("signing_secret.rotate", Operators),
+    /// End for good.
+    SigningSecretRevoke = ("signing_secret.revoke", Operators),
+    /// Seal secrets under a new master key.
+    SigningSecretReseal = ("signing_secret.reseal", System),
     /// List signing keys (their public halves).
     SigningKeyRead = ("signing_key.read", Everyone),
     /// Publish, activate, rotate signing keys.

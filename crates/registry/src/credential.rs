@@ -1,12 +1,13 @@
 //! **Credentials' life**: what is stored of a secret that was issued or imported.
 
 use ipnet::IpNet;
-use proof::issued::{Environment, KeyId, SecretKind};
+use proof::issued::{Environment, KeyId, SecretKind, SigningKeyId};
 use proof::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use verdict::identity::LifeState;
 
 use crate::resource::ResourceKind;
+use crate::signing::Signing;
 
 /// What a stored secret opens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -28,11 +29,13 @@ pub enum CredentialType {
     InitialAccessToken,
     /// A registration access token (RFC 7592 §1.2): its client is read, changed and removed with it.
     RegistrationAccessToken,
+    /// What an application signs requests with.
+    SigningSecret,
 }
 
 impl CredentialType {
     /// Every type.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::ApiKey,
         Self::PublishableKey,
         Self::ClientSecret,
@@ -41,6 +44,7 @@ impl CredentialType {
         Self::AdminKey,
         Self::InitialAccessToken,
         Self::RegistrationAccessToken,
+        Self::SigningSecret,
     ];
     /// Its name in the store, the admin API and audit actions.
     pub fn name(self) -> &'static str {
@@ -53,6 +57,7 @@ impl CredentialType {
             Self::AdminKey => "admin_key",
             Self::InitialAccessToken => "initial_access_token",
             Self::RegistrationAccessToken => "registration_access_token",
+            Self::SigningSecret => "signing_secret",
         }
     }
     /// The prefix of its public ids (`key_`, `sec_` …).
@@ -64,6 +69,7 @@ impl CredentialType {
             Self::UserPassword => "upw_",
             Self::AdminKey => "adm_",
             Self::InitialAccessToken | Self::RegistrationAccessToken => "reg_",
+            Self::SigningSecret => "sgn_",
         }
     }
 }
@@ -72,14 +78,17 @@ impl CredentialType {
     /// The kind of resource that owns it; administrators' keys and initial access tokens have none.
     pub fn owner_kind(self) -> Option<ResourceKind> {
         match self {
-            Self::ApiKey | Self::PublishableKey => Some(ResourceKind::Application),
+            Self::ApiKey | Self::PublishableKey | Self::SigningSecret => {
+                Some(ResourceKind::Application)
+            }
             Self::ClientSecret | Self::RegistrationAccessToken => Some(ResourceKind::Client),
             Self::Password => Some(ResourceKind::Account),
             Self::UserPassword => Some(ResourceKind::User),
             Self::AdminKey | Self::InitialAccessToken => None,
         }
     }
-    /// The grammar's kind of its secret; passwords have none.
+    /// The grammar's kind of the secret that is hashed for it; passwords have none, and what signs
+    /// requests is sealed instead ([`crate::signing`]).
     pub fn secret_kind(self) -> Option<SecretKind> {
         match self {
             Self::ApiKey => Some(SecretKind::SecretKey),
@@ -89,7 +98,7 @@ impl CredentialType {
             Self::InitialAccessToken | Self::RegistrationAccessToken => {
                 Some(SecretKind::RegistrationToken)
             }
-            Self::Password | Self::UserPassword => None,
+            Self::Password | Self::UserPassword | Self::SigningSecret => None,
         }
     }
 }
@@ -103,6 +112,8 @@ pub enum Lookup {
     Digest(String),
     /// By the identifying prefix of the foreign key.
     Prefix(String),
+    /// By the public name that signed requests carry.
+    SigningKeyId(SigningKeyId),
     /// By its owner only (passwords).
     Owner,
 }
@@ -135,7 +146,7 @@ pub struct Grant {
 /// A credential as stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Credential {
-    /// `key_…`, `sec_…`, `pwd_…`, `upw_…`, `adm_…`, `reg_…` (UUIDv7 behind the prefix).
+    /// `key_…`, `sec_…`, `pwd_…`, `upw_…`, `adm_…`, `reg_…`, `sgn_…` (UUIDv7 behind the prefix).
     pub id: String,
     /// What it opens.
     pub r#type: CredentialType,
@@ -148,7 +159,8 @@ pub struct Credential {
     pub environment: Environment,
     /// How it is found.
     pub lookup: Lookup,
-    /// The stored form of the verifier (`proof::password::Verifier::to_stored`).
+    /// The stored form of the verifier (`proof::password::Verifier::to_stored`); empty for what
+    /// signs requests.
     pub verifier: String,
     /// First characters, for display.
     pub display: String,
@@ -162,6 +174,8 @@ pub struct Credential {
     pub expires_at: Option<Timestamp>,
     /// The credential that replaces it, once it was rotated.
     pub successor: Option<String>,
+    /// What signs requests; for [`CredentialType::SigningSecret`] and no other type.
+    pub signing: Option<Signing>,
     /// Raised at every change; a concurrent edit is a conflict.
     pub version: i64,
 }
@@ -215,6 +229,28 @@ pub enum Moved {
         /// The version it has.
         current: i64,
     },
+}
+
+/// What came of giving a signing key another secret, or another public key.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "taken apart where it is returned, never kept"
+)]
+pub enum Renewed {
+    /// The new one is valid, those before end.
+    Done(Credential),
+    /// No such credential.
+    Unknown,
+    /// Only an active one can be rotated.
+    WrongState(LifeState),
+    /// Somebody else changed it meanwhile.
+    Conflict {
+        /// The version it has.
+        current: i64,
+    },
+    /// Two would be valid beside the new one.
+    TwoValid,
 }
 
 /// What came of a rotation.

@@ -29,6 +29,7 @@ pub mod redirect;
 pub mod registration;
 pub mod resource;
 pub mod shape;
+pub mod signing;
 pub mod standing;
 pub mod trusted_issuer;
 pub mod units;

@@ -7,9 +7,10 @@ use proof::issued::KeyId;
 use proof::time::Timestamp;
 
 use crate::audit::{AuditDraft, AuditEvent, Checkpoint};
-use crate::credential::{Credential, CredentialType, Moved, Rotated, Transition};
+use crate::credential::{Credential, CredentialType, Moved, Renewed, Rotated, Transition};
 use crate::record::{Decision, Usage};
 use crate::resource::{Put, Removed, ResourceKind, Stored, Written};
+use crate::signing::{Sealed, SigningMaterial};
 use crate::user::Person;
 
 /// Why the store did not do it. Nothing was written.
@@ -91,7 +92,7 @@ pub trait Registry: Send + Sync {
         audit: AuditDraft,
     ) -> impl Future<Output = Stores<Removed>> + Send;
 
-    /// Stores a new credential with its audit event; a taken id or lookup is [`StoreError::Broken`].
+    /// Stores a new credential, with what it signs by, and its audit event; a taken id or lookup is [`StoreError::Broken`].
     fn add_credential(
         &self,
         credential: Credential,
@@ -109,7 +110,8 @@ pub trait Registry: Send + Sync {
         &self,
         filter: &CredentialFilter,
     ) -> impl Future<Output = Stores<Vec<Credential>>> + Send;
-    /// Moves a credential through its life.
+    /// Moves a credential through its life. What a signing key signs by is removed as it is revoked:
+    /// nobody may use it again, and a provider's secret may be in use elsewhere.
     fn move_credential(
         &self,
         id: &str,
@@ -126,6 +128,17 @@ pub trait Registry: Send + Sync {
         audit: AuditDraft,
     ) -> impl Future<Output = Stores<Rotated>> + Send;
 
+    /// Puts another secret or public key beside those of a signing key; those before end at
+    /// `old_ends`, or when they would anyway. At most [`crate::signing::VALID_AT_ONCE`] are valid then.
+    fn renew_signing(
+        &self,
+        id: &str,
+        new: SigningMaterial,
+        old_ends: Timestamp,
+        expected: i64,
+        audit: AuditDraft,
+    ) -> impl Future<Output = Stores<Renewed>> + Send;
+
     /// Changes with numbers above `after`, in order, at most `limit`.
     fn changes_after(
         &self,
@@ -134,6 +147,22 @@ pub trait Registry: Send + Sync {
     ) -> impl Future<Output = Stores<Vec<Change>>> + Send;
     /// The newest number.
     fn newest_change(&self) -> impl Future<Output = Stores<i64>> + Send;
+}
+
+/// Secrets that are kept to be read back, as a change of the master key meets them.
+pub trait SealedSecrets: Send + Sync {
+    /// Secrets of signing keys that are sealed under another master key than this one, in order of
+    /// their ids, above `after`; at most `limit`.
+    fn sealed_otherwise(
+        &self,
+        master_key: &str,
+        after: &str,
+        limit: u32,
+    ) -> impl Future<Output = Stores<Vec<Sealed>>> + Send;
+    /// Puts the same secret, sealed anew, in the place of `before`; `false` if that is not there any
+    /// more. Nothing that anybody could see changes, so there is no event for each.
+    fn reseal(&self, before: &Sealed, sealed: Vec<u8>)
+    -> impl Future<Output = Stores<bool>> + Send;
 }
 
 /// People, as they log in. Each method is one point read.

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use proof::issued::{Environment, SecretKind};
 use proof::password::Verifier;
+use proof::seal::{self, KekRing};
 use proof::time::Timestamp;
 use verdict::identity::{
     Account, ApiAllow, ApplicationId, ClientId, CredentialId, IssuedKey, LifeState, Principal,
-    RoleName, Scopes, Standing, SubjectId,
+    PublicKey, RoleName, Scopes, SharedSecret, SigningKey, SigningMaterial, Standing, SubjectId,
 };
 use verdict::route::ApiName;
 
@@ -18,6 +19,7 @@ use crate::client::ClientSpec;
 use crate::credential::{Credential, CredentialType, Grant, Lookup};
 use crate::meaning::person;
 use crate::resource::{ResourceKind, Stored};
+use crate::signing::{MaterialForm, place, prepare};
 use crate::user::{Person, UserSpec};
 
 /// Why a stored credential can't be judged. It opens nothing then.
@@ -29,6 +31,12 @@ pub enum Unfit {
     /// The owner's document does not read, or is of another kind or name.
     #[error("the owner of credential {0} is damaged or another")]
     Owner(String),
+    /// A sealed secret does not open: another master key, or another place.
+    #[error("a secret of credential {0} does not open ({1})")]
+    Sealed(String, &'static str),
+    /// A public key does not read, or secrets and public keys are mixed.
+    #[error("credential {0} has a damaged public key")]
+    PublicKey(String),
     /// A credential of another type than was asked for.
     #[error("credential {0} is of another type")]
     Type(String),
@@ -51,34 +59,14 @@ pub fn issued_key(credential: &Credential, owner: Option<&Stored>) -> Result<Iss
         .r#type
         .secret_kind()
         .ok_or_else(|| Unfit::Type(credential.id.clone()))?;
-    let mut standing = Standing {
-        principal: Principal::Administrator(SubjectId::new(credential.id.as_str())),
-        credential: CredentialId::new(credential.id.as_str()),
-        application: None,
-        client: None,
-        scopes: Scopes::default(),
-        roles: role_names(&credential.grant.roles),
-        apis: ApiAllow::ByAudience,
-        environment: Some(credential.environment),
-        tenant: None,
-        networks: credential.grant.networks.clone(),
-        origins: credential
-            .grant
-            .origins
-            .iter()
-            .map(|one| Arc::from(one.as_str()))
-            .collect(),
-        claims: serde_json::Map::new(),
-    };
+    let mut standing = alone(credential);
     match credential.r#type {
         CredentialType::ApiKey | CredentialType::PublishableKey => {
-            let application = owned_by(ResourceKind::Application)?;
-            let spec: ApplicationSpec =
-                serde_json::from_value(application.spec.clone()).map_err(|_| unfit())?;
-            standing.environment = agreed(credential, spec.environment)?;
-            standing.principal = Principal::Service(subject("app_", application));
-            standing.application = Some(ApplicationId::new(application.name.as_str()));
-            (standing.scopes, standing.apis) = allowed(&credential.grant);
+            in_application(
+                &mut standing,
+                credential,
+                owned_by(ResourceKind::Application)?,
+            )?;
         }
         CredentialType::ClientSecret => {
             let client = owned_by(ResourceKind::Client)?;
@@ -98,14 +86,17 @@ pub fn issued_key(credential: &Credential, owner: Option<&Stored>) -> Result<Iss
         CredentialType::Password
         | CredentialType::UserPassword
         | CredentialType::InitialAccessToken
-        | CredentialType::RegistrationAccessToken => {
+        | CredentialType::RegistrationAccessToken
+        | CredentialType::SigningSecret => {
             return Err(Unfit::Type(credential.id.clone()));
         }
     }
     let key_id = match &credential.lookup {
         Lookup::KeyId(id) => Some(*id),
         Lookup::Digest(_) | Lookup::Prefix(_) => None,
-        Lookup::Owner => return Err(Unfit::Type(credential.id.clone())),
+        Lookup::Owner | Lookup::SigningKeyId(_) => {
+            return Err(Unfit::Type(credential.id.clone()));
+        }
     };
     // An admin key is always in our grammar (threat J4).
     if kind == SecretKind::AdminKey && key_id.is_none() {
@@ -119,6 +110,97 @@ pub fn issued_key(credential: &Credential, owner: Option<&Stored>) -> Result<Iss
         expires_at: credential.expires_at,
         standing: Arc::new(standing),
     })
+}
+
+/// A stored signing key as the verdict knows it, its secrets opened. `owner` is its application.
+///
+/// # Errors
+/// [`Unfit`].
+pub fn signing_key(
+    credential: &Credential,
+    owner: Option<&Stored>,
+    master: &KekRing,
+) -> Result<SigningKey, Unfit> {
+    let id = || credential.id.clone();
+    let (CredentialType::SigningSecret, Some(signing), Lookup::SigningKeyId(key_id)) =
+        (credential.r#type, &credential.signing, &credential.lookup)
+    else {
+        return Err(Unfit::Type(id()));
+    };
+    let application = owner
+        .filter(|stored| {
+            stored.kind == ResourceKind::Application && stored.name == credential.owner
+        })
+        .ok_or_else(|| Unfit::Owner(id()))?;
+    let mut standing = alone(credential);
+    in_application(&mut standing, credential, application)?;
+
+    let (mut secrets, mut keys) = (Vec::new(), Vec::new());
+    for one in &signing.material {
+        match &one.form {
+            MaterialForm::Shared { sealed } => {
+                let text = seal::open(master, &place(&one.id), sealed)
+                    .map_err(|defect| Unfit::Sealed(id(), defect.code()))?;
+                secrets.push(SharedSecret::new(text, one.until));
+            }
+            MaterialForm::Public { jwk } => keys.push(PublicKey {
+                key: prepare(signing.scheme, jwk).ok_or_else(|| Unfit::PublicKey(id()))?,
+                valid_until: one.until,
+            }),
+        }
+    }
+    let material = match (secrets.is_empty(), keys.is_empty()) {
+        (_, true) => SigningMaterial::Shared(secrets),
+        (true, false) => SigningMaterial::Public(keys),
+        // One key is one or the other; both would let the weaker stand in for the stronger.
+        (false, false) => return Err(Unfit::PublicKey(id())),
+    };
+    Ok(SigningKey {
+        key_id: *key_id,
+        scheme: signing.scheme,
+        material,
+        state: credential.state,
+        expires_at: credential.expires_at,
+        standing: Arc::new(standing),
+    })
+}
+
+/// What a credential says of itself, before its owner is known.
+fn alone(credential: &Credential) -> Standing {
+    Standing {
+        principal: Principal::Administrator(SubjectId::new(credential.id.as_str())),
+        credential: CredentialId::new(credential.id.as_str()),
+        application: None,
+        client: None,
+        scopes: Scopes::default(),
+        roles: role_names(&credential.grant.roles),
+        apis: ApiAllow::ByAudience,
+        environment: Some(credential.environment),
+        tenant: None,
+        networks: credential.grant.networks.clone(),
+        origins: credential
+            .grant
+            .origins
+            .iter()
+            .map(|one| Arc::from(one.as_str()))
+            .collect(),
+        claims: serde_json::Map::new(),
+    }
+}
+
+/// What a credential of an application stands for: the application, with the credential's own grant.
+fn in_application(
+    standing: &mut Standing,
+    credential: &Credential,
+    application: &Stored,
+) -> Result<(), Unfit> {
+    let spec: ApplicationSpec = serde_json::from_value(application.spec.clone())
+        .map_err(|_| Unfit::Owner(credential.id.clone()))?;
+    standing.environment = agreed(credential, spec.environment)?;
+    standing.principal = Principal::Service(subject("app_", application));
+    standing.application = Some(ApplicationId::new(application.name.as_str()));
+    (standing.scopes, standing.apis) = allowed(&credential.grant);
+    Ok(())
 }
 
 /// A stored account with its passwords as the verdict knows it. Passwords that are not active are

@@ -10,6 +10,7 @@ pub mod owned_secret;
 pub mod person;
 pub mod registration;
 pub mod resource;
+pub mod signing_secret;
 
 use core::future::Future;
 use std::collections::BTreeMap;
@@ -121,6 +122,11 @@ pub enum Refusal {
     /// Two are valid already.
     #[error("two are valid already; revoke one, or rotate")]
     TwoValid,
+    /// Two secrets of a signing key are valid, and would stay so beside a third.
+    #[error(
+        "two are valid already: wait for the end of the older one, or rotate with an overlap of 0s"
+    )]
+    StillOverlapping,
     /// A value that can't be.
     #[error("{field}: {message}")]
     Invalid {
@@ -159,7 +165,8 @@ impl Refusal {
             | Self::Expired
             | Self::AlreadyRotated { .. }
             | Self::LastOwner
-            | Self::TwoValid => Code::WrongState,
+            | Self::TwoValid
+            | Self::StillOverlapping => Code::WrongState,
             Self::Hashing(_) | Self::Store(StoreError::Unavailable(_)) => Code::FactUnavailable,
             Self::Store(StoreError::Broken(_)) => Code::Internal,
         }

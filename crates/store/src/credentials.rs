@@ -1,8 +1,8 @@
 //! **Credentials' life**: made, found, moved, rotated. What is kept of a secret is a hash in its
 //! stored form; a verifier that does not read as one is refused, so that a secret in clear can't
-//! get here by mistake.
+//! get here by mistake. What signs requests has no hash: it stands in [`crate::signing`], sealed.
 
-use proof::issued::{Environment, KeyId};
+use proof::issued::{Environment, KeyId, SigningKeyId};
 use proof::password::{Verifier, VerifierKind};
 use proof::time::Timestamp;
 use registry::audit::AuditDraft;
@@ -11,20 +11,22 @@ use registry::credential::{
 };
 use registry::ports::{CredentialFilter, Stores};
 use registry::resource::ResourceKind;
+use registry::signing::Signing;
 use sqlx::any::AnyRow;
 use sqlx::{Any, AnyConnection, Executor};
-use verdict::identity::LifeState;
+use verdict::identity::{LifeState, SigningScheme};
 
 use crate::Store;
 use crate::error::{broken, failed};
 use crate::outbox::{Transition, of_credential, taken};
 use crate::row::{Columns as _, millis, placeholders, to_json};
+use crate::signing;
 
 /// The columns of a credential. A macro, since statements are literals.
 macro_rules! credential_columns {
     () => {
         "c.id, c.type, c.owner, c.label, c.environment, c.lookup_kind, c.lookup_value, c.verifier, \
-         c.display, c.granted, c.state, c.created_at, c.expires_at, c.successor, c.version"
+         c.display, c.granted, c.state, c.created_at, c.expires_at, c.successor, c.scheme, c.version"
     };
 }
 pub(crate) use credential_columns;
@@ -40,7 +42,9 @@ pub(crate) fn type_of(name: &str) -> Option<CredentialType> {
 /// tokens have no owner.
 pub(crate) fn owner_kind(kind: CredentialType) -> Option<ResourceKind> {
     match kind {
-        CredentialType::ApiKey | CredentialType::PublishableKey => Some(ResourceKind::Application),
+        CredentialType::ApiKey | CredentialType::PublishableKey | CredentialType::SigningSecret => {
+            Some(ResourceKind::Application)
+        }
         CredentialType::ClientSecret | CredentialType::RegistrationAccessToken => {
             Some(ResourceKind::Client)
         }
@@ -74,11 +78,12 @@ fn algorithm_name(kind: VerifierKind) -> &'static str {
 }
 
 /// The two columns of a lookup.
-pub(crate) fn lookup_columns(lookup: &Lookup) -> (&'static str, Option<&str>) {
+pub(crate) fn lookup_columns(lookup: &Lookup) -> (&'static str, Option<String>) {
     match lookup {
-        Lookup::KeyId(id) => ("key_id", Some(id.as_str())),
-        Lookup::Digest(digest) => ("digest", Some(digest)),
-        Lookup::Prefix(prefix) => ("prefix", Some(prefix)),
+        Lookup::KeyId(id) => ("key_id", Some(id.to_string())),
+        Lookup::Digest(digest) => ("digest", Some(digest.clone())),
+        Lookup::Prefix(prefix) => ("prefix", Some(prefix.clone())),
+        Lookup::SigningKeyId(id) => ("signing_key_id", Some(id.to_string())),
         Lookup::Owner => ("owner", None),
     }
 }
@@ -91,16 +96,36 @@ fn read_lookup(row: &AnyRow) -> Stores<Lookup> {
             .ok_or_else(|| broken("a credential's key id is not one")),
         ("digest", Some(value)) => Ok(Lookup::Digest(value)),
         ("prefix", Some(value)) => Ok(Lookup::Prefix(value)),
+        ("signing_key_id", Some(value)) => SigningKeyId::parse(value.as_str())
+            .map(Lookup::SigningKeyId)
+            .ok_or_else(|| broken("a signing key's public name is not one")),
         ("owner", None) => Ok(Lookup::Owner),
         (other, _) => Err(broken(format!("a credential is looked up by {other:?}"))),
     }
 }
 
+/// What a credential signs by, yet without its material: [`signing::fill`] brings that.
+fn read_signing(row: &AnyRow, r#type: CredentialType) -> Stores<Option<Signing>> {
+    let scheme = row.text_or_null("scheme")?;
+    match (r#type, scheme) {
+        (CredentialType::SigningSecret, Some(name)) => {
+            let scheme = SigningScheme::from_name(&name)
+                .ok_or_else(|| broken(format!("signing secrets of the scheme {name:?}")))?;
+            let material = Vec::new();
+            Ok(Some(Signing { scheme, material }))
+        }
+        (CredentialType::SigningSecret, None) => Err(broken("a signing secret without a scheme")),
+        (_, Some(_)) => Err(broken("a scheme of what signs nothing")),
+        (_, None) => Ok(None),
+    }
+}
+
 /// A row with [`credential_columns`].
 pub(crate) fn read(row: &AnyRow) -> Stores<Credential> {
+    let r#type = row.word("type", type_of)?;
     Ok(Credential {
         id: row.text("id")?,
-        r#type: row.word("type", type_of)?,
+        r#type,
         owner: row.text("owner")?,
         label: row.text("label")?,
         environment: row.word("environment", |name| {
@@ -114,11 +139,13 @@ pub(crate) fn read(row: &AnyRow) -> Stores<Credential> {
         created_at: row.time("created_at")?,
         expires_at: row.time_or_null("expires_at")?,
         successor: row.text_or_null("successor")?,
+        signing: read_signing(row, r#type)?,
         version: row.number("version")?,
     })
 }
 
-async fn select(
+/// One by its id, without what it signs by.
+pub(crate) async fn select(
     connection: impl Executor<'_, Database = Any>,
     realm: &str,
     id: &str,
@@ -140,7 +167,17 @@ async fn select(
 
 /// One by its id.
 pub(crate) async fn find(store: &Store, id: &str) -> Stores<Option<Credential>> {
-    select(&store.reading, store.realm, id).await
+    let found = select(&store.reading, store.realm, id).await?;
+    filled(store, found).await
+}
+
+async fn filled(store: &Store, found: Option<Credential>) -> Stores<Option<Credential>> {
+    let Some(mut credential) = found else {
+        return Ok(None);
+    };
+    let one = core::slice::from_mut(&mut credential);
+    signing::fill(&store.reading, store.realm, one).await?;
+    Ok(Some(credential))
 }
 
 /// One by how it is looked up.
@@ -148,7 +185,7 @@ pub(crate) async fn find_by_lookup(store: &Store, lookup: &Lookup) -> Stores<Opt
     let (kind, Some(value)) = lookup_columns(lookup) else {
         return Ok(None);
     };
-    sqlx::query(concat!(
+    let found = sqlx::query(concat!(
         "SELECT ",
         credential_columns!(),
         " FROM credentials c WHERE c.realm_id = $1 AND c.lookup_kind = $2 AND c.lookup_value = $3"
@@ -161,7 +198,8 @@ pub(crate) async fn find_by_lookup(store: &Store, lookup: &Lookup) -> Stores<Opt
     .map_err(failed)?
     .as_ref()
     .map(read)
-    .transpose()
+    .transpose()?;
+    filled(store, found).await
 }
 
 /// Those that a filter lets through, by id.
@@ -186,13 +224,30 @@ pub(crate) async fn list(store: &Store, filter: &CredentialFilter) -> Stores<Vec
     for kind in &filter.types {
         query = query.bind(kind.name());
     }
-    query
+    let mut found = query
         .fetch_all(&store.reading)
         .await
         .map_err(failed)?
         .iter()
         .map(read)
-        .collect()
+        .collect::<Stores<Vec<_>>>()?;
+    signing::fill(&store.reading, store.realm, &mut found).await?;
+    Ok(found)
+}
+
+/// The algorithm of a credential's verifier. What signs requests has none: it is sealed, or public.
+fn verifier_algorithm(credential: &Credential) -> Stores<&'static str> {
+    match (credential.r#type, &credential.signing) {
+        (CredentialType::SigningSecret, Some(_)) if credential.verifier.is_empty() => Ok("none"),
+        (CredentialType::SigningSecret, _) | (_, Some(_)) => Err(broken(
+            "signing secrets have material and no verifier, nothing was stored",
+        )),
+        (_, None) => Verifier::parse(&credential.verifier)
+            .map(|verifier| algorithm_name(verifier.kind()))
+            .map_err(|_| {
+                broken("a credential's verifier is not a stored hash, nothing was stored")
+            }),
+    }
 }
 
 async fn insert(
@@ -200,8 +255,7 @@ async fn insert(
     realm: &str,
     credential: &Credential,
 ) -> Stores<()> {
-    let verifier = Verifier::parse(&credential.verifier)
-        .map_err(|_| broken("a credential's verifier is not a stored hash, nothing was stored"))?;
+    let verifier_algorithm = verifier_algorithm(credential)?;
     let owner_kind = owner_kind(credential.r#type);
     if let Some(kind) = owner_kind {
         // Here, under the lock: the owner may have been removed since the use case looked.
@@ -218,8 +272,9 @@ async fn insert(
     sqlx::query(
         "INSERT INTO credentials (realm_id, id, type, owner_kind, owner, label, environment, \
          lookup_kind, lookup_value, verifier_algorithm, verifier, display, granted, state, \
-         created_at, expires_at, successor, version) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
+         created_at, expires_at, successor, scheme, version) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, \
+         $19)",
     )
     .bind(realm)
     .bind(&credential.id)
@@ -230,7 +285,7 @@ async fn insert(
     .bind(credential.environment.name())
     .bind(lookup_kind)
     .bind(lookup_value)
-    .bind(algorithm_name(verifier.kind()))
+    .bind(verifier_algorithm)
     .bind(&credential.verifier)
     .bind(&credential.display)
     .bind(to_json(&credential.grant)?)
@@ -238,8 +293,14 @@ async fn insert(
     .bind(credential.created_at.as_millis())
     .bind(millis(credential.expires_at))
     .bind(credential.successor.as_deref())
+    .bind(
+        credential
+            .signing
+            .as_ref()
+            .map(|signing| signing.scheme.name()),
+    )
     .bind(credential.version)
-    .execute(connection)
+    .execute(&mut *connection)
     .await
     .map_err(|error| {
         taken(
@@ -247,11 +308,18 @@ async fn insert(
             &format!("a credential with the id or lookup of {}", credential.id),
         )
     })?;
+    for material in credential
+        .signing
+        .iter()
+        .flat_map(|signing| &signing.material)
+    {
+        signing::insert(connection, realm, &credential.id, material).await?;
+    }
     Ok(())
 }
 
 /// Writes what can change: label, grant, state, expiry, successor, version.
-async fn update(
+pub(crate) async fn update(
     connection: &mut AnyConnection,
     realm: &str,
     credential: &Credential,
@@ -335,6 +403,13 @@ pub(crate) async fn advance(
     }
     credential.version += 1;
     update(write.connection(), realm, &credential).await?;
+    if credential.signing.is_some() {
+        if credential.state == LifeState::Revoked {
+            signing::forget(write.connection(), realm, id).await?;
+        }
+        let one = core::slice::from_mut(&mut credential);
+        signing::fill(write.connection(), realm, one).await?;
+    }
     write.audit(audit).await?;
     write
         .announce(&of_credential(

@@ -5,8 +5,9 @@
 //! The number is given under a lock that is held until the commit, so that the order of numbers is
 //! the order of commits and a reader who saw *n* never finds a smaller one later. One SQL text
 //! serves both databases; what differs stands in [`backend`] by name. This room never sees a token
-//! or a password in clear (it refuses to store a verifier that is not a hash), never asks the
-//! database for the time, and hands no SQL type, row or transaction upward.
+//! or a password in clear (it refuses to store a verifier that is not a hash), opens what is sealed
+//! in [`records`] alone and for the verdict alone, never asks the database for the time, and hands
+//! no SQL type, row or transaction upward.
 #![forbid(unsafe_code)]
 
 mod audit;
@@ -23,10 +24,13 @@ mod record;
 mod records;
 mod resources;
 mod row;
+mod signing;
 
 use core::time::Duration;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use proof::seal::KekRing;
 use proof::secret::Secret;
 use proof::time::Timestamp;
 use registry::ports::Stores;
@@ -109,6 +113,8 @@ pub struct Store {
     realm: &'static str,
     newest: watch::Sender<i64>,
     rotations: flows::Rotations,
+    /// Opens signing secrets for the verdict, and nothing else.
+    master_key: Option<Arc<KekRing>>,
 }
 
 /// What [`Store::sweep`] removed.
@@ -118,6 +124,8 @@ pub struct Swept {
     pub used_once: u64,
     /// Revocations of tokens that are dead by now.
     pub revocations: u64,
+    /// Secrets and public keys of signing keys that another took the place of.
+    pub signing: u64,
     /// What flows left behind; a bounded number at a time.
     pub flows: SweptFlows,
 }
@@ -129,6 +137,16 @@ impl Store {
     /// [`OpenError`]: a sentence that says what to do.
     pub async fn open(settings: &Settings) -> Result<Self, OpenError> {
         open::open(settings).await
+    }
+
+    /// The same store, which can answer for signing keys too: what their signatures are verified with
+    /// is sealed under the master key.
+    #[must_use]
+    pub fn with_master_key(self, master_key: Arc<KekRing>) -> Self {
+        Self {
+            master_key: Some(master_key),
+            ..self
+        }
     }
 
     /// The number of the newest change that this process committed (0 before the first): wakes
@@ -173,6 +191,7 @@ impl Store {
         Ok(Swept {
             used_once,
             revocations,
+            signing: signing::sweep(self, now).await?,
             flows: flows::sweep(self, now).await?,
         })
     }

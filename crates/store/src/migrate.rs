@@ -38,6 +38,14 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0002_flows.sql"),
         min_compatible: 1,
     },
+    // A program that does not know signing secrets would stumble over the first one that is made:
+    // a word in `type` that it does not know is an error, in the outbox that every node follows too.
+    Migration {
+        number: 3,
+        name: "signing_secrets",
+        sql: include_str!("../migrations/0003_signing_secrets.sql"),
+        min_compatible: 3,
+    },
 ];
 
 /// The version this program knows.

@@ -168,5 +168,6 @@ pub(crate) async fn open(settings: &Settings) -> Result<Store, OpenError> {
         realm: crate::DEFAULT_REALM,
         newest: tokio::sync::watch::Sender::new(0),
         rotations: crate::flows::Rotations::default(),
+        master_key: None,
     })
 }

@@ -3,12 +3,13 @@
 use proof::issued::KeyId;
 use proof::time::Timestamp;
 use registry::audit::{AuditDraft, AuditEvent, Checkpoint};
-use registry::credential::{Credential, Lookup, Moved, Rotated, Transition};
+use registry::credential::{Credential, Lookup, Moved, Renewed, Rotated, Transition};
 use registry::ports::{AuditTrail, CallRecord, Change, CredentialFilter, Registry, Stores};
 use registry::record::{Decision, Usage};
 use registry::resource::{Put, Removed, ResourceKind, Stored, Written};
+use registry::signing::SigningMaterial;
 
-use crate::{Store, audit, credentials, outbox, record, resources};
+use crate::{Store, audit, credentials, outbox, record, resources, signing};
 
 impl Registry for Store {
     async fn resources(&self, kind: Option<ResourceKind>) -> Stores<Vec<Stored>> {
@@ -69,6 +70,16 @@ impl Registry for Store {
         audit: AuditDraft,
     ) -> Stores<Rotated> {
         credentials::rotate(self, id, successor, old_ends, &audit).await
+    }
+    async fn renew_signing(
+        &self,
+        id: &str,
+        new: SigningMaterial,
+        old_ends: Timestamp,
+        expected: i64,
+        audit: AuditDraft,
+    ) -> Stores<Renewed> {
+        signing::renew(self, id, new, old_ends, expected, &audit).await
     }
     async fn changes_after(&self, after: i64, limit: u32) -> Stores<Vec<Change>> {
         outbox::changes_after(self, after, limit).await

@@ -6,24 +6,28 @@
 //! *unavailable*, and the log says which record is damaged.
 
 use proof::digest::TokenHash;
-use proof::issued::KeyId;
+use proof::issued::{KeyId, SigningKeyId};
 use registry::credential::{Credential, CredentialType, Lookup};
 use registry::ports::{People, Stores};
 use registry::resource::Stored;
 use registry::standing;
 use registry::user::Person;
 use verdict::facts::{Answer, Records, Unavailable};
-use verdict::identity::{Account, IssuedKey};
+use verdict::identity::{Account, IssuedKey, SigningKey};
 
 use crate::Store;
 use crate::credentials::{self, credential_columns, lookup_columns};
 use crate::error::{broken, failed};
 use crate::resources;
 use crate::row::Columns as _;
+use crate::signing;
 
 /// At most so many passwords of one account or person are compared with what a call presents: two are usual
 /// while one is being rotated, and each costs a hash.
 const MOST_PASSWORDS: i64 = 4;
+/// At most so many secrets, or public keys, of one signing key are read: two are valid at most, and
+/// what has ended is swept every minute.
+const MOST_MATERIAL: i64 = 16;
 
 /// A credential with the document of its owner.
 async fn find_key(store: &Store, lookup: &Lookup) -> Stores<Option<(Credential, Option<Stored>)>> {
@@ -117,6 +121,48 @@ async fn find_holder(
     Ok(Some((stored, passwords)))
 }
 
+/// A signing key with the document of its application and all that it signs by, in one statement.
+async fn find_signing_key(
+    store: &Store,
+    id: SigningKeyId,
+) -> Stores<Option<(Credential, Option<Stored>)>> {
+    let rows = sqlx::query(concat!(
+        "SELECT ",
+        credential_columns!(),
+        ", o.kind AS o_kind, o.name AS o_name, o.id AS o_id, o.spec AS o_spec, \
+         o.version AS o_version, o.managed_by AS o_managed_by, o.created_at AS o_created_at, \
+         o.updated_at AS o_updated_at, m.id AS m_id, m.kind AS m_kind, m.body AS m_body, \
+         m.created_at AS m_created_at, m.until_ms AS m_until_ms \
+         FROM credentials c LEFT JOIN resources o \
+         ON o.realm_id = c.realm_id AND o.kind = c.owner_kind AND o.name = c.owner \
+         LEFT JOIN signing_material m ON m.realm_id = c.realm_id AND m.credential = c.id \
+         WHERE c.realm_id = $1 AND c.lookup_kind = 'signing_key_id' AND c.lookup_value = $2 \
+         ORDER BY m.created_at DESC, m.id DESC LIMIT $3"
+    ))
+    .bind(store.realm)
+    .bind(id.to_string())
+    .bind(MOST_MATERIAL)
+    .fetch_all(&store.reading)
+    .await
+    .map_err(failed)?;
+    let Some(row) = rows.first() else {
+        return Ok(None);
+    };
+    let owner = match row.text_or_null("o_kind")? {
+        Some(_) => Some(resources::read(row, "o_")?),
+        None => None,
+    };
+    let mut credential = credentials::read(row)?;
+    if let Some(signing) = &mut credential.signing {
+        for row in &rows {
+            if row.text_or_null("m_id")?.is_some() {
+                signing.material.push(signing::read(row)?);
+            }
+        }
+    }
+    Ok(Some((credential, owner)))
+}
+
 async fn issued_key(store: &Store, lookup: Lookup) -> Answer<Option<IssuedKey>> {
     answer(async {
         match find_key(store, &lookup).await? {
@@ -153,6 +199,25 @@ impl Records for Store {
                 Some((account, passwords)) => standing::account(&account, &passwords)
                     .map(Some)
                     .map_err(|unfit| broken(unfit.to_string())),
+                None => Ok(None),
+            }
+        })
+        .await
+    }
+    async fn signing_key(&self, key_id: &str) -> Answer<Option<SigningKey>> {
+        let Some(id) = SigningKeyId::parse(key_id) else {
+            return Ok(None);
+        };
+        answer(async {
+            let master = self.master_key.as_ref().ok_or_else(|| {
+                broken("the store was opened without the master key that signing keys need")
+            })?;
+            match find_signing_key(self, id).await? {
+                Some((credential, owner)) => {
+                    standing::signing_key(&credential, owner.as_ref(), master)
+                        .map(Some)
+                        .map_err(|unfit| broken(unfit.to_string()))
+                }
                 None => Ok(None),
             }
         })

@@ -11,6 +11,7 @@ use crate::Store;
 use crate::error::failed;
 use crate::outbox::{Transition, of_resource, taken};
 use crate::row::{Columns as _, to_json};
+use crate::signing;
 
 /// The kind of a name.
 pub(crate) fn kind_of(name: &str) -> Option<ResourceKind> {
@@ -242,6 +243,7 @@ pub(crate) async fn remove(
     .execute(write.connection())
     .await
     .map_err(failed)?;
+    signing::forget_revoked_of(write.connection(), realm, kind.name(), name).await?;
     sqlx::query("DELETE FROM resources WHERE realm_id = $1 AND kind = $2 AND name = $3")
         .bind(realm)
         .bind(kind.name())

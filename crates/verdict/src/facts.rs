@@ -15,7 +15,7 @@ use proof::jose::verifying::VerifyingKey;
 use proof::time::Timestamp;
 
 use crate::credential::jwt::{IssuerProfile, VerifiedToken};
-use crate::identity::{Account, IssuedKey};
+use crate::identity::{Account, IssuedKey, SigningKey};
 use crate::limit::{LimitKey, Rate, Taken};
 use crate::penalty::{Penalties, Penalty};
 
@@ -149,6 +149,14 @@ pub trait Facts: Send + Sync {
         now: Timestamp,
     ) -> Option<Arc<IssuedKey>>;
 
+    /// The key that requests are signed with under this public name (`DWAK…`), whatever its state
+    /// and scheme. `None` where there is none; a text that can't be a name is not asked for.
+    fn signing_key(
+        &self,
+        key_id: &str,
+        now: Timestamp,
+    ) -> impl Future<Output = Answer<Option<Arc<SigningKey>>>> + Send;
+
     /// Compares an account's password; unknown accounts cost the same as wrong passwords.
     fn check_password(
         &self,
@@ -211,6 +219,8 @@ pub trait Records: Send + Sync {
     -> impl Future<Output = Answer<Option<IssuedKey>>> + Send;
     /// The account with this normalised user name.
     fn account(&self, username: &str) -> impl Future<Output = Answer<Option<Account>>> + Send;
+    /// The signing key with this public name (`DWAK…`), its secrets opened, whatever its state.
+    fn signing_key(&self, key_id: &str) -> impl Future<Output = Answer<Option<SigningKey>>> + Send;
 }
 
 /// Counters shared by all nodes. Implemented by `cluster`.
@@ -272,6 +282,9 @@ impl<T: Records> Records for Arc<T> {
     }
     fn account(&self, username: &str) -> impl Future<Output = Answer<Option<Account>>> + Send {
         T::account(self, username)
+    }
+    fn signing_key(&self, key_id: &str) -> impl Future<Output = Answer<Option<SigningKey>>> + Send {
+        T::signing_key(self, key_id)
     }
 }
 

@@ -4,6 +4,8 @@
 //! shared by every call that presents it, so that a call copies a pointer and no text. An
 //! [`Identity`] is a standing plus how this very call proved it; only this crate can make one.
 
+mod signing;
+
 use core::net::IpAddr;
 use std::sync::Arc;
 
@@ -16,6 +18,8 @@ use serde::{Deserialize, Serialize};
 use crate::credential::CredentialKind;
 use crate::credential::jwt::IssuerId;
 use crate::route::ApiName;
+
+pub use signing::{PublicKey, SharedSecret, SigningKey, SigningMaterial, SigningScheme};
 
 /// Declares a text newtype: one per role, so that ids of different roles don't turn into each other.
 macro_rules! text_id {

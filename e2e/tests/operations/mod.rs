@@ -22,5 +22,6 @@ mod outage;
 mod penalties;
 mod reload;
 mod scene;
+mod signing_secrets;
 mod startup;
 mod upstreams;

@@ -11,18 +11,18 @@ use registry::units::{Moment, Period};
 use serde_json::json;
 use web::admin::view::{
     Amend, CreateAdminKey, CreateKey, CreateRegistrationToken, CreateSecret, CredentialView,
-    ImportKey, Issued, Page, Rotate, SetPassword, UsageView,
+    ImportKey, Issued, MaterialView, Page, Rotate, SetPassword, SigningView, UsageView,
 };
 
 pub(crate) use args::{AdminKeyAct, End, KeyAct, PasswordAct, RegistrationTokenAct, SecretAct};
-pub(super) use args::{LifeAct, environment};
+pub(super) use args::{GrantArgs, LifeAct, environment};
 
 use super::client::AdminClient;
 use super::failure::{Failure, Outcome};
 use super::input;
 use super::resource::segment;
 use super::screen::{Screen, seen_from, when};
-use args::{GrantArgs, end};
+use args::end;
 
 /// Most pages of a list that are read: a thousand entries each.
 const MOST_PAGES: usize = 100;
@@ -66,8 +66,8 @@ pub(crate) async fn key(act: KeyAct, client: &AdminClient, screen: Screen) -> Ou
             label,
             grant,
             expires,
-        } => amend(&id, label, grant, expires, client, screen).await,
-        KeyAct::Usage { id, since } => usage(&id, since.as_deref(), client, screen).await,
+        } => amend(KEYS, &id, label, grant, expires, client, screen).await,
+        KeyAct::Usage { id, since } => usage(KEYS, &id, since.as_deref(), client, screen).await,
         KeyAct::Life(act) => life(KEYS, act, client, screen).await,
     }
 }
@@ -269,7 +269,8 @@ pub(super) async fn life(
     }
 }
 
-async fn amend(
+pub(super) async fn amend(
+    base: &str,
     id: &str,
     label: Option<String>,
     grant: GrantArgs,
@@ -285,7 +286,7 @@ async fn amend(
         Some("never") => Some("never".to_owned()),
         Some(text) => Some(end(text, screen.now).map_err(Failure::usage)?.0.to_string()),
     };
-    let path = format!("{KEYS}/{}", segment(id)?);
+    let path = format!("{base}/{}", segment(id)?);
     // Read first: a change by somebody else in between is a conflict and not overwritten.
     let current: CredentialView = client.get(&path).await?;
     let body = Amend {
@@ -301,7 +302,13 @@ async fn amend(
     show_one(&client.patch(&path, &body).await?, screen)
 }
 
-async fn usage(id: &str, since: Option<&str>, client: &AdminClient, screen: Screen) -> Outcome<()> {
+pub(super) async fn usage(
+    base: &str,
+    id: &str,
+    since: Option<&str>,
+    client: &AdminClient,
+    screen: Screen,
+) -> Outcome<()> {
     let since = match since {
         None => None,
         Some(text) => Some(match text.parse::<Period>() {
@@ -313,7 +320,7 @@ async fn usage(id: &str, since: Option<&str>, client: &AdminClient, screen: Scre
         .map(|since| format!("?since={since}"))
         .unwrap_or_default();
     let usage: UsageView = client
-        .get(&format!("{KEYS}/{}/usage{query}", segment(id)?))
+        .get(&format!("{base}/{}/usage{query}", segment(id)?))
         .await?;
     if screen.is_json() {
         return screen.json(&usage);
@@ -339,6 +346,17 @@ pub(super) async fn show_list(
     screen: Screen,
     none: &str,
 ) -> Outcome<()> {
+    let items = read_list(base, filter, client, screen).await?;
+    print_list(items, screen, none)
+}
+
+/// A list, page by page.
+pub(super) async fn read_list(
+    base: &str,
+    filter: &str,
+    client: &AdminClient,
+    screen: Screen,
+) -> Outcome<Vec<CredentialView>> {
     let mut items: Vec<CredentialView> = Vec::new();
     let mut after = String::new();
     for _ in 0..MOST_PAGES {
@@ -348,11 +366,11 @@ pub(super) async fn show_list(
         items.extend(page.items);
         match page.next {
             Some(next) => after = format!("&after={}", segment(&next)?),
-            None => return print_list(items, screen, none),
+            None => return Ok(items),
         }
     }
     screen.note("There are more; give a filter.");
-    print_list(items, screen, none)
+    Ok(items)
 }
 
 fn print_list(items: Vec<CredentialView>, screen: Screen, none: &str) -> Outcome<()> {
@@ -408,7 +426,10 @@ fn show_one(credential: &CredentialView, screen: Screen) -> Outcome<()> {
 }
 
 pub(super) fn show_issued(issued: &Issued, screen: Screen) -> Outcome<()> {
-    let once = "The secret is shown this once: it is not kept. Put it where it belongs now.";
+    let once = match issued.credential.signing {
+        None => "The secret is shown this once: it is not kept. Put it where it belongs now.",
+        Some(_) => "The secret is shown this once. Put it where it belongs now.",
+    };
     if screen.is_json() {
         screen.json(issued)?;
         if issued.secret.is_some() {
@@ -442,7 +463,7 @@ fn fields(credential: &CredentialView, now: Timestamp) -> Vec<(&'static str, Str
         .map(IpNet::to_string)
         .collect::<Vec<_>>()
         .join(" ");
-    vec![
+    let mut fields = vec![
         ("id", credential.id.clone()),
         ("type", credential.r#type.name().replace('_', " ")),
         ("owner", credential.owner.clone()),
@@ -469,10 +490,36 @@ fn fields(credential: &CredentialView, now: Timestamp) -> Vec<(&'static str, Str
             credential.successor.clone().unwrap_or_default(),
         ),
         ("version", credential.version.to_string()),
-    ]
+    ];
+    if let Some(signing) = &credential.signing {
+        fields.retain(|(name, _)| *name != "begins");
+        fields.extend([
+            ("key id", signing.key_id.clone()),
+            ("scheme", signing.scheme.name().to_owned()),
+            ("valid", valid(signing, now)),
+        ]);
+    }
+    fields
 }
 
-fn state(credential: &CredentialView) -> &'static str {
+/// Each valid secret or public key on a line of its own.
+fn valid(signing: &SigningView, now: Timestamp) -> String {
+    let line = |one: &MaterialView| {
+        let what = match &one.public_key {
+            None => "a secret".to_owned(),
+            Some(jwk) => format!("public key {}", jwk["alg"].as_str().unwrap_or_default()),
+        };
+        let until = match one.valid_until {
+            None => String::new(),
+            some => format!(", until {}", when(some, now)),
+        };
+        format!("{what} of {}{until}", one.created_at)
+    };
+    let lines: Vec<_> = signing.valid.iter().map(line).collect();
+    lines.join("\n")
+}
+
+pub(super) fn state(credential: &CredentialView) -> &'static str {
     use verdict::identity::LifeState;
     match (credential.state, credential.expired) {
         (LifeState::Revoked, _) => "revoked",

@@ -15,6 +15,7 @@ mod flows;
 mod input;
 mod resource;
 mod screen;
+mod secret;
 mod signing_key;
 mod status;
 mod token;
@@ -86,6 +87,9 @@ pub(crate) enum Command {
     /// API keys
     #[command(subcommand)]
     Key(credential::KeyAct),
+    /// Secrets and public keys that requests are signed with
+    #[command(subcommand)]
+    Secret(secret::SigningSecretAct),
     /// Administrators' keys
     #[command(subcommand)]
     AdminKey(credential::AdminKeyAct),
@@ -177,6 +181,7 @@ async fn dispatch(command: Command, global: &Global, screen: Screen) -> Outcome<
         Command::User(act) => user::run(act, &client()?, screen).await,
         Command::Issuer(act) => resource::run(Collection::Issuers, act, &client()?, screen).await,
         Command::Key(act) => credential::key(act, &client()?, screen).await,
+        Command::Secret(act) => secret::run(act, &client()?, screen).await,
         Command::AdminKey(act) => credential::admin_key(act, &client()?, screen).await,
         Command::RegistrationToken(act) => {
             credential::registration_token(act, &client()?, screen).await

@@ -10,10 +10,12 @@ use issuer::ports::KeyPurpose;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry as Metrics;
+use proof::random::uuid_v7;
 use proof::time::Timestamp;
 use registry::audit::sign_checkpoint;
 use registry::ports::{AuditTrail as _, CallRecord as _};
 use registry::record::{Decision, Usage};
+use registry::usecase::{Ctx, signing_secret};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -330,9 +332,46 @@ async fn tell_of_logouts(shared: Arc<Shared>, stop: CancellationToken) {
     }
 }
 
+/// Seals what signs requests under the master key of these settings. Once is enough: the master key
+/// changes with a restart, and nodes that still have the former one finish theirs at their own.
+async fn reseal(shared: &Shared) -> bool {
+    let request_id = uuid_v7(now(), &*shared.entropy);
+    let ctx = Ctx {
+        now: now(),
+        entropy: &*shared.entropy,
+        request_id: &request_id,
+        context: &shared.context,
+    };
+    match signing_secret::reseal(&*shared.store, shared.keys.master(), &ctx).await {
+        Ok(found) => {
+            if found.done > 0 {
+                tracing::info!(
+                    secrets = found.done,
+                    "signing secrets are sealed under the new master key"
+                );
+            }
+            if found.closed > 0 {
+                tracing::error!(
+                    secrets = found.closed,
+                    "signing secrets are sealed under a master key that is not at hand; name it under `former_master_keys`"
+                );
+            }
+            true
+        }
+        Err(error) => {
+            tracing::warn!(%error, "signing secrets could not be sealed under the new master key; it is tried again");
+            false
+        }
+    }
+}
+
 /// Rotates signing keys by schedule and sweeps what has ended.
 async fn keep_house(shared: Arc<Shared>, stop: CancellationToken) {
+    let mut resealed = false;
     loop {
+        if !resealed {
+            resealed = reseal(&shared).await;
+        }
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(Duration::from_secs(60)) => {}

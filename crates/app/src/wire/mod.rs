@@ -113,7 +113,7 @@ impl Node {
         let kek = Arc::new(key_ring(settings)?);
         let keys = Arc::new(KeyManager::new(
             store.clone(),
-            kek,
+            kek.clone(),
             KeySettings {
                 access: settings
                     .issuer
@@ -153,7 +153,7 @@ impl Node {
         };
         let facts = Arc::new(Facts::new(
             FactsParts {
-                records: (*store).clone(),
+                records: (*store).clone().with_master_key(kek),
                 counters: MemoryCounters::default(),
                 replays: MemoryReplays::default(),
                 key_sets,

@@ -15,7 +15,7 @@ use verdict::facts::{
 };
 use verdict::identity::{
     ApiAllow, ApplicationId, CredentialId, IssuedKey, LifeState, Principal, RoleName, Scopes,
-    Standing, SubjectId,
+    SigningKey, Standing, SubjectId,
 };
 use verdict::limit::{Arrival, LimitKey, Rate, Taken, step};
 use verdict::penalty::{Offences, Penalties, Penalty};
@@ -126,6 +126,9 @@ impl Facts for Doubles {
         let keys = self.keys.lock().expect("no test panics in here");
         let (text, key) = keys.get(&id)?;
         (matched.contains(&id) && text.as_bytes() == presented).then(|| key.clone())
+    }
+    async fn signing_key(&self, _: &str, _: Timestamp) -> Answer<Option<Arc<SigningKey>>> {
+        Ok(None)
     }
     async fn check_password(
         &self,

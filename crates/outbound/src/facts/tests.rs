@@ -1,3 +1,5 @@
+mod signing;
+
 use core::net::Ipv4Addr;
 use core::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
@@ -78,6 +80,7 @@ struct Stored {
     digests: Mutex<HashMap<TokenHash, IssuedKey>>,
     prefixes: Mutex<HashMap<String, IssuedKey>>,
     accounts: Mutex<HashMap<String, Account>>,
+    signing: Mutex<HashMap<String, signing::Written>>,
     gone: AtomicBool,
     asked: AtomicUsize,
 }
@@ -104,6 +107,10 @@ impl Records for Stored {
     }
     async fn account(&self, username: &str) -> Answer<Option<Account>> {
         self.answer(self.accounts.lock().get(username).cloned())
+    }
+    async fn signing_key(&self, key_id: &str) -> Answer<Option<SigningKey>> {
+        let written = self.signing.lock().get(key_id).cloned();
+        self.answer(written.map(|written| written.key(key_id)))
     }
 }
 

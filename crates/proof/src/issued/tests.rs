@@ -182,6 +182,43 @@ fn kinds_and_environments_have_distinct_tags_of_fixed_width() {
     );
 }
 
+#[test]
+fn the_public_name_of_a_signing_key_is_read_back_and_nothing_else_is() {
+    let id = KeyId::parse("7Qf0Zk3mWc2LrB9x").unwrap();
+    let name = SigningKeyId::new(id);
+    assert_eq!(name.to_string(), "DWAK7Qf0Zk3mWc2LrB9x");
+    assert_eq!(name.to_string().len(), SigningKeyId::WIDTH);
+    assert_eq!(
+        SigningKeyId::parse("DWAK7Qf0Zk3mWc2LrB9x").map(SigningKeyId::key_id),
+        Some(id)
+    );
+    for other in [
+        "",
+        "DWAK",
+        "7Qf0Zk3mWc2LrB9x",
+        "dwak7Qf0Zk3mWc2LrB9x",
+        "AKIA7Qf0Zk3mWc2LrB9x",
+        "DWAK7Qf0Zk3mWc2LrB9",
+        "DWAK7Qf0Zk3mWc2LrB9x1",
+        "DWAK7Qf0Zk3mWc2LrB9-",
+        " DWAK7Qf0Zk3mWc2LrB9x",
+    ] {
+        assert_eq!(SigningKeyId::parse(other), None, "{other:?}");
+    }
+}
+
+#[test]
+fn a_webhook_secret_has_the_form_of_standard_webhooks() {
+    let secret = webhook_secret(&SystemEntropy);
+    let text = secret.expose_text().unwrap();
+    let digits = text.strip_prefix("whsec_").unwrap();
+    assert_eq!(
+        crate::base64std::decode(digits.as_bytes()).unwrap().len(),
+        32
+    );
+    assert!(!webhook_secret(&SystemEntropy).matches(secret.expose()));
+}
+
 proptest! {
     #[test]
     fn any_brand_round_trips(brand in "[a-z0-9]{2,16}", seed: u32) {

@@ -88,6 +88,7 @@ pub async fn import(
         created_at: ctx.now,
         expires_at: None,
         successor: None,
+        signing: None,
         version: 1,
     };
     describe(&mut credential, spec);
@@ -122,6 +123,7 @@ fn display(lookup: &Lookup) -> String {
         Lookup::Prefix(prefix) => format!("{prefix}…"),
         Lookup::Digest(digest) => format!("sha256:{}…", digest.get(..12).unwrap_or(digest)),
         Lookup::KeyId(id) => format!("{}…", id.as_str().get(..4).unwrap_or_default()),
+        Lookup::SigningKeyId(id) => id.to_string(),
         Lookup::Owner => String::new(),
     }
 }
@@ -182,7 +184,12 @@ pub(super) async fn grant_is_sound(
     is_sound(ports, ctx, &spec_of(credential)).await
 }
 
-async fn is_sound(ports: &impl Registry, ctx: &Ctx<'_>, spec: &ApiKeySpec) -> Result<(), Refusal> {
+/// Whether what is said of a key is sound among all that is declared.
+pub(super) async fn is_sound(
+    ports: &impl Registry,
+    ctx: &Ctx<'_>,
+    spec: &ApiKeySpec,
+) -> Result<(), Refusal> {
     label_is_sound(&spec.label)?;
     let before = documents(&ports.resources(None).await?)?;
     let mut after = before.clone();

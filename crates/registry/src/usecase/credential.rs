@@ -41,17 +41,20 @@ pub enum Family {
     AdminKey,
     /// Initial and registration access tokens.
     RegistrationToken,
+    /// What applications sign requests with.
+    SigningSecret,
 }
 
 impl Family {
     /// Every family.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::ApiKey,
         Self::ClientSecret,
         Self::Password,
         Self::UserPassword,
         Self::AdminKey,
         Self::RegistrationToken,
+        Self::SigningSecret,
     ];
 
     /// Its types.
@@ -66,6 +69,7 @@ impl Family {
                 CredentialType::InitialAccessToken,
                 CredentialType::RegistrationAccessToken,
             ],
+            Self::SigningSecret => &[CredentialType::SigningSecret],
         }
     }
     /// The family of a public id, by its prefix.
@@ -85,6 +89,7 @@ impl Family {
             CredentialType::InitialAccessToken | CredentialType::RegistrationAccessToken => {
                 Self::RegistrationToken
             }
+            CredentialType::SigningSecret => Self::SigningSecret,
         }
     }
     /// Its name in events and messages.
@@ -134,6 +139,12 @@ impl Family {
             (Self::RegistrationToken, Act::Resume) => A::RegistrationTokenResume,
             (Self::RegistrationToken, Act::Rotate) => A::RegistrationTokenRotate,
             (Self::RegistrationToken, Act::Revoke) => A::RegistrationTokenRevoke,
+            (Self::SigningSecret, Act::Read) => A::SigningSecretRead,
+            (Self::SigningSecret, Act::Amend) => A::SigningSecretAmend,
+            (Self::SigningSecret, Act::Suspend) => A::SigningSecretSuspend,
+            (Self::SigningSecret, Act::Resume) => A::SigningSecretResume,
+            (Self::SigningSecret, Act::Rotate) => A::SigningSecretRotate,
+            (Self::SigningSecret, Act::Revoke) => A::SigningSecretRevoke,
         }
     }
 }
@@ -319,7 +330,15 @@ pub async fn amend(
         ..credential.clone()
     };
     match Family::of(credential.r#type) {
-        Family::ApiKey => api_key::grant_is_sound(ports, ctx, &after).await?,
+        Family::SigningSecret if !after.grant.origins.is_empty() => {
+            return Err(Refusal::Invalid {
+                field: "origins",
+                message: "origins bind publishable API keys; a signing key is none",
+            });
+        }
+        Family::ApiKey | Family::SigningSecret => {
+            api_key::grant_is_sound(ports, ctx, &after).await?;
+        }
         Family::AdminKey => {
             admin_key::role_of(&after).ok_or(Refusal::Invalid {
                 field: "roles",
@@ -373,6 +392,10 @@ pub async fn rotate(
     expires_at: Option<Timestamp>,
 ) -> Result<Replaced, Refusal> {
     let (old, action) = found(ports, actor, id, Act::Rotate).await?;
+    // It keeps its public name, so it has a use case of its own.
+    if Family::of(old.r#type) == Family::SigningSecret {
+        return Err(unknown(id));
+    }
     let overlap = overlap.unwrap_or(DEFAULT_OVERLAP);
     if overlap > LONGEST_OVERLAP {
         return Err(Refusal::Invalid {
@@ -456,6 +479,7 @@ pub(super) async fn fresh(
         created_at: ctx.now,
         expires_at: None,
         successor: None,
+        signing: None,
         version: 1,
     };
     Ok(Made {
@@ -478,10 +502,22 @@ pub(super) async fn add(
     actor: &Actor,
     ctx: &Ctx<'_>,
     action: Action,
+    made: Made,
+) -> Result<Made, Refusal> {
+    add_as(ports, actor, ctx, action, made, Details::new()).await
+}
+
+/// Stores a credential that was just made; its event says more than of any credential.
+pub(super) async fn add_as(
+    ports: &impl Registry,
+    actor: &Actor,
+    ctx: &Ctx<'_>,
+    action: Action,
     mut made: Made,
+    mut details: Details,
 ) -> Result<Made, Refusal> {
     let credential = &made.credential;
-    let mut details = Details::from([
+    details.extend([
         ("owner".to_owned(), credential.owner.clone()),
         ("label".to_owned(), credential.label.clone()),
         (
@@ -567,6 +603,21 @@ async fn found(
         return Err(unknown(id));
     }
     Ok((credential, action))
+}
+
+/// The credential of a family that the actor may rotate.
+pub(super) async fn found_for_rotation(
+    ports: &impl Registry,
+    actor: &Actor,
+    id: &str,
+    family: Family,
+) -> Result<Credential, Refusal> {
+    authorize(actor, family.action(Act::Rotate))?;
+    let (credential, _) = found(ports, actor, id, Act::Rotate).await?;
+    if Family::of(credential.r#type) != family {
+        return Err(unknown(id));
+    }
+    Ok(credential)
 }
 
 fn unknown(id: &str) -> Refusal {

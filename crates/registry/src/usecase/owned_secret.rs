@@ -196,6 +196,7 @@ async fn stored_password(
         created_at: ctx.now,
         expires_at: None,
         successor: None,
+        signing: None,
         version: 1,
     };
     Ok(Made {

@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 use super::*;
 use crate::access::Action;
 use crate::actor::Role;
-use crate::credential::{Credential, Moved, Rotated, Transition};
+use crate::credential::{Credential, Moved, Renewed, Rotated, Transition};
 use crate::document::{Document, DocumentKind};
 use crate::ports::{Change, CredentialFilter, Registry, Stores};
 use crate::resource::{ManagedBy, Put, Removed, ResourceKind, Stored, Written};
+use crate::signing::{SigningMaterial, VALID_AT_ONCE};
 
 /// A reproducible stream of bytes.
 #[derive(Default)]
@@ -221,6 +222,9 @@ impl Registry for Memory {
             (Transition::Resume, LifeState::Suspended) => one.state = LifeState::Active,
             (Transition::Revoke, LifeState::Active | LifeState::Suspended) => {
                 one.state = LifeState::Revoked;
+                if let Some(signing) = &mut one.signing {
+                    signing.material.clear();
+                }
             }
             (
                 Transition::Amend {
@@ -270,6 +274,45 @@ impl Registry for Memory {
             old,
             new: successor,
         })
+    }
+    async fn renew_signing(
+        &self,
+        id: &str,
+        new: SigningMaterial,
+        old_ends: Timestamp,
+        expected: i64,
+        audit: AuditDraft,
+    ) -> Stores<Renewed> {
+        let mut all = self.credentials.lock().expect("is sound");
+        let Some(one) = all.iter_mut().find(|one| one.id == id) else {
+            return Ok(Renewed::Unknown);
+        };
+        if one.version != expected {
+            return Ok(Renewed::Conflict {
+                current: one.version,
+            });
+        }
+        if one.state != LifeState::Active {
+            return Ok(Renewed::WrongState(one.state));
+        }
+        let Some(signing) = &mut one.signing else {
+            return Ok(Renewed::Unknown);
+        };
+        let mut material = signing.material.clone();
+        for old in &mut material {
+            old.until = Some(old.until.map_or(old_ends, |end| end.min(old_ends)));
+        }
+        let now = new.created_at;
+        material.insert(0, new);
+        if material.iter().filter(|one| one.is_valid_at(now)).count() > VALID_AT_ONCE {
+            return Ok(Renewed::TwoValid);
+        }
+        signing.material = material;
+        one.version += 1;
+        let renewed = one.clone();
+        drop(all);
+        self.note(audit);
+        Ok(Renewed::Done(renewed))
     }
     async fn changes_after(&self, _: i64, _: u32) -> Stores<Vec<Change>> {
         Ok(Vec::new())

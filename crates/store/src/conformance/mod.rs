@@ -11,6 +11,7 @@ mod record;
 mod records;
 
 mod resources;
+mod signing;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -211,6 +212,7 @@ pub(super) fn api_key(owner: &str) -> Credential {
         created_at: at(0),
         expires_at: Some(at(86_400)),
         successor: None,
+        signing: None,
         version: 1,
     }
 }

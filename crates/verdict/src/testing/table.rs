@@ -13,7 +13,7 @@ use crate::credential::jwt::{ConfigId, IssuerId, IssuerProfile, VerifiedToken};
 use crate::facts::{
     Answer, Facts, FirstUse, KeyCheck, KeyLookup, PasswordCheck, ReplayScope, Unavailable,
 };
-use crate::identity::{Account, IssuedKey};
+use crate::identity::{Account, IssuedKey, SigningKey};
 use crate::limit::{LimitKey, Rate, Taken};
 use crate::penalty::{Penalties, Penalty};
 
@@ -22,6 +22,8 @@ use crate::penalty::{Penalties, Penalty};
 pub(crate) struct Table {
     pub(crate) keys: HashMap<String, Arc<IssuedKey>>,
     pub(crate) accounts: HashMap<String, (Vec<u8>, Arc<Account>)>,
+    /// By their public names.
+    pub(crate) signing_keys: HashMap<String, Arc<SigningKey>>,
     pub(crate) signers: Vec<(IssuerId, Arc<VerifyingKey>)>,
     pub(crate) known: Mutex<HashMap<(TokenHash, ConfigId), Arc<VerifiedToken>>>,
     pub(crate) revoked: Mutex<Vec<String>>,
@@ -109,6 +111,11 @@ impl Facts for Table {
 
     fn known_key(&self, _: KeyLookup<'_>, _: &[u8], _: Timestamp) -> Option<Arc<IssuedKey>> {
         unreachable!("only a front asks for no more than what is remembered")
+    }
+
+    async fn signing_key(&self, key_id: &str, _now: Timestamp) -> Answer<Option<Arc<SigningKey>>> {
+        self.ask("signing_key")?;
+        Ok(self.signing_keys.get(key_id).cloned())
     }
 
     async fn check_password(

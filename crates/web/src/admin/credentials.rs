@@ -1,5 +1,5 @@
-//! Credentials: API keys, clients' secrets, passwords of accounts and people, administrators' keys. A secret that
-//! was made leaves in the answer to its making and is not kept.
+//! Credentials: API keys, clients' secrets, passwords of accounts and people, administrators' keys,
+//! signing secrets. A secret that was made leaves in the answer to its making and is not shown again.
 
 use core::time::Duration;
 
@@ -7,20 +7,21 @@ use proof::issued::Environment;
 use proof::secret::Secret;
 use proof::time::Timestamp;
 use registry::credential::{Credential, Grant};
-use registry::key::{ApiKeySpec, ImportedKey};
+use registry::key::{ApiKeySpec, ImportedKey, KeyType};
 use registry::ports::{CallRecord as _, CredentialFilter};
 use registry::resource::ResourceKind;
 use registry::units::Moment;
 use registry::usecase::credential::{self, Amendment, Family, Made};
 use registry::usecase::registration::NewInitialToken;
+use registry::usecase::signing_secret::{self, NewMaterial, NewSigningKey};
 use registry::usecase::{Refusal, admin_key, api_key, owned_secret, registration, resource};
 
 use super::exchange::{Answer, Fault, Input};
 use super::operation::CredentialAct;
 use super::view::{
-    Act, Amend, CreateAdminKey, CreateKey, CreateRegistrationToken, CreateSecret, CredentialQuery,
-    CredentialView, ImportKey, Issued, Page, Rotate, SetPassword, UsageQuery, UsageView,
-    VersionQuery,
+    Act, Amend, CreateAdminKey, CreateKey, CreateRegistrationToken, CreateSecret,
+    CreateSigningSecret, CredentialQuery, CredentialView, ImportKey, Issued, Page, Rotate,
+    RotateSigningSecret, SetPassword, UsageQuery, UsageView, VersionQuery,
 };
 use super::{Parts, Work};
 
@@ -54,6 +55,9 @@ pub(super) async fn serve<P: Parts>(
         CredentialAct::Suspend => credential::suspend(store, actor, ctx, id, expected()?).await?,
         CredentialAct::Resume => credential::resume(store, actor, ctx, id, expected()?).await?,
         CredentialAct::Revoke => credential::revoke(store, actor, ctx, id, expected()?).await?,
+        CredentialAct::Rotate if family == Family::SigningSecret => {
+            return rotate_signing(id, work, input).await;
+        }
         CredentialAct::Rotate => return rotate(id, work, input).await,
         CredentialAct::Usage => return usage(id, work, input).await,
         CredentialAct::List | CredentialAct::Create => current,
@@ -64,7 +68,9 @@ pub(super) async fn serve<P: Parts>(
 /// The kind of owner that a family's paths name.
 fn family_owner(family: Family) -> Option<ResourceKind> {
     match family {
-        Family::ApiKey | Family::AdminKey | Family::RegistrationToken => None,
+        Family::ApiKey | Family::AdminKey | Family::RegistrationToken | Family::SigningSecret => {
+            None
+        }
         Family::ClientSecret => Some(ResourceKind::Client),
         Family::Password => Some(ResourceKind::Account),
         Family::UserPassword => Some(ResourceKind::User),
@@ -102,7 +108,7 @@ async fn list<P: Parts>(family: Family, work: &Work<P>, input: &Input) -> Result
     let query: CredentialQuery = input.query()?;
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
     let owner = match family_owner(family) {
-        None if matches!(family, Family::ApiKey | Family::RegistrationToken) => query.owner,
+        None if family != Family::AdminKey => query.owner,
         None => None,
         Some(kind) => {
             // 404 for an owner who is not there, rather than an empty list.
@@ -130,6 +136,40 @@ async fn create<P: Parts>(family: Family, work: &Work<P>, input: &Input) -> Resu
     let (store, hasher, actor, ctx) = (work.store(), work.hasher(), &work.actor, &work.ctx());
     let end = |moment: Option<Moment>| moment.map(|moment| moment.0);
     let made = match family {
+        Family::SigningSecret => {
+            let CreateSigningSecret {
+                application,
+                label,
+                scheme,
+                environment,
+                scopes,
+                apis,
+                roles,
+                networks,
+                expires_at,
+                secret,
+                public_key,
+            } = input.json()?;
+            let key = CreateKey {
+                application,
+                label,
+                r#type: KeyType::Secret,
+                environment,
+                scopes,
+                apis,
+                roles,
+                networks,
+                origins: Vec::new(),
+                expires_at,
+            };
+            let new = NewSigningKey {
+                scheme,
+                spec: &spec(key, None, work).await?,
+                material: material(secret, public_key)?,
+            };
+            let master = work.admin.issuer.keys().master();
+            signing_secret::create(store, master, actor, ctx, new).await?
+        }
         Family::ApiKey => {
             let spec = spec(input.json()?, None, work).await?;
             api_key::create(store, hasher, actor, ctx, &spec).await?
@@ -307,6 +347,41 @@ async fn rotate<P: Parts>(id: &str, work: &Work<P>, input: &Input) -> Result<Ans
     let replaced =
         credential::rotate(store, hasher, &work.actor, &work.ctx(), id, overlap, ends).await?;
     issued(replaced.new, Some(replaced.old), work.now)
+}
+
+async fn rotate_signing<P: Parts>(
+    id: &str,
+    work: &Work<P>,
+    input: &Input,
+) -> Result<Answer, Fault> {
+    let RotateSigningSecret {
+        overlap,
+        secret,
+        public_key,
+    } = input.json()?;
+    let made = signing_secret::rotate(
+        work.store(),
+        work.admin.issuer.keys().master(),
+        &work.actor,
+        &work.ctx(),
+        id,
+        overlap.map(|period| period.0),
+        material(secret, public_key)?,
+    )
+    .await?;
+    issued(made, None, work.now)
+}
+
+/// Where the secret or public key of a body comes from.
+fn material(secret: Option<String>, public_key: Option<String>) -> Result<NewMaterial, Fault> {
+    match (secret, public_key) {
+        (None, None) => Ok(NewMaterial::Made),
+        (Some(text), None) => Ok(NewMaterial::Given(Secret::from_text(text))),
+        (None, Some(text)) => Ok(NewMaterial::Public(text)),
+        (Some(_), Some(_)) => Err(Fault::invalid(
+            "secret and public_key can't come together: a key is one or the other.",
+        )),
+    }
 }
 
 async fn usage<P: Parts>(id: &str, work: &Work<P>, input: &Input) -> Result<Answer, Fault> {

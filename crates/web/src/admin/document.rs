@@ -78,7 +78,10 @@ fn described(operation: Operation) -> OperationBuilder {
         described = described.parameter(parameter);
     }
     if let Some(schema) = operation.body() {
-        let optional = matches!(schema, "Act" | "Rotate" | "CreateSecret" | "SetPassword");
+        let optional = matches!(
+            schema,
+            "Act" | "Rotate" | "RotateSigningSecret" | "CreateSecret" | "SetPassword"
+        );
         let body = RequestBodyBuilder::new()
             .content("application/json", json(schema))
             .required(Some(if optional {
@@ -254,6 +257,10 @@ fn components() -> Components {
     named::<view::CreateRegistrationToken>("CreateRegistrationToken", &mut found);
     named::<view::Amend>("Amend", &mut found);
     named::<view::Rotate>("Rotate", &mut found);
+    named::<view::CreateSigningSecret>("CreateSigningSecret", &mut found);
+    named::<view::RotateSigningSecret>("RotateSigningSecret", &mut found);
+    named::<view::SigningView>("SigningView", &mut found);
+    named::<view::MaterialView>("MaterialView", &mut found);
     named::<view::Act>("Act", &mut found);
     named::<view::UsageView>("UsageView", &mut found);
     named::<view::SigningKeyView>("SigningKeyView", &mut found);

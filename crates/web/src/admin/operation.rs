@@ -119,7 +119,11 @@ impl CredentialAct {
     /// Whether it exists for a family. Calls are counted by what authenticated them: a client's
     /// secret only gets tokens, and an account's calls are the account's, whichever password.
     fn is_of(self, family: Family) -> bool {
-        self != Self::Usage || matches!(family, Family::ApiKey | Family::AdminKey)
+        let counted = matches!(
+            family,
+            Family::ApiKey | Family::AdminKey | Family::SigningSecret
+        );
+        self != Self::Usage || counted
     }
     fn verb(self) -> &'static str {
         match self {
@@ -157,6 +161,7 @@ fn family_path(family: Family) -> &'static str {
         Family::UserPassword => "/v1/users/{name}/passwords",
         Family::AdminKey => "/v1/admin-keys",
         Family::RegistrationToken => "/v1/registration-tokens",
+        Family::SigningSecret => "/v1/signing-secrets",
     }
 }
 
@@ -376,6 +381,9 @@ impl Operation {
                     C::Amend => format!("Changes what is given of the {one}."),
                     C::Suspend => format!("Puts the {one} to sleep."),
                     C::Resume => format!("Wakes the {one} up."),
+                    C::Rotate if family == Family::SigningSecret => {
+                        format!("Puts another beside the {one}, under the same public name.")
+                    }
                     C::Rotate => {
                         format!("Makes a successor of the {one}; both are valid for a while.")
                     }
@@ -465,6 +473,16 @@ impl Operation {
                 C::Revoke => Action::RegistrationTokenRevoke,
                 C::List | C::Show | C::Usage => Action::RegistrationTokenRead,
             },
+            Self::Credential(Family::SigningSecret, act) => match act {
+                // A body that brings a secret in is judged as an import by the use case.
+                C::Create => Action::SigningSecretCreate,
+                C::Amend => Action::SigningSecretAmend,
+                C::Suspend => Action::SigningSecretSuspend,
+                C::Resume => Action::SigningSecretResume,
+                C::Rotate => Action::SigningSecretRotate,
+                C::Revoke => Action::SigningSecretRevoke,
+                C::List | C::Show | C::Usage => Action::SigningSecretRead,
+            },
         })
     }
 
@@ -483,6 +501,8 @@ impl Operation {
             Self::Credential(Family::Password | Family::UserPassword, C::Create) => "SetPassword",
             Self::Credential(Family::AdminKey, C::Create) => "CreateAdminKey",
             Self::Credential(Family::RegistrationToken, C::Create) => "CreateRegistrationToken",
+            Self::Credential(Family::SigningSecret, C::Create) => "CreateSigningSecret",
+            Self::Credential(Family::SigningSecret, C::Rotate) => "RotateSigningSecret",
             Self::Credential(_, C::Amend) => "Amend",
             Self::Credential(_, C::Rotate) => "Rotate",
             Self::Credential(_, C::Suspend | C::Resume | C::Revoke)

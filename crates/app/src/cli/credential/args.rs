@@ -58,6 +58,24 @@ pub(crate) struct GrantArgs {
     pub(super) origins: Vec<String>,
 }
 
+impl GrantArgs {
+    /// For what is no publishable key.
+    pub(in crate::cli) fn new(
+        scopes: Vec<String>,
+        apis: Vec<String>,
+        roles: Vec<String>,
+        networks: Vec<IpNet>,
+    ) -> Self {
+        Self {
+            scopes,
+            apis,
+            roles,
+            networks,
+            origins: Vec::new(),
+        }
+    }
+}
+
 /// A new key.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct KeyArgs {

@@ -22,6 +22,7 @@ fn concrete(operation: Operation) -> String {
         path if path.starts_with("/v1/accounts") => "pwd_0",
         path if path.starts_with("/v1/users") => "upw_0",
         path if path.starts_with("/v1/registration-tokens") => "reg_0",
+        path if path.starts_with("/v1/signing-secrets") => "sgn_0",
         _ => "adm_0",
     };
     operation

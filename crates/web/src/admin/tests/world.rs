@@ -205,6 +205,13 @@ impl Facts for Stored {
     ) -> Option<Arc<verdict::identity::IssuedKey>> {
         None
     }
+    async fn signing_key(
+        &self,
+        _: &str,
+        _: Timestamp,
+    ) -> Answer<Option<Arc<verdict::identity::SigningKey>>> {
+        Err(Unavailable::Store)
+    }
     async fn check_password(
         &self,
         _: &str,

@@ -7,18 +7,19 @@ use registry::actor::Role;
 use registry::credential::{Credential, CredentialType, Lookup};
 use registry::key::KeyType;
 use registry::record::Usage;
+use registry::signing::{MaterialForm, Signing};
 use registry::units::{Moment, Period};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use verdict::identity::LifeState;
+use verdict::identity::{LifeState, SigningScheme};
 
-/// A key, client secret, password or admin key: everything but the secret.
+/// A key, client secret, password, admin key or signing secret: everything but the secret.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CredentialView {
-    /// Its id (`key_…`, `sec_…`, `pwd_…`, `adm_…`, `reg_…`).
+    /// Its id (`key_…`, `sec_…`, `pwd_…`, `adm_…`, `reg_…`, `sgn_…`).
     pub id: String,
     /// `api_key`, `publishable_key`, `client_secret`, `password`, `admin_key`,
-    /// `initial_access_token`, `registration_access_token`.
+    /// `initial_access_token`, `registration_access_token`, `signing_secret`.
     #[schema(value_type = String, example = "api_key")]
     pub r#type: CredentialType,
     /// The application, client or account that owns it; `-` for admin keys and initial
@@ -29,7 +30,7 @@ pub struct CredentialView {
     /// `live` or `test`.
     #[schema(value_type = String, example = "live")]
     pub environment: Environment,
-    /// Its first characters.
+    /// Its first characters; of a signing secret the public name that requests carry.
     pub display: String,
     /// Whether it is a foreign key known by its hash.
     pub imported: bool,
@@ -62,13 +63,68 @@ pub struct CredentialView {
     /// The credential that replaces it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub successor: Option<String>,
+    /// What requests are signed with; of signing secrets only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signing: Option<SigningView>,
     /// Raised at every change; also the `ETag`.
     pub version: i64,
+}
+
+/// What requests are signed with: everything but the secrets.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SigningView {
+    /// The public name that signed requests carry (`DWAK…`); the access key id of SigV4.
+    pub key_id: String,
+    /// `hmac`, `sigv4`, `http_signature` or `webhook`: the one scheme it is for.
+    #[schema(value_type = String, example = "sigv4")]
+    pub scheme: SigningScheme,
+    /// The secrets or public keys that are valid, the newest first; two while callers change over.
+    pub valid: Vec<MaterialView>,
+}
+
+/// One secret or public key of a signing secret.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct MaterialView {
+    /// When it was made or brought in.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Moment,
+    /// When it ends because another took its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub valid_until: Option<Moment>,
+    /// The public key as a JWK; absent for a secret that both sides know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub public_key: Option<serde_json::Value>,
+}
+
+impl SigningView {
+    fn of(signing: &Signing, key_id: String, now: Timestamp) -> Self {
+        Self {
+            key_id,
+            scheme: signing.scheme,
+            valid: signing
+                .valid_at(now)
+                .map(|one| MaterialView {
+                    created_at: Moment(one.created_at),
+                    valid_until: one.until.map(Moment),
+                    public_key: match &one.form {
+                        MaterialForm::Shared { .. } => None,
+                        MaterialForm::Public { jwk } => Some(jwk.clone()),
+                    },
+                })
+                .collect(),
+        }
+    }
 }
 
 impl CredentialView {
     /// How a credential is shown at a point in time.
     pub fn of(credential: Credential, now: Timestamp) -> Self {
+        let signing = credential
+            .signing
+            .as_ref()
+            .map(|signing| SigningView::of(signing, credential.display.clone(), now));
         Self {
             id: credential.id,
             r#type: credential.r#type,
@@ -88,6 +144,7 @@ impl CredentialView {
             created_at: Moment(credential.created_at),
             expires_at: credential.expires_at.map(Moment),
             successor: credential.successor,
+            signing,
             version: credential.version,
         }
     }
@@ -169,6 +226,84 @@ impl core::fmt::Debug for ImportKey {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("ImportKey")
             .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A new signing secret. Exactly one of three: a secret is made (neither `secret` nor `public_key`),
+/// a provider's secret is brought in (webhooks), or a public key is registered.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateSigningSecret {
+    /// The application it belongs to.
+    pub application: String,
+    /// A name for people.
+    pub label: String,
+    /// `hmac`, `sigv4`, `http_signature` or `webhook`: the one scheme it is for.
+    #[schema(value_type = String, example = "sigv4")]
+    pub scheme: SigningScheme,
+    /// The wall it stands behind, `live` or `test`; default the application's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "live")]
+    pub environment: Option<Environment>,
+    /// Scopes it holds.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+    /// APIs it may call; without any it may do nothing.
+    #[serde(default)]
+    pub apis: Vec<String>,
+    /// Roles it holds.
+    #[serde(default)]
+    pub roles: Vec<String>,
+    /// Networks it may come from; default anywhere.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    pub networks: Vec<IpNet>,
+    /// When it ends by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub expires_at: Option<Moment>,
+    /// A secret that a provider made (`webhook` only).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = Password)]
+    pub secret: Option<String>,
+    /// A public key: a JWK as text, PEM, or `whpk_…`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_key: Option<String>,
+}
+
+impl core::fmt::Debug for CreateSigningSecret {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("CreateSigningSecret")
+            .field("application", &self.application)
+            .field("label", &self.label)
+            .field("scheme", &self.scheme)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What takes the place of a signing secret's newest secret or public key, under the same public
+/// name.
+#[derive(Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RotateSigningSecret {
+    /// How long those before stay valid; default 7 d, `0s` ends them at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "7d")]
+    pub overlap: Option<Period>,
+    /// The secret that a provider made (`webhook` only); absent: one is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = Password)]
+    pub secret: Option<String>,
+    /// The next public key, where there is a public key now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_key: Option<String>,
+}
+
+impl core::fmt::Debug for RotateSigningSecret {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("RotateSigningSecret")
+            .field("overlap", &self.overlap)
             .finish_non_exhaustive()
     }
 }
