@@ -5,8 +5,9 @@
 //! Reading ([`parse`]) says under which id a secret must be looked up; [`Claimed::verify`] judges.
 //! Nothing is ever rewritten: the canonical path and query are computed beside the request, in the
 //! few styles that signers really use, and the request passes as it was sent. What the format
-//! itself can't see stays unseen, and is worth knowing: the order of query parameters, runs of
-//! spaces in a field's value, and fields that are neither required below nor signed.
+//! itself can't see stays unseen, and is worth knowing: the order of query parameters, an
+//! equals sign behind a name without a value, runs of spaces in a field's value, and fields that
+//! are neither required below nor signed.
 //!
 //! Source: AWS IAM User Guide, "Create a signed AWS API request"; Amazon S3 API Reference,
 //! "Authenticating Requests (AWS Signature Version 4)".

@@ -486,8 +486,8 @@ fn d06_it_must_be_clear_which_signature_is_meant() {
     .unwrap();
     let mut two = one.clone();
     two.headers
-        .append("signature-input", fields.signature_input.clone());
-    two.headers.append("signature", fields.signature.clone());
+        .append("signature-input", fields.signature_input);
+    two.headers.append("signature", fields.signature);
     assert_eq!(tagged(&two, None), Err(Label));
     assert_eq!(tagged(&two, Some("orders")), Ok(true));
     assert_eq!(tagged(&two, Some("sig2")), Err(Label));

@@ -103,6 +103,12 @@ impl SigningKey {
         Self::new(pair.map_err(|_| KeyDefect::Pkcs8)?, alg)
     }
 
+    /// Loads an Ed25519 key from its seed of 32 bytes (RFC 8032 §5.1.5).
+    pub(crate) fn from_ed25519_seed(seed: &[u8]) -> Result<Self, KeyDefect> {
+        let pair = Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_| KeyDefect::Pkcs8)?;
+        Self::new(Pair::Ed25519(pair), Algorithm::EdDSA)
+    }
+
     fn new(pair: Pair, alg: Algorithm) -> Result<Self, KeyDefect> {
         let jwk = match &pair {
             Pair::Ecdsa(pair) => Jwk::from_point(alg.family(), pair.public_key().as_ref()),

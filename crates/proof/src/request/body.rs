@@ -44,7 +44,7 @@ impl BodyDigest {
         BodyCheck { state }
     }
 
-    /// Whether the body can't be passed on as it comes: it is empty, or comes in chunks.
+    /// Whether what may be passed on is not what was sent: a body in chunks loses its frame.
     pub fn rewrites(&self) -> bool {
         matches!(self, Self::Chunks(_))
     }

@@ -101,7 +101,11 @@ impl Owned {
                 },
             ));
         }
-        for text in changed(&self.path) {
+        // No path at all stands for the root.
+        for text in changed(&self.path)
+            .into_iter()
+            .filter(|text| !text.is_empty())
+        {
             all.push((
                 format!("path {text}"),
                 Self {
@@ -180,7 +184,7 @@ fn a_field_is_absent_one_or_refused() {
     assert_eq!(absent.head().one(&NAME), Ok(None));
     let one = absent.with("x-field", "text");
     assert_eq!(one.head().one(&NAME), Ok(Some("text")));
-    let two = one.clone().with("x-field", "text");
+    let two = one.with("x-field", "text");
     assert_eq!(two.head().one(&NAME), Err(NotOne));
     let foreign = Owned::new("GET", "a", "/").with("x-field", "caf\u{e9}");
     assert_eq!(foreign.head().one(&NAME), Err(NotOne));

@@ -7,6 +7,7 @@ use crate::{
     time::Timestamp,
 };
 
+mod botocore;
 mod suite;
 
 const EXAMPLES: &str = include_str!("../../../../vectors/sigv4/s3.json");
