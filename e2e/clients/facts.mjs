@@ -51,6 +51,8 @@ const clients = {
   'web-signed': await signing('ES256', web),
   'web-rsa': await signing('PS256', web),
   'web-old': secret({ ...web, profile: 'oidc_compat' }),
+  'web-userinfo': secret({ ...web, userinfo_signed_response_alg: 'ES256' }),
+  'old-userinfo': secret({ ...web, profile: 'oidc_compat', userinfo_signed_response_alg: 'RS256' }),
   desktop: {
     auth_method: 'none', kind: 'native', redirect_uris: ['http://127.0.0.1/callback'], grant_types: CODE,
     identity_scopes: OPENID, grants: ORDERS, own: {},

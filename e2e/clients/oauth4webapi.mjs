@@ -180,6 +180,18 @@ test('FAPI 2.0: a code is good for nothing with a wrong verifier, and the nonce 
   await assert.rejects(redeemed(as, bank, { ...again, nonce: 'another' }, its), /unexpected/)
 })
 
+test('mix-up: a client that thinks it asked another server keeps the code to itself (RFC 9207)', async () => {
+  const as = await discovered()
+  const bank = await byKey()
+  const asked = await requested()
+  const { url } = await authorized(as, bank, asked)
+  // The attacker's server names our endpoints as its own, and its own token endpoint.
+  const attacker = { ...as, issuer: 'https://attacker.example', token_endpoint: 'https://attacker.example/token' }
+  assert.throws(() => oauth.validateAuthResponse(attacker, bank.client, url, asked.state), /unexpected "iss"/)
+  const answer = oauth.validateAuthResponse(as, bank.client, url, asked.state)
+  assert.ok((await redeemed(as, bank, asked, answer)).access_token)
+})
+
 test('a client certificate of a stranger proves nothing', async () => {
   const as = await discovered()
   const { client, auth } = await byCertificate()

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as client from 'openid-client'
-import { decodeJwt, importJWK } from 'jose'
+import { createRemoteJWKSet, decodeJwt, importJWK, jwtVerify } from 'jose'
 import { Browser, Stopped } from './person.mjs'
 import { facts, redirectUri } from './known.mjs'
 
@@ -21,7 +21,10 @@ const proofs = {
 /** Discovers the issuer on behalf of a client; the signatures of ID tokens are verified in all flows. */
 async function configured(name) {
   const it = facts.clients[name]
-  const metadata = { id_token_signed_response_alg: it.profile === 'oidc_compat' ? 'RS256' : 'ES256' }
+  const metadata = {
+    id_token_signed_response_alg: it.profile === 'oidc_compat' ? 'RS256' : 'ES256',
+    userinfo_signed_response_alg: it.userinfo_signed_response_alg,
+  }
   const config = await client.discovery(new URL(issuer), name, metadata, await proofs[it.auth_method](it))
   client.enableNonRepudiationChecks(config)
   return config
@@ -107,6 +110,37 @@ for (const name of ['web', 'web-post', 'web-signed', 'web-rsa', 'web-old']) {
 // ANCHOR_END: login
 }
 
+for (const name of ['web-userinfo', 'old-userinfo']) {
+  const alg = facts.clients[name].userinfo_signed_response_alg
+  test(`UserInfo signed with ${alg}, verified by the client and by jose`, async () => {
+    const { config, tokens } = await loggedIn(name)
+    const { sub } = isAlice({ tokens }, name)
+    const about = await client.fetchUserInfo(config, tokens.access_token, sub)
+    assert.equal(about.name, person.claims.name)
+    assert.equal(about.email, person.claims.email)
+
+    const { userinfo_endpoint: endpoint, jwks_uri: keys } = config.serverMetadata()
+    const answer = await fetch(endpoint, { headers: { authorization: `Bearer ${tokens.access_token}` } })
+    assert.match(answer.headers.get('content-type'), /^application\/jwt/)
+    const signed = await answer.text()
+    const { payload } = await jwtVerify(signed, createRemoteJWKSet(new URL(keys)), { issuer, audience: name, algorithms: [alg] })
+    assert.equal(payload.sub, sub)
+
+    // Somebody on the way changed the name.
+    config[client.customFetch] = async (url, init) => {
+      const answer = await fetch(url, init)
+      if (String(url) !== endpoint) return answer
+      const [header, , signature] = (await answer.text()).split('.')
+      const claims = Buffer.from(JSON.stringify({ ...payload, name: 'Mallory' })).toString('base64url')
+      return new Response([header, claims, signature].join('.'), { headers: { 'content-type': 'application/jwt' } })
+    }
+    await clientRefuses(client.fetchUserInfo(config, tokens.access_token, sub), /signature/)
+    if (peer) return
+    const mine = await fetch(`${orders.url}/mine`, { headers: { authorization: `Bearer ${signed}` } })
+    assert.equal(mine.status, 401, 'c04: it is no access token')
+  })
+}
+
 test('a client of old: no PKCE, no nonce, an ID token with RS256', async () => {
   const config = await configured('web-old')
   const to = client.buildAuthorizationUrl(config, { redirect_uri: redirectUri('web-old'), scope: 'openid', state: 'as-it-was' })
@@ -130,6 +164,30 @@ test('the client refuses an answer with a state, a nonce or an issuer that it di
   await clientRefuses(client.authorizationCodeGrant(config, foreign, checks), /"iss"/)
   await clientRefuses(client.authorizationCodeGrant(config, url, { ...checks, expectedState: 'another' }), /"state"/)
   await clientRefuses(client.authorizationCodeGrant(config, url, { ...checks, expectedNonce: 'another' }), /"nonce"/)
+})
+
+test('mix-up: an answer that another issuer gave, or nobody says who, is refused, be it a code or an error (RFC 9207)', async () => {
+  const config = await configured('web')
+  for (const [decision, more] of [['allow', {}], ['deny', {}], ['allow', { response_mode: 'form_post' }], ['deny', { response_mode: 'form_post' }]]) {
+    const asked = await request('web', more)
+    const { request: answer, url, checks } = await authorized(config, 'web', asked, { browser: new Browser(person, { decision }) })
+    const told = answer.method === 'POST' ? new URLSearchParams(await answer.text()) : url.searchParams
+    assert.deepEqual(told.getAll('iss'), [issuer])
+    const again = (change) => {
+      const changed = new URLSearchParams(told)
+      change(changed)
+      if (answer.method === 'POST') return new Request(url, { method: 'POST', body: changed })
+      return new URL(`${url.origin}${url.pathname}?${changed}`)
+    }
+    for (const elsewhere of ['https://elsewhere.example', `${issuer}/`, issuer.toUpperCase()]) {
+      await clientRefuses(client.authorizationCodeGrant(config, again((told) => told.set('iss', elsewhere)), checks), /"iss"/)
+    }
+    await clientRefuses(client.authorizationCodeGrant(config, again((told) => told.delete('iss')), checks), /"iss"/)
+    // As it came it is good: what was refused above was refused for its issuer.
+    const good = client.authorizationCodeGrant(config, again(() => {}), checks)
+    if (decision === 'deny') await refused(good, 'access_denied')
+    else isAlice({ tokens: await good }, 'web')
+  }
 })
 
 test('a code is redeemed once: the second time it ends what the first had got', async () => {

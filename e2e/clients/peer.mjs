@@ -28,6 +28,7 @@ const clients = Object.entries(facts.clients).map(([client_id, it]) => ({
   application_type: it.kind === 'native' ? 'native' : 'web',
   jwks: it.jwks,
   id_token_signed_response_alg: it.profile === 'oidc_compat' ? 'RS256' : 'ES256',
+  userinfo_signed_response_alg: it.userinfo_signed_response_alg,
   dpop_bound_access_tokens: it.dpop_bound_access_tokens,
   tls_client_certificate_bound_access_tokens: it.tls_client_certificate_bound_access_tokens,
   require_pushed_authorization_requests: it.profile === 'fapi2',
@@ -57,6 +58,7 @@ const provider = new Provider(facts.issuer, {
     dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true },
     fapi: { enabled: true, profile: (ctx, client) => (client && profileOf(client) === 'fapi2' ? '2.0' : undefined) },
     introspection: { enabled: true },
+    jwtUserinfo: { enabled: true },
     mTLS: { enabled: true, certificateBoundAccessTokens: true, selfSignedTlsClientAuth: true, getCertificate: peerCertificate },
     resourceIndicators: {
       enabled: true,
