@@ -659,3 +659,6 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

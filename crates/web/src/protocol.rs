@@ -342,4 +342,4 @@ fn document(text: &str, content_type: &'static str) -> Response {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -625,3 +625,63 @@ fn f08_guessing_is_slowed_down_and_locks_the_owner_out_for_a_moment_only() {
         std::thread::sleep(Duration::from_millis(500));
     }
 }
+
+/// RFC 9207 §2: `iss` stands in every answer, so that a client that talks to two servers knows whose
+/// it is. Defence: `ReturnAddress::answer` and `refuse`.
+#[test]
+fn f06_every_answer_names_its_issuer() {
+    let scene = shared();
+    let mut nobody = scene.browser();
+    let mut alice = scene.browser_of("alice");
+    for mode in ["query", "form_post"] {
+        let asked = || Asked::of("app").with("response_mode", mode);
+        let told = |answer: &Answer, asked: &Asked| match mode {
+            "query" => asked.answered(answer),
+            _ => ["iss", "state", "code", "error"]
+                .into_iter()
+                .filter_map(|name| Some((name.to_owned(), field(answer, name)?)))
+                .collect(),
+        };
+        for (what, expected, asked) in [
+            ("code", "", asked()),
+            ("no", "access_denied", asked()),
+            (
+                "nobody there",
+                "login_required",
+                asked().with("prompt", "none"),
+            ),
+            (
+                "response_type",
+                "unsupported_response_type",
+                asked().with("response_type", "token"),
+            ),
+            ("scope", "invalid_scope", asked().with("scope", "nonsense")),
+            (
+                "PKCE",
+                "invalid_request",
+                asked().with("code_challenge", "short"),
+            ),
+        ] {
+            let browser = match what {
+                "nobody there" => &mut nobody,
+                _ => &mut alice,
+            };
+            let page = browser.open(&asked.target()).unwrap();
+            let answer = match what {
+                "code" => browser.decide(&page, "allow").unwrap(),
+                "no" => browser.decide(&page, "deny").unwrap(),
+                _ => page,
+            };
+            let told = told(&answer, &asked);
+            assert_eq!(told.get("iss"), Some(&scene.origin), "{mode} {what}");
+            assert_eq!(
+                told.get("state"),
+                asked.params.get("state"),
+                "{mode} {what}"
+            );
+            let error = told.get("error").map_or("", String::as_str);
+            assert_eq!(error, expected, "{mode} {what}");
+            assert_eq!(told.contains_key("code"), expected.is_empty(), "{mode}");
+        }
+    }
+}

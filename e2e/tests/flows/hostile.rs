@@ -1,6 +1,8 @@
 //! Two people, one of them hostile; two clients, one of them curious. In every order only the right
 //! one gets in.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 use testkit::browser::{encode, field, sent_to};
 use testkit::wire::Answer;
@@ -274,22 +276,48 @@ fn f06_pkce_can_t_be_taken_out_or_weakened_on_the_way() {
 fn f05_a_stolen_refresh_token_ends_the_family_whoever_comes_second() {
     let scene = shared();
     let node = scene.one.issuer();
-    for owner_first in [true, false] {
+    // Both have the first token. Who presents what they have, in this order; the last is refused.
+    for order in [
+        ["owner", "thief"].as_slice(),
+        &["thief", "owner"],
+        &["owner", "owner", "thief"],
+        &["thief", "thief", "owner"],
+    ] {
         let asked = Asked::of("app");
-        let code = scene.code(&mut scene.browser(), &asked, "alice");
+        let mut browser = scene.browser();
+        let code = scene.code(&mut browser, &asked, "alice");
         let first = scene.tokens(node, &asked, &code);
-        let winner = Tokens::of(&scene.refresh(node, "app", &first.refresh));
-        assert_eq!(orders(&scene.one, &winner.access), 200);
-        let second = scene.refresh(node, "app", &first.refresh);
-        assert_eq!(
-            error(&second),
-            (400, "invalid_grant".to_owned()),
-            "{owner_first}"
-        );
-        for token in [&first.access, &winner.access] {
-            assert_eq!(orders(&scene.one, token), 401, "the family ended");
+        // Another login of hers at the same client is another family.
+        let asked = Asked::of("app");
+        let code = scene.code(&mut browser, &asked, "alice");
+        let apart = scene.tokens(node, &asked, &code);
+
+        let mut holds = BTreeMap::from([("owner", first.clone()), ("thief", first.clone())]);
+        let mut given = vec![first.access];
+        let (second, others) = order.split_last().unwrap();
+        for who in others {
+            let next = Tokens::of(&scene.refresh(node, "app", &holds[who].refresh));
+            assert_eq!(orders(&scene.one, &next.access), 200, "{order:?}");
+            given.push(next.access.clone());
+            holds.insert(who, next);
         }
-        assert_eq!(scene.refresh(node, "app", &winner.refresh).status, 400);
+        let refused = scene.refresh(node, "app", &holds[second].refresh);
+        let expected = (400, "invalid_grant".to_owned());
+        assert_eq!(error(&refused), expected, "{order:?}");
+        for token in &given {
+            assert_eq!(
+                orders(&scene.one, token),
+                401,
+                "{order:?}: the family ended"
+            );
+            assert_eq!(scene.userinfo(node, token).status, 401, "{order:?}");
+        }
+        for (who, tokens) in &holds {
+            let refused = scene.refresh(node, "app", &tokens.refresh);
+            assert_eq!(error(&refused), expected, "{order:?}: {who}");
+        }
+        assert_eq!(orders(&scene.one, &apart.access), 200, "{order:?}");
+        Tokens::of(&scene.refresh(node, "app", &apart.refresh));
     }
     // Another client's refresh token is nobody's, and stays alive.
     let asked = Asked::of("web");

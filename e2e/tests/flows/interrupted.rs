@@ -8,7 +8,7 @@ use testkit::bound::ProofKey;
 use testkit::browser::{Browser, encode, field};
 use testkit::wire::Answer;
 
-use super::scene::{Asked, ORDERS, SCOPE, Scene, Tokens, command, orders};
+use super::scene::{Asked, ORDERS, SCOPE, Scene, Tokens, command, error, orders};
 
 /// What happens between two steps of a flow; afterwards this is where the issuer is.
 trait Between {
@@ -257,16 +257,131 @@ fn another_node_at_each_step_breaks_no_flow() {
     }
 }
 
+/// Another node's gateway hears of the end of a grant within moments.
+fn dies(scene: &Scene, token: &str) {
+    for node in [&scene.one, scene.last()] {
+        let dead = (0..100).any(|round| {
+            if round > 0 {
+                std::thread::sleep(core::time::Duration::from_millis(50));
+            }
+            orders(node, token) == 401
+        });
+        assert!(dead, "the token of an ended grant goes on being good");
+    }
+}
+
+fn refused(answer: &Answer) {
+    let expected = (400, "invalid_grant".to_owned());
+    assert_eq!(error(answer), expected, "{}", answer.text());
+}
+
+/// Defence: the store's statements, which change what they read.
 #[test]
 fn what_was_used_on_one_node_is_used_up_on_the_other() {
     let Some(scene) = Scene::two_nodes() else {
         return;
     };
     let [one, two] = scene.nodes();
+    for (here, there) in [(one, two), (two, one)] {
+        a_code_is_redeemed_once(&scene, here, there);
+        a_refresh_token_is_replaced_once(&scene, here, there);
+        a_lost_answer_is_the_same_elsewhere(&scene, here, there);
+        a_pushed_request_is_spent(&scene, here, there);
+        a_device_is_decided_and_served_once(&scene, here, there);
+    }
+    // All at once, half of them at each node.
+    let asked = Asked::of("web");
+    let code = scene.code(&mut scene.browser(), &asked, "alice");
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let calls: Vec<_> = (0..20)
+            .map(|number| {
+                let (scene, asked, code) = (&scene, &asked, &code);
+                scope.spawn(move || scene.redeem([one, two][number % 2], asked, code).status)
+            })
+            .collect();
+        calls.into_iter().map(|call| call.join().unwrap()).collect()
+    });
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1);
+}
+
+fn a_code_is_redeemed_once(scene: &Scene, here: SocketAddr, there: SocketAddr) {
+    let asked = Asked::of("web");
+    let code = scene.code(&mut scene.browser(), &asked, "alice");
+    let tokens = scene.tokens(here, &asked, &code);
+    refused(&scene.redeem(there, &asked, &code));
+    // It came twice, so what came of it ended: everywhere.
+    dies(scene, &tokens.access);
+    refused(&scene.refresh(here, "web", &tokens.refresh));
+    refused(&scene.refresh(there, "web", &tokens.refresh));
+}
+
+fn a_refresh_token_is_replaced_once(scene: &Scene, here: SocketAddr, there: SocketAddr) {
     let asked = Asked::of("app");
+    let code = scene.code(&mut scene.browser(), &asked, "alice");
+    let first = scene.tokens(here, &asked, &code);
+    let next = Tokens::of(&scene.refresh(here, "app", &first.refresh));
+    refused(&scene.refresh(there, "app", &first.refresh));
+    dies(scene, &next.access);
+    refused(&scene.refresh(here, "app", &next.refresh));
+    refused(&scene.refresh(there, "app", &next.refresh));
+}
+
+/// A client that proves itself gets the successor again, at whichever node it asks.
+fn a_lost_answer_is_the_same_elsewhere(scene: &Scene, here: SocketAddr, there: SocketAddr) {
+    let asked = Asked::of("web");
+    let code = scene.code(&mut scene.browser(), &asked, "alice");
+    let first = scene.tokens(here, &asked, &code);
+    let next = Tokens::of(&scene.refresh(here, "web", &first.refresh));
+    let again = Tokens::of(&scene.refresh(there, "web", &first.refresh));
+    assert_eq!(next.refresh, again.refresh);
+    let after = Tokens::of(&scene.refresh(there, "web", &again.refresh));
+    refused(&scene.refresh(here, "web", &first.refresh));
+    dies(scene, &after.access);
+}
+
+fn a_pushed_request_is_spent(scene: &Scene, here: SocketAddr, there: SocketAddr) {
+    let asked = Asked::of("web");
+    let mut form = asked.fields();
+    form.retain(|(name, _)| *name != "client_id");
+    let pushed = scene.post(here, "/oauth/par", "web", &form);
+    let reference = pushed.json()["request_uri"].as_str().unwrap().to_owned();
+    let query = encode(&[("client_id", "web"), ("request_uri", &reference)]);
+    let target = format!("/oauth/authorize?{query}");
     let mut browser = scene.browser();
-    let code = scene.code(&mut browser, &asked, "alice");
-    let first = scene.tokens(one, &asked, &code);
-    let second = Tokens::of(&scene.refresh(two, "app", &first.refresh));
-    opens(&OtherNode(scene, 0), &second.access);
+    browser.move_to(there);
+    let page = browser.open(&target).unwrap();
+    let page = scene.log_in(&mut browser, &page, "alice");
+    let answer = match page.text().contains("name=\"decision\"") {
+        true => browser.decide(&page, "allow").unwrap(),
+        false => page,
+    };
+    let code = asked.answered(&answer)["code"].clone();
+    for node in [here, there] {
+        browser.move_to(node);
+        let page = browser.open(&target).unwrap();
+        assert_eq!((page.status, page.header("location")), (400, None));
+    }
+    scene.tokens(here, &asked, &code);
+}
+
+fn a_device_is_decided_and_served_once(scene: &Scene, here: SocketAddr, there: SocketAddr) {
+    let wanted = [("scope", SCOPE), ("resource", ORDERS)];
+    let begun = scene.post(here, "/oauth/device", "tv", &wanted).json();
+    let query = encode(&[("user_code", begun["user_code"].as_str().unwrap())]);
+    let mut browser = scene.browser();
+    scene.code(&mut browser, &Asked::of("web"), "alice");
+    browser.move_to(there);
+    let page = browser.open(&format!("/device?{query}")).unwrap();
+    browser.decide(&page, "allow").unwrap();
+    browser.move_to(here);
+    let late = browser.decide(&page, "deny").unwrap();
+    assert!(late.text().contains("isn’t known"), "{}", late.text());
+
+    let kind = "urn:ietf:params:oauth:grant-type:device_code";
+    let device = begun["device_code"].as_str().unwrap();
+    let fields = [("grant_type", kind), ("device_code", device)];
+    let tokens = Tokens::of(&scene.token(here, "tv", &fields));
+    refused(&scene.token(there, "tv", &fields));
+    assert_eq!(orders(&scene.one, &tokens.access), 200);
+    assert_eq!(orders(scene.last(), &tokens.access), 200);
 }

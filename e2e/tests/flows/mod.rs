@@ -1,9 +1,11 @@
 //! **People and their clients**, whole: browsers, pages, codes, tokens and the gateway, against the
 //! running program. `whole` takes each flow from its beginning to its end; `interrupted` lets the
 //! process, the signing key or the node change in the middle; `hostile` has two people, one of them
-//! hostile; `browsers` holds the lines F of the threat list.
+//! hostile; `browsers` holds the lines F of the threat list; `certificates` is about clients with
+//! certificates of a CA.
 
 mod browsers;
+mod certificates;
 mod hostile;
 mod interrupted;
 mod scene;

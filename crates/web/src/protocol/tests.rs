@@ -244,7 +244,7 @@ impl Seen {
 }
 
 /// A permit for a public route, made the only way there is.
-async fn admitted(endpoints: &Endpoints) -> Admitted {
+pub(crate) async fn admitted(endpoints: &Endpoints) -> Admitted {
     let api = built_in_api(endpoints, Vec::new(), Brand::default(), None);
     let request = Request::get("/oauth/token")
         .header("host", "id.example.com")
