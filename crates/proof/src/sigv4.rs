@@ -26,10 +26,12 @@ mod canonical;
 pub mod chunks;
 mod claim;
 mod defect;
+mod read;
 mod sign;
 
-pub use claim::{Claimed, parse};
+pub use claim::Claimed;
 pub use defect::SigV4Defect;
+pub use read::parse;
 pub use sign::{SignedFields, Signer};
 
 /// The one algorithm.

@@ -9,14 +9,16 @@
 
 use std::fmt;
 
-use aws_lc_rs::digest;
-use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-use crate::{
-    base64std,
-    digest::{hex, hmac_sha256, sha256, unhex},
-};
+use crate::digest::unhex;
+
+mod chain;
+mod encode;
+
+pub use encode::ChunkEncoder;
+
+use chain::{Chain, Sums};
 
 /// Longest line before a chunk.
 const MAX_LINE_BYTES: usize = 256;
@@ -331,188 +333,6 @@ impl fmt::Debug for ChunkDecoder {
             .field("signed", &self.chain.is_some())
             .field("content_left", &self.left)
             .finish_non_exhaustive()
-    }
-}
-
-/// Writes a body in signed chunks, for requests that we sign.
-pub struct ChunkEncoder {
-    chain: Chain,
-}
-
-impl ChunkEncoder {
-    pub(super) fn new(
-        key: Zeroizing<[u8; 32]>,
-        time: String,
-        scope: String,
-        seed: [u8; 32],
-    ) -> Self {
-        Self {
-            chain: Chain::new(key, time, scope, seed),
-        }
-    }
-
-    /// Adds one chunk to `out`. An empty `content` adds nothing: the empty chunk is the last one.
-    pub fn push(&mut self, content: &[u8], out: &mut Vec<u8>) {
-        if content.is_empty() {
-            return;
-        }
-        self.frame(content, out);
-        out.extend_from_slice(b"\r\n");
-    }
-
-    /// Adds the last chunk and the trailers (names in lower case).
-    pub fn finish(mut self, trailers: &[(String, String)], out: &mut Vec<u8>) {
-        self.frame(b"", out);
-        if !trailers.is_empty() {
-            for (name, value) in trailers {
-                out.extend_from_slice(format!("{name}:{value}\r\n").as_bytes());
-            }
-            let signature = hex(&self.chain.next_trailers(trailers));
-            out.extend_from_slice(format!("{TRAILER_SIGNATURE}:{signature}\r\n").as_bytes());
-        }
-        out.extend_from_slice(b"\r\n");
-    }
-
-    fn frame(&mut self, content: &[u8], out: &mut Vec<u8>) {
-        let signature = self.chain.next_chunk(content);
-        self.chain.previous = signature;
-        let line = format!(
-            "{:x};chunk-signature={}\r\n",
-            content.len(),
-            hex(&signature)
-        );
-        out.extend_from_slice(line.as_bytes());
-        out.extend_from_slice(content);
-    }
-}
-
-impl fmt::Debug for ChunkEncoder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ChunkEncoder(***)")
-    }
-}
-
-/// The chain of signatures.
-struct Chain {
-    key: Zeroizing<[u8; 32]>,
-    time: String,
-    scope: String,
-    previous: [u8; 32],
-    /// Whether the trailers' signature was taken.
-    closed: bool,
-}
-
-impl Chain {
-    fn new(key: Zeroizing<[u8; 32]>, time: String, scope: String, seed: [u8; 32]) -> Self {
-        Self {
-            key,
-            time,
-            scope,
-            previous: seed,
-            closed: false,
-        }
-    }
-
-    fn next_chunk(&self, content: &[u8]) -> [u8; 32] {
-        let text = format!(
-            "AWS4-HMAC-SHA256-PAYLOAD\n{}\n{}\n{}\n{}\n{}",
-            self.time,
-            self.scope,
-            hex(&self.previous),
-            hex(&sha256(b"")),
-            hex(&sha256(content))
-        );
-        hmac_sha256(&*self.key, text.as_bytes())
-    }
-
-    fn next_trailers(&self, trailers: &[(String, String)]) -> [u8; 32] {
-        let mut sorted: Vec<_> = trailers.iter().collect();
-        sorted.sort();
-        let lines: String = sorted
-            .into_iter()
-            .map(|(name, value)| format!("{name}:{value}\n"))
-            .collect();
-        let text = format!(
-            "AWS4-HMAC-SHA256-TRAILER\n{}\n{}\n{}\n{}",
-            self.time,
-            self.scope,
-            hex(&self.previous),
-            hex(&sha256(lines.as_bytes()))
-        );
-        hmac_sha256(&*self.key, text.as_bytes())
-    }
-
-    fn chunk(&mut self, content: &[u8], signature: &[u8; 32]) -> Result<(), ChunkDefect> {
-        let expected = self.next_chunk(content);
-        if !bool::from(expected.ct_eq(signature)) {
-            return Err(ChunkDefect::Signature);
-        }
-        self.previous = expected;
-        Ok(())
-    }
-
-    fn trailers(
-        &mut self,
-        trailers: &[(String, String)],
-        signature: &[u8; 32],
-    ) -> Result<(), ChunkDefect> {
-        if !bool::from(self.next_trailers(trailers).ct_eq(signature)) {
-            return Err(ChunkDefect::TrailerSignature);
-        }
-        self.closed = true;
-        Ok(())
-    }
-}
-
-/// The checksums that trailers may carry and that are checked here; others are between the signer
-/// and the upstream.
-struct Sums {
-    sha256: Option<digest::Context>,
-    crc32: Option<crc32fast::Hasher>,
-}
-
-impl Sums {
-    const SHA256: &str = "x-amz-checksum-sha256";
-    const CRC32: &str = "x-amz-checksum-crc32";
-
-    fn of(declared: &[String]) -> Self {
-        let has = |name: &str| declared.iter().any(|declared| declared == name);
-        Self {
-            sha256: has(Self::SHA256).then(|| digest::Context::new(&digest::SHA256)),
-            crc32: has(Self::CRC32).then(crc32fast::Hasher::new),
-        }
-    }
-
-    fn update(&mut self, content: &[u8]) {
-        if let Some(context) = &mut self.sha256 {
-            context.update(content);
-        }
-        if let Some(hasher) = &mut self.crc32 {
-            hasher.update(content);
-        }
-    }
-
-    fn check(&mut self, trailers: &[(String, String)]) -> Result<(), ChunkDefect> {
-        let sums = [
-            (
-                Self::SHA256,
-                self.sha256.take().map(|sum| sum.finish().as_ref().to_vec()),
-            ),
-            (
-                Self::CRC32,
-                self.crc32
-                    .take()
-                    .map(|sum| sum.finalize().to_be_bytes().to_vec()),
-            ),
-        ];
-        for (name, sum) in sums {
-            let Some(sum) = sum else { continue };
-            let sent = trailers.iter().find(|(known, _)| known == name);
-            if sent.is_none_or(|(_, value)| *value != base64std::encode(&sum)) {
-                return Err(ChunkDefect::Checksum);
-            }
-        }
-        Ok(())
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     ALGORITHM, PathStyle, Payload, Scope, SigV4Defect, canonical,
     canonical::{Percent, SIGNATURE_PARAMETER},
     chunks::ChunkEncoder,
-    claim::{CONTENT_SHA256, DATE},
+    read::{CONTENT_SHA256, DATE},
     string_to_sign,
 };
 use crate::{

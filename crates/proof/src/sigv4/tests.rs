@@ -217,6 +217,15 @@ fn a_request_without_this_kind_of_claim_makes_none() {
     ] {
         assert!(parse(&request.head()).unwrap().is_none());
     }
+    // Only who claims to have signed is held to a number of parameters.
+    let mut long = plain();
+    long.query = Some("a=1&".repeat(MAX_QUERY_PARAMETERS + 1));
+    assert!(parse(&long.head()).unwrap().is_none());
+    let long = signed(long, Payload::empty());
+    assert_eq!(
+        parse(&long.head()).unwrap_err(),
+        SigV4Defect::Malformed("query")
+    );
 }
 
 #[test]

@@ -2,9 +2,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::*;
+use super::{chain::Sums, *};
 use crate::{
-    calendar,
+    base64std, calendar,
+    digest::sha256,
     request::{BodyDefect, BodyDigest, tests::Owned},
     secret::Secret,
     sigv4::{Payload, Rules, Signer, parse, tests::rules},
