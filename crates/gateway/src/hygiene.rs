@@ -70,7 +70,13 @@ const CLAIMS: &[&str] = &[
 ];
 
 /// Families of claims: every name that begins so.
-const CLAIM_FAMILIES: &[&str] = &["x-forwarded", "x-envoy", "x-ssl-client", "x-auth-request"];
+const CLAIM_FAMILIES: &[&str] = &[
+    "x-forwarded",
+    "x-envoy",
+    "x-ssl-client",
+    "x-amzn-mtls",
+    "x-auth-request",
+];
 
 /// Fields of one connection (RFC 9110 §7.6.1), however they are listed in `Connection`.
 fn is_hop_by_hop(name: &HeaderName) -> bool {

@@ -3,6 +3,8 @@
 //! Where the peer is a listed proxy, the scheme, host and address that it tells take the place of
 //! the socket's, here and nowhere else; whatever an unlisted peer says of them is not read at all.
 
+use std::sync::Arc;
+
 use http::header::HOST;
 use http::request::Parts;
 use http::{HeaderValue, Request, Uri};
@@ -43,7 +45,13 @@ pub(crate) fn read(
             || client.scheme.is_some()
             || client.host.is_some();
         arrival.scheme = client.scheme.unwrap_or(arrival.scheme);
-        if relayed {
+        let told = connection
+            .proxies
+            .relayed_session(&parts.headers)
+            .map_err(|error| Problem::new(Code::UncleanHeader, error.to_string()))?;
+        if let Some(told) = told {
+            arrival.tls = Some(Arc::new(told));
+        } else if relayed {
             arrival.tls.clone_from(&connection.tls_of_relayed);
         }
         if let Some(host) = client.host {

@@ -43,7 +43,7 @@ pub use listen::{Bound, Limits, ListenError, Listener};
 pub use metrics::{BY_ROUTE, Metrics};
 pub use ops::Ops;
 pub use plane::{Gateway, Options};
-pub use proxies::TrustedProxies;
+pub use proxies::{CertificateField, TrustedProxies};
 pub use record::{DecisionSink, NoDecisions};
 pub use snapshot::{Snapshot, SnapshotError};
 pub use tls::{CertStore, CertificateFiles, ClientCertificates, Tls, TlsError};

@@ -7,16 +7,67 @@
 
 use core::net::{IpAddr, Ipv6Addr};
 
+use bytes::Bytes;
 use http::HeaderMap;
 use http::header::FORWARDED;
 use ipnet::IpNet;
-use verdict::call::Scheme;
+use proof::x509::{RelayFormat, read_relayed};
+use verdict::call::{PeerCertificate, Scheme, TlsFacts};
 
 use crate::hygiene::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
 
 /// The networks whose word on a client's address, scheme and host is taken.
 #[derive(Debug, Clone, Default)]
-pub struct TrustedProxies(Vec<IpNet>);
+pub struct TrustedProxies {
+    networks: Vec<IpNet>,
+    certificates: Option<CertificateField>,
+}
+
+/// The field in which listed proxies pass their clients' certificates on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CertificateField {
+    /// `Client-Cert` and `Client-Cert-Chain` (RFC 9440).
+    ClientCert,
+    /// `X-SSL-Client-Cert` with percent-encoded PEM, as nginx and Apache can write it.
+    XSslClientCert,
+    /// `X-Amzn-Mtls-Clientcert`.
+    XAmznMtlsClientcert,
+    /// `X-Forwarded-Client-Cert` of Envoy.
+    XForwardedClientCert,
+    /// `X-Forwarded-Tls-Client-Cert` of Traefik.
+    XForwardedTlsClientCert,
+}
+
+impl CertificateField {
+    /// Every field that is understood.
+    pub const ALL: [Self; 5] = [
+        Self::ClientCert,
+        Self::XSslClientCert,
+        Self::XAmznMtlsClientcert,
+        Self::XForwardedClientCert,
+        Self::XForwardedTlsClientCert,
+    ];
+
+    /// The field's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ClientCert => "client-cert",
+            Self::XSslClientCert => "x-ssl-client-cert",
+            Self::XAmznMtlsClientcert => "x-amzn-mtls-clientcert",
+            Self::XForwardedClientCert => "x-forwarded-client-cert",
+            Self::XForwardedTlsClientCert => "x-forwarded-tls-client-cert",
+        }
+    }
+
+    fn format(self) -> RelayFormat {
+        match self {
+            Self::ClientCert => RelayFormat::Rfc9440,
+            Self::XSslClientCert | Self::XAmznMtlsClientcert => RelayFormat::EscapedPem,
+            Self::XForwardedClientCert => RelayFormat::Envoy,
+            Self::XForwardedTlsClientCert => RelayFormat::Traefik,
+        }
+    }
+}
 
 /// What is known of the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,16 +87,64 @@ pub(crate) struct Unreadable;
 impl TrustedProxies {
     /// These networks; none: nobody is believed.
     pub fn new(networks: impl IntoIterator<Item = IpNet>) -> Self {
-        Self(networks.into_iter().collect())
+        Self {
+            networks: networks.into_iter().collect(),
+            certificates: None,
+        }
+    }
+
+    /// The same, and their word on the client's certificate is taken from this field.
+    #[must_use]
+    pub fn with_certificates(self, field: Option<CertificateField>) -> Self {
+        Self {
+            certificates: field,
+            ..self
+        }
+    }
+
+    /// The session of a client as a listed proxy tells of it, if it passes certificates on and this
+    /// client showed one. The field counts whether or not a forwarding field stands beside it.
+    ///
+    /// # Errors
+    /// [`Unreadable`] where the field stands twice or holds no certificate.
+    pub(crate) fn relayed_session(&self, headers: &HeaderMap) -> Result<Option<TlsFacts>, Unreadable> {
+        let Some(field) = self.certificates else {
+            return Ok(None);
+        };
+        let sole = |name: &str| {
+            let mut values = headers.get_all(name).iter();
+            let first = values.next().map(|value| value.to_str()).transpose();
+            match values.next() {
+                None => first.map_err(|_| Unreadable),
+                Some(_) => Err(Unreadable),
+            }
+        };
+        // A proxy whose client showed none writes an empty field.
+        let Some(value) = sole(field.name())?.filter(|value| !value.is_empty()) else {
+            return Ok(None);
+        };
+        let chain = match field {
+            CertificateField::ClientCert => sole("client-cert-chain")?,
+            _ => None,
+        };
+        let mut chain = read_relayed(field.format(), value, chain)
+            .map_err(|_| Unreadable)?
+            .into_iter()
+            .map(Bytes::from);
+        Ok(Some(TlsFacts {
+            server_name: None,
+            peer_certificate: chain.next().map(PeerCertificate::new),
+            peer_intermediates: chain.collect(),
+        }))
     }
 
     /// Whether `peer` is listed.
     pub fn lists(&self, peer: IpAddr) -> bool {
-        if self.0.is_empty() {
+        if self.networks.is_empty() {
             return false;
         }
         let peer = plain(peer);
-        self.0.iter().any(|network| network.contains(&peer))
+        self.networks.iter().any(|network| network.contains(&peer))
     }
 
     /// The client behind `peer`, which is listed.

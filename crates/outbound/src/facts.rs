@@ -23,6 +23,7 @@ use proof::random::Entropy;
 use proof::time::Timestamp;
 use quick_cache::sync::Cache;
 use verdict::credential::jwt::{ConfigId, IssuerProfile, VerifiedToken};
+use verdict::credential::mtls::{Authority, AuthorityId, VerifiedCertificate};
 use verdict::facts::{
     Answer, Counters, Facts, FirstUse, KeyCheck, KeyLookup, PasswordCheck, Records, ReplayScope,
     Replays, Unavailable,
@@ -31,6 +32,7 @@ use verdict::identity::{Account, IssuedKey, SigningKey, Standing};
 use verdict::limit::{LimitKey, Rate, Taken};
 use verdict::penalty::{Penalties, Penalty};
 
+use crate::authorities::Authorities;
 use crate::clock::Clock;
 use crate::hashing::HashingPool;
 use crate::keysets::KeySets;
@@ -48,6 +50,8 @@ pub type Peppers = HashMap<String, Arc<MacKey>>;
 pub struct FactsOptions {
     /// Verified tokens held.
     pub max_tokens: usize,
+    /// Verified client certificates held.
+    pub max_certificates: usize,
     /// API keys held, signing keys held, and accounts held.
     pub max_records: usize,
     /// Compared secrets held.
@@ -74,6 +78,7 @@ impl Default for FactsOptions {
     fn default() -> Self {
         Self {
             max_tokens: 100_000,
+            max_certificates: 10_000,
             max_records: 100_000,
             max_secrets: 100_000,
             record_ttl: Duration::from_secs(30),
@@ -123,6 +128,8 @@ pub struct FactsParts<R, C, P> {
     pub replays: P,
     /// Issuers' keys.
     pub key_sets: Arc<KeySets>,
+    /// Who vouches for client certificates.
+    pub authorities: Arc<Authorities>,
     /// What was revoked.
     pub revocations: Arc<Revocations>,
     /// Where slow hashes run.
@@ -143,6 +150,8 @@ pub struct StandardFacts<R, C, P> {
     clock: Arc<dyn Clock>,
     contact: Contact,
     tokens: Cache<(ConfigId, TokenHash), Arc<VerifiedToken>>,
+    certificates: Cache<(ConfigId, TokenHash), Arc<VerifiedCertificate>>,
+    authorities: Arc<Authorities>,
     by_id: RecordCache<KeyId, KeyRecord>,
     by_digest: RecordCache<TokenHash, KeyRecord>,
     by_prefix: RecordCache<Box<str>, KeyRecord>,
@@ -182,6 +191,8 @@ impl<R: Records, C: Counters, P: Replays> StandardFacts<R, C, P> {
         Self {
             contact: Contact::new(parts.clock.now(), options.outage_grace),
             tokens: Cache::new(options.max_tokens.max(1)),
+            certificates: Cache::new(options.max_certificates.max(1)),
+            authorities: parts.authorities,
             by_id: RecordCache::new(size, ttl, absent),
             by_digest: RecordCache::new(size, ttl, absent),
             by_prefix: RecordCache::new(size, ttl, absent),
@@ -256,7 +267,14 @@ impl<R: Records, C: Counters, P: Replays> StandardFacts<R, C, P> {
         // A token may still be used within its issuer's leeway, which is not known here; dropping
         // it then costs one verification.
         self.tokens.retain(|_, token| now < token.expires_at);
+        self.certificates
+            .retain(|_, certificate| now < certificate.recheck_at);
         self.revocations.drop_ended(now);
+    }
+
+    /// Who vouches for client certificates, for whoever configures it.
+    pub fn authorities(&self) -> &Arc<Authorities> {
+        &self.authorities
     }
 
     /// The list of revocations, for whoever feeds it.
@@ -352,6 +370,27 @@ impl<R: Records, C: Counters, P: Replays> Facts for StandardFacts<R, C, P> {
 
     fn remember_token(&self, hash: TokenHash, config: ConfigId, token: Arc<VerifiedToken>) {
         self.tokens.insert((config, hash), token);
+    }
+
+    fn known_certificate(
+        &self,
+        hash: &TokenHash,
+        config: ConfigId,
+    ) -> Option<Arc<VerifiedCertificate>> {
+        self.certificates.get(&(config, *hash))
+    }
+
+    fn remember_certificate(
+        &self,
+        hash: TokenHash,
+        config: ConfigId,
+        certificate: Arc<VerifiedCertificate>,
+    ) {
+        self.certificates.insert((config, hash), certificate);
+    }
+
+    fn authority(&self, id: &AuthorityId) -> Answer<Arc<Authority>> {
+        self.authorities.get(id)
     }
 
     fn revoked(&self, token: &VerifiedToken) -> Answer<bool> {

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+pub mod authorities;
 pub mod clock;
 pub mod facts;
 pub mod fetch;

@@ -2,12 +2,18 @@
 //! standards of this house ask about (the thumbprint of RFC 8705 §3.1, the subject as RFC 4514
 //! writes it, the alternative names, the key, the time), and the path to a trusted root. Reading a
 //! certificate trusts nothing: that its sender has the key was shown by the TLS handshake, and that
-//! its names are true is shown by [`Certificate::verify_chain`] alone. Revocation is not asked here.
+//! its names are true is shown by [`Certificate::verify_chain`] alone, which asks for revocation too
+//! where it is given [`RevocationLists`].
 
 use std::{net::IpAddr, time::Duration};
 
-use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime, pem::PemObject as _};
-use webpki::{EndEntityCert, KeyUsage};
+use rustls_pki_types::{
+    CertificateDer, CertificateRevocationListDer, TrustAnchor, UnixTime, pem::PemObject as _,
+};
+use webpki::{
+    CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage, OwnedCertRevocationList,
+    RevocationOptionsBuilder,
+};
 use x509_parser::{
     certificate::X509Certificate,
     extensions::{GeneralName, ParsedExtension},
@@ -22,7 +28,9 @@ use crate::{
 };
 
 mod name;
-pub use name::dn_matches;
+mod relayed;
+pub use name::{dn_matches, is_dn};
+pub use relayed::{MAX_RELAYED_BYTES, RelayFormat, read_relayed};
 
 /// Longest certificate, DER.
 pub const MAX_CERTIFICATE_BYTES: usize = 16 * 1024;
@@ -82,6 +90,18 @@ pub enum X509Defect {
     /// A signature, constraint or extension on the path does not hold.
     #[error("certificate chain does not hold")]
     Chain,
+    /// Not one or more revocation lists, in PEM or DER.
+    #[error("not a certificate revocation list")]
+    NotCrl,
+    /// A list says that the certificate, or one that vouches for it, is revoked.
+    #[error("certificate is revoked")]
+    Revoked,
+    /// No list covers the certificate or one that vouches for it, or the list does not hold.
+    #[error("no revocation list tells whether the certificate is revoked")]
+    RevocationUnknown,
+    /// The list that would tell is past its next update.
+    #[error("revocation list is out of date")]
+    RevocationOutdated,
 }
 
 impl X509Defect {
@@ -99,6 +119,10 @@ impl X509Defect {
             Self::UnknownIssuer => "x509-unknown-issuer",
             Self::KeyUsage => "x509-key-usage",
             Self::Chain => "x509-chain",
+            Self::NotCrl => "x509-not-crl",
+            Self::Revoked => "x509-revoked",
+            Self::RevocationUnknown => "x509-revocation-unknown",
+            Self::RevocationOutdated => "x509-revocation-outdated",
         }
     }
 }
@@ -236,7 +260,9 @@ impl Certificate {
 
     /// Looks for a path from this certificate to one of `roots`, over `intermediates` (DER, in any
     /// order, as the client sent them), every signature and constraint of which holds at `now`. The
-    /// certificate must be for client authentication where it says what it is for.
+    /// certificate must be for client authentication where it says what it is for. With `revocation`
+    /// given, every certificate of the path but the root must stand under a list that is not out of
+    /// date and does not name it: what can't be known is refused.
     ///
     /// # Errors
     /// [`X509Defect`].
@@ -244,6 +270,7 @@ impl Certificate {
         &self,
         intermediates: &[impl AsRef<[u8]>],
         roots: &TrustRoots,
+        revocation: Option<&RevocationLists>,
         now: Timestamp,
     ) -> Result<Trusted<'_>, X509Defect> {
         if intermediates.len() > MAX_INTERMEDIATES {
@@ -256,13 +283,25 @@ impl Certificate {
             .map(|der| CertificateDer::from(der.as_ref()))
             .collect();
         let seconds = u64::try_from(now.as_secs()).map_err(|_| X509Defect::Time)?;
+        let lists: Vec<&CertRevocationList<'_>> =
+            revocation.map_or_else(Vec::new, |lists| lists.0.iter().collect());
+        let revocation = match revocation {
+            None => None,
+            // The defaults: the whole path is asked, and what no list knows is refused.
+            Some(_) => Some(
+                RevocationOptionsBuilder::new(&lists)
+                    .map_err(|_| X509Defect::RevocationUnknown)?
+                    .with_expiration_policy(ExpirationPolicy::Enforce)
+                    .build(),
+            ),
+        };
         leaf.verify_for_usage(
             webpki::ALL_VERIFICATION_ALGS,
             &roots.0,
             &intermediates,
             UnixTime::since_unix_epoch(Duration::from_secs(seconds)),
             KeyUsage::client_auth(),
-            None,
+            revocation,
             None,
         )
         .map_err(|error| chain_defect(&error))?;
@@ -317,9 +356,53 @@ impl TrustRoots {
     }
 }
 
+/// Lists of revoked certificates (RFC 5280 §5), whose signatures are checked when they are asked.
+#[derive(Debug)]
+pub struct RevocationLists(Vec<CertRevocationList<'static>>);
+
+/// Most revocation lists beside one set of roots.
+pub const MAX_REVOCATION_LISTS: usize = 32;
+
+impl RevocationLists {
+    /// From files as authorities publish them: each holds PEM blocks `X509 CRL`, or one list in DER.
+    ///
+    /// # Errors
+    /// [`X509Defect::NotCrl`] for a file without a list, one that can't be read, or too many lists.
+    pub fn from_files(files: &[impl AsRef<[u8]>]) -> Result<Self, X509Defect> {
+        let mut lists = Vec::new();
+        for file in files {
+            let file = file.as_ref();
+            // DER begins with a SEQUENCE; no PEM file begins with that byte.
+            let ders: Vec<CertificateRevocationListDer<'_>> = if file.first() == Some(&0x30) {
+                vec![CertificateRevocationListDer::from(file)]
+            } else {
+                CertificateRevocationListDer::pem_slice_iter(file)
+                    .collect::<Result<_, _>>()
+                    .map_err(|_| X509Defect::NotCrl)?
+            };
+            if ders.is_empty() || lists.len() + ders.len() > MAX_REVOCATION_LISTS {
+                return Err(X509Defect::NotCrl);
+            }
+            for der in ders {
+                let list = OwnedCertRevocationList::from_der(&der)
+                    .map_err(|_| X509Defect::NotCrl)?;
+                lists.push(list.into());
+            }
+        }
+        Ok(Self(lists))
+    }
+}
+
 fn chain_defect(error: &webpki::Error) -> X509Defect {
     use webpki::Error;
     match error {
+        Error::CertRevoked => X509Defect::Revoked,
+        Error::CrlExpired { .. } => X509Defect::RevocationOutdated,
+        Error::UnknownRevocationStatus
+        | Error::InvalidCrlSignatureForPublicKey
+        | Error::UnsupportedCrlSignatureAlgorithmContext(_)
+        | Error::UnsupportedCrlSignatureAlgorithmForPublicKeyContext(_)
+        | Error::IssuerNotCrlSigner => X509Defect::RevocationUnknown,
         Error::CertExpired { .. } | Error::CertNotValidYet { .. } => X509Defect::Time,
         Error::UnknownIssuer => X509Defect::UnknownIssuer,
         Error::RequiredEkuNotFoundContext(_) => X509Defect::KeyUsage,

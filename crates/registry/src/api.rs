@@ -24,6 +24,8 @@ pub struct ApiMeaning {
     pub strip_base_path: bool,
     /// Where permitted calls go.
     pub upstream: UpstreamMeaning,
+    /// Who vouches for its callers' certificates, if it takes any.
+    pub client_authority: Option<AuthorityFiles>,
     /// What the upstream learns of the caller.
     pub identity: IdentityForward,
     /// CORS for browsers; `None`: preflights are judged like any call (and so refused).
@@ -38,6 +40,16 @@ pub struct ApiMeaning {
     pub token_lifetime: Duration,
     /// Its routes, most specific first is the gateway's business.
     pub routes: Vec<RouteMeaning>,
+}
+
+/// The files of an authority of client certificates, as written: relative ones start at the
+/// settings' folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthorityFiles {
+    /// PEM file with its certificates.
+    pub roots: std::path::PathBuf,
+    /// Its revocation lists, PEM or DER; none: no list is asked.
+    pub revocation: Vec<std::path::PathBuf>,
 }
 
 /// Where permitted calls go.
@@ -84,6 +96,33 @@ pub struct PoolTls {
     pub ca_file: Option<std::path::PathBuf>,
     /// Name to verify; `None`: the server's host.
     pub server_name: Option<String>,
+    /// What the gateway shows of itself, if anything.
+    pub identity: Option<PoolIdentity>,
+}
+
+/// The gateway's own certificate towards a pool (mTLS).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolIdentity {
+    /// PEM file with the chain, leaf first.
+    pub certificate_file: std::path::PathBuf,
+    /// PEM file with its key.
+    pub key_file: std::path::PathBuf,
+}
+
+impl PoolTls {
+    /// The files it is read from.
+    pub fn files(&self) -> impl Iterator<Item = &std::path::PathBuf> {
+        let own = self.identity.iter();
+        let own = own.flat_map(|own| [&own.certificate_file, &own.key_file]);
+        self.ca_file.iter().chain(own)
+    }
+
+    /// The same, to name them from another folder.
+    pub fn files_mut(&mut self) -> impl Iterator<Item = &mut std::path::PathBuf> {
+        let own = self.identity.iter_mut();
+        let own = own.flat_map(|own| [&mut own.certificate_file, &mut own.key_file]);
+        self.ca_file.iter_mut().chain(own)
+    }
 }
 
 /// HTTP version towards a pool.

@@ -4,6 +4,7 @@
 //! routes that answer the same call, a route nobody decided about are all found here.
 
 mod api;
+mod certificates;
 pub(crate) mod client;
 mod issuer;
 mod owner;

@@ -16,6 +16,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
+use proof::base64url;
+use proof::digest::TokenHash;
 use proof::time::Timestamp;
 
 use crate::problem::{Code, Problem};
@@ -66,12 +68,43 @@ impl Scheme {
 pub struct TlsFacts {
     /// The server name the client asked for (lower case).
     pub server_name: Option<Box<str>>,
-    /// The client's own certificate (DER), if one was presented and possession of its key proved.
-    /// Nobody has vouched for it yet. `None` for calls that a listed proxy relays: their clients'
-    /// TLS ended there, and the proxy's certificate is not theirs.
-    pub peer_certificate: Option<Bytes>,
+    /// The client's own certificate, if one was presented and possession of its key proved: here,
+    /// or by a listed proxy that is configured to pass it on. Nobody has vouched for it yet. For
+    /// other calls that a listed proxy relays it is `None`: their clients' TLS ended there, and the
+    /// proxy's certificate is not theirs.
+    pub peer_certificate: Option<PeerCertificate>,
     /// What the client sent along to vouch for it (DER), in its order.
     pub peer_intermediates: Vec<Bytes>,
+}
+
+/// A client's own certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerCertificate {
+    der: Bytes,
+    hash: TokenHash,
+}
+
+impl PeerCertificate {
+    /// Hashed once, for all calls of the connection.
+    pub fn new(der: Bytes) -> Self {
+        let hash = TokenHash::of(&der);
+        Self { der, hash }
+    }
+
+    /// The whole of it, DER.
+    pub fn der(&self) -> &Bytes {
+        &self.der
+    }
+
+    /// Its SHA-256.
+    pub fn hash(&self) -> &TokenHash {
+        &self.hash
+    }
+
+    /// `x5t#S256` (RFC 8705 §3.1).
+    pub fn thumbprint(&self) -> String {
+        base64url::encode(self.hash.as_bytes())
+    }
 }
 
 /// The head of a call, canonical.

@@ -14,7 +14,8 @@ use proof::jose::alg::Algorithm;
 use proof::jose::verifying::VerifyingKey;
 use proof::time::Timestamp;
 
-use crate::credential::jwt::{IssuerProfile, VerifiedToken};
+use crate::credential::jwt::{ConfigId, IssuerProfile, VerifiedToken};
+use crate::credential::mtls::{Authority, AuthorityId, VerifiedCertificate};
 use crate::identity::{Account, IssuedKey, SigningKey};
 use crate::limit::{LimitKey, Rate, Taken};
 use crate::penalty::{Penalties, Penalty};
@@ -40,6 +41,9 @@ pub enum Unavailable {
     /// The replay memory is full, or does not answer: whether a proof is new can't be known.
     #[error("the replay memory has no room or does not answer")]
     ReplayMemory,
+    /// The authority's certificates or revocation lists could not be read.
+    #[error("the authority of client certificates is not at hand")]
+    Authority,
     /// This node lost the bus of changes for longer than the API's outage rule allows.
     #[error("this node is cut off from revocations for too long")]
     CutOff,
@@ -106,16 +110,38 @@ pub trait Facts: Send + Sync {
     fn known_token(
         &self,
         hash: &TokenHash,
-        config: crate::credential::jwt::ConfigId,
+        config: ConfigId,
     ) -> Option<Arc<VerifiedToken>>;
 
     /// Keeps a token whose signature and claims were verified.
     fn remember_token(
         &self,
         hash: TokenHash,
-        config: crate::credential::jwt::ConfigId,
+        config: ConfigId,
         token: Arc<VerifiedToken>,
     );
+
+    /// A client certificate whose path held before under the same rules. No await, no shared lock.
+    /// The answer is never a verdict: see [`crate::credential::mtls`].
+    fn known_certificate(
+        &self,
+        hash: &TokenHash,
+        config: ConfigId,
+    ) -> Option<Arc<VerifiedCertificate>>;
+
+    /// Keeps a certificate whose path held.
+    fn remember_certificate(
+        &self,
+        hash: TokenHash,
+        config: ConfigId,
+        certificate: Arc<VerifiedCertificate>,
+    );
+
+    /// An authority as it is now: roots and revocation lists that were read ahead.
+    ///
+    /// # Errors
+    /// [`Unavailable::Authority`] if this node has none of that name.
+    fn authority(&self, id: &AuthorityId) -> Answer<Arc<Authority>>;
 
     /// Whether a verified token was revoked by us (its `jti`, its client's epoch). Local, pushed.
     fn revoked(&self, token: &VerifiedToken) -> Answer<bool>;

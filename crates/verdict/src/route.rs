@@ -9,6 +9,7 @@ use proof::issued::{Brand, Environment};
 
 use crate::credential::CredentialKind;
 use crate::credential::jwt::IssuerProfile;
+use crate::credential::mtls::CertificateProfile;
 use crate::identity::{RoleName, text_id};
 
 text_id!(
@@ -31,6 +32,8 @@ pub struct Api {
     pub environment: Environment,
     /// Issuers whose tokens it takes.
     pub issuers: Vec<Arc<IssuerProfile>>,
+    /// Whose client certificates it takes, if any.
+    pub certificates: Option<CertificateProfile>,
     /// Brand of the keys it takes.
     pub brand: Brand,
     /// Header names that carry an API key besides `Authorization: Bearer` (lower case).

@@ -2,6 +2,7 @@
 //! facts that answers from them and writes down what it was asked.
 
 mod hand;
+pub(crate) mod pki;
 mod table;
 
 use core::future::Future;
@@ -26,6 +27,7 @@ use serde_json::{Value, json};
 use crate::call::{Arrival, Body, Call, Head, Scheme};
 use crate::credential::CredentialKind;
 use crate::credential::jwt::{ConfigId, IssuerId, IssuerProfile};
+use crate::credential::mtls::CertificateProfile;
 use crate::identity::{
     Account, ApiAllow, CredentialId, IssuedKey, LifeState, Principal, Scopes, Standing, SubjectId,
 };
@@ -129,6 +131,15 @@ impl Stored {
 
 impl World {
     pub(crate) fn new() -> Self {
+        Self::with(None)
+    }
+
+    /// The API also takes the certificates that this profile knows.
+    pub(crate) fn knowing(certificates: CertificateProfile) -> Self {
+        Self::with(Some(certificates))
+    }
+
+    fn with(certificates: Option<CertificateProfile>) -> Self {
         let own_key = SigningKey::generate(Algorithm::ES256).unwrap();
         let foreign_key = SigningKey::generate(Algorithm::EdDSA).unwrap();
         let text = |items: &[&str]| {
@@ -201,6 +212,7 @@ impl World {
             ],
             realm: "orders".into(),
             resource_metadata: None,
+            certificates,
         });
         Self {
             api,

@@ -306,7 +306,8 @@ fn asked<'a, S, C>(
                 .arrival()
                 .tls
                 .as_ref()
-                .and_then(|tls| tls.peer_certificate.as_deref()),
+                .and_then(|tls| tls.peer_certificate.as_ref())
+                .map(|shown| &**shown.der()),
             intermediates: caller
                 .arrival()
                 .tls

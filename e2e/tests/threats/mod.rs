@@ -2,6 +2,7 @@
 //! number of the line they hold, and name the code that defends it: taken out, the test fails.
 
 mod bound;
+mod certificates;
 mod configuration;
 mod framing;
 mod headers;

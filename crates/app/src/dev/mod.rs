@@ -2,6 +2,7 @@
 //! credentials and a tour to copy and paste. The same node as `serve`, started from a settings file
 //! that it writes on the first start and that can be edited while it runs.
 
+mod clients;
 mod credentials;
 mod setup;
 mod tour;

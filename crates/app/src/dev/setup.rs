@@ -125,6 +125,9 @@ pub(super) fn prepare(dir: &Path, ports: &Ports) -> Result<Installed> {
         private_dir(&tls)?;
         certificates(&tls)?;
     }
+    if !tls.join("clients-ca.pem").exists() {
+        super::clients::make(&tls, crate::wire::now())?;
+    }
     let local = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let settings = dir.join("doorward.yaml");
     if !settings.exists() {

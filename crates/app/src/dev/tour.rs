@@ -141,6 +141,47 @@ impl Tour {
             format!("curl -si --cacert {ca} -H \"Authorization: Bearer $TOKEN\" {tls}/orders"),
             Status(200, "item"),
         );
+        let with = |name: &str| {
+            let file = dir.join("tls").join(name);
+            format!(
+                "curl -si --cacert {ca} --cert {0}.pem --key {0}.key {tls}",
+                file.display()
+            )
+        };
+        // Settings that an older `dev` wrote know no certificates.
+        let declared = std::fs::read_to_string(dir.join("doorward.yaml")).unwrap_or_default();
+        if declared.contains("clients-ca.pem") {
+            step(
+                "mTLS: the client's certificate is the credential",
+                format!("{}/orders", with("billing")),
+                Status(200, "item"),
+            );
+            step(
+                "The API behind learns the certificate's name",
+                format!("{}/whoami", with("billing")),
+                Status(200, "spiffe://dev.example/billing"),
+            );
+            step(
+                "It may read, not write",
+                format!("{}/orders {order}", with("billing")),
+                Status(403, "insufficient-scope"),
+            );
+            step(
+                "A certificate that has expired",
+                format!("{}/orders", with("billing-expired")),
+                Status(401, "credential-refused"),
+            );
+            step(
+                "A certificate on the revocation list",
+                format!("{}/orders", with("billing-revoked")),
+                Status(401, "credential-refused"),
+            );
+            step(
+                "The same name, vouched for by somebody else",
+                format!("{}/orders", with("billing-stranger")),
+                Status(401, "credential-refused"),
+            );
+        }
         step(
             "What the API behind learns: a signed identity, never the token",
             format!("curl -si -H \"Authorization: Bearer $TOKEN\" {gateway}/whoami"),

@@ -19,7 +19,7 @@ use verdict::penalty::Penalties;
 use super::flaw::{Flaw, Place};
 use super::tree::{Node, Step, Value};
 use super::written::{
-    self, ClientCertificates, HashAlgorithm, LogFormat, Serves, SigningAlgorithm, Written,
+    self, ClientCertificateField, ClientCertificates, HashAlgorithm, LogFormat, Serves, SigningAlgorithm, Written,
 };
 
 /// The settings of one process, ready to use. Secrets are in types that don't print.
@@ -39,6 +39,8 @@ pub(crate) struct Settings {
     pub(crate) listeners: Vec<Listener>,
     /// Proxies that are believed.
     pub(crate) trusted_proxies: Vec<IpNet>,
+    /// The field in which they pass certificates on.
+    pub(crate) client_certificate_field: Option<ClientCertificateField>,
     /// Calls per address.
     pub(crate) per_address: Option<Rate>,
     /// How often an address may fail, and what comes of failing more often.
@@ -263,6 +265,7 @@ pub(crate) fn mean(
             issuer,
             listeners,
             trusted_proxies,
+            client_certificate_field: written.client_certificate_field,
             per_address,
             failures_per_address: failures,
             connections: written.limits.connections,

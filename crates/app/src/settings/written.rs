@@ -41,6 +41,11 @@ pub(crate) struct Written {
     /// Proxies whose `Forwarded` and `X-Forwarded-*` count: addresses or networks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) trusted_proxies: Vec<String>,
+    /// The field in which those proxies pass their clients' certificates on; the proxy must take
+    /// it off whatever its clients send. Default: none, and no certificate is taken from a field.
+    /// Needs a restart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) client_certificate_field: Option<ClientCertificateField>,
     /// Limits of the door itself; APIs have their own.
     #[serde(default)]
     pub(crate) limits: Limits,
@@ -258,6 +263,22 @@ pub(crate) enum ClientCertificates {
     Optional,
     /// No connection without one.
     Required,
+}
+
+/// Fields that carry a client's certificate from a proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ClientCertificateField {
+    /// RFC 9440, with `Client-Cert-Chain`.
+    ClientCert,
+    /// Percent-encoded PEM, as nginx (`$ssl_client_escaped_cert`) and Apache can write it.
+    XSslClientCert,
+    /// Percent-encoded PEM, as AWS load balancers write it.
+    XAmznMtlsClientcert,
+    /// Envoy's.
+    XForwardedClientCert,
+    /// Traefik's.
+    XForwardedTlsClientCert,
 }
 
 /// A certificate and its key, as PEM files; read again when they change.

@@ -157,6 +157,7 @@ impl Node {
                 counters: MemoryCounters::default(),
                 replays: MemoryReplays::default(),
                 key_sets,
+                authorities: Arc::default(),
                 revocations: Arc::new(Revocations::default()),
                 pool: pool.clone(),
                 peppers: hasher.peppers(),

@@ -4,11 +4,12 @@
 //! (threat H7); health and metrics are no plane at all.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use gateway::{
-    Bound, CertStore, CertificateFiles, ClientCertificates, DecisionSink, Gateway, Limits,
+    Bound, CertStore, CertificateField, CertificateFiles, ClientCertificates, DecisionSink, Gateway, Limits,
     Listener, LocalService, Locals, Metrics, NoTokens, Options, Snapshot, Tls, TrustedProxies,
     UpstreamIdentity,
 };
@@ -16,12 +17,14 @@ use issuer::declared::Declared;
 use issuer::keys::KeyRing;
 use issuer::ports::KeyPurpose;
 use proof::jose::jwk::JwkSet;
-use registry::api::ApiMeaning;
+use registry::api::{ApiMeaning, UpstreamMeaning};
 use registry::meaning::Meaning;
 use registry::trusted_issuer::IssuerKeys;
 
+use outbound::authorities::AuthoritySource;
 use outbound::keysets::{KeySource, OwnKeys};
 
+use tokio::sync::watch;
 use verdict::credential::jwt::IssuerId;
 use web::pages::Pages;
 use web::registration::Registrar;
@@ -37,6 +40,7 @@ const IN_FORCE_WITHIN: core::time::Duration = core::time::Duration::from_secs(1)
 struct Prepared {
     declared: Declared,
     sources: Vec<(IssuerId, KeySource)>,
+    authorities: outbound::authorities::Prepared,
     snapshots: Vec<(Gateway<Facts>, Snapshot)>,
 }
 
@@ -44,6 +48,8 @@ struct Prepared {
 pub(crate) struct Planes {
     by_duty: BTreeMap<Duty, Gateway<Facts>>,
     certificates: Vec<(String, Arc<CertStore>)>,
+    /// Files that what is declared names, to be watched.
+    named: watch::Sender<Vec<PathBuf>>,
 }
 
 /// What a plane serves.
@@ -139,7 +145,7 @@ impl Planes {
                     let options = Options {
                         identity: identity.clone(),
                         decisions: sink.clone(),
-                        proxies: TrustedProxies::new(settings.trusted_proxies.iter().copied()),
+                        proxies: proxies(settings),
                         locals: locals.clone(),
                         per_address: settings.per_address,
                         failures_per_address: settings.failures_per_address,
@@ -164,6 +170,7 @@ impl Planes {
         Ok(Self {
             by_duty,
             certificates,
+            named: watch::Sender::default(),
         })
     }
 
@@ -232,6 +239,7 @@ impl Planes {
     pub(crate) fn take_over(&self, shared: &Shared, meaning: &Meaning) -> Result<()> {
         let prepared = self.prepare(shared, meaning)?;
         shared.facts.key_sets().configure(prepared.sources);
+        shared.facts.authorities().configure(prepared.authorities);
         if let Some(issuer) = &shared.issuer {
             issuer.declare(prepared.declared);
             if shared.keys.lacks() {
@@ -241,7 +249,18 @@ impl Planes {
         for (gateway, snapshot) in prepared.snapshots {
             gateway.swap(snapshot);
         }
+        let named = files_named(meaning, &super::base_of(shared.reload.path()));
+        self.named.send_if_modified(|before| {
+            let differs = *before != named;
+            *before = named;
+            differs
+        });
         Ok(())
+    }
+
+    /// The files that what is declared names, now and whenever others are.
+    pub(crate) fn files_named(&self) -> watch::Receiver<Vec<PathBuf>> {
+        self.named.subscribe()
     }
 
     /// Whether what is declared could be taken into service; nothing is changed.
@@ -255,6 +274,7 @@ impl Planes {
     fn prepare(&self, shared: &Shared, meaning: &Meaning) -> Result<Prepared> {
         let loaded = shared.loaded.load();
         let settings = &loaded.settings;
+        let base = super::base_of(shared.reload.path());
         let declared = Declared::new(meaning.apis.iter().map(|api| &**api), &meaning.clients)?;
         let mut prepared = Vec::new();
         for (duty, gateway) in self
@@ -263,9 +283,9 @@ impl Planes {
             .filter(|(duty, _)| **duty != Duty::Admin)
         {
             let apis = apis_of(*duty, shared, settings, meaning);
+            let apis: Vec<_> = apis.iter().map(|api| based(api, &base)).collect();
             prepared.push((gateway.clone(), snapshot(gateway, &apis)?));
         }
-        let base = super::base_of(shared.reload.path());
         let mut sources = Vec::new();
         for issuer in &meaning.issuers {
             let source = match &issuer.keys {
@@ -276,10 +296,12 @@ impl Planes {
             };
             sources.push((issuer.profile.issuer.clone(), source));
         }
+        let authorities = authorities(shared, meaning)?;
 
         Ok(Prepared {
             declared,
             sources,
+            authorities,
             snapshots: prepared,
         })
     }
@@ -302,6 +324,89 @@ impl Planes {
         }
         Ok(())
     }
+}
+
+/// Reads who vouches for client certificates.
+fn authorities(shared: &Shared, meaning: &Meaning) -> Result<outbound::authorities::Prepared> {
+    let base = super::base_of(shared.reload.path());
+    let mut sources = Vec::new();
+    for api in &meaning.apis {
+        let (Some(files), Some(profile)) = (&api.client_authority, &api.judged.certificates) else {
+            continue;
+        };
+        let read = |file: &std::path::PathBuf| {
+            let path = base.join(file);
+            std::fs::read(&path).with_context(|| {
+                format!(
+                    "API `{}`: {} can't be read",
+                    api.judged.name,
+                    path.display()
+                )
+            })
+        };
+        let source = AuthoritySource {
+            roots: read(&files.roots)?,
+            revocation: files.revocation.iter().map(read).collect::<Result<_>>()?,
+        };
+        sources.push((profile.authority.clone(), source));
+    }
+    let authorities = shared.facts.authorities();
+    authorities.prepare(sources).map_err(|(id, defect)| {
+        anyhow::anyhow!("client certificates, files {id}: {defect}")
+    })
+}
+
+fn proxies(settings: &Settings) -> TrustedProxies {
+    use settings::ClientCertificateField as Written;
+    let field = settings.client_certificate_field.map(|field| match field {
+        Written::ClientCert => CertificateField::ClientCert,
+        Written::XSslClientCert => CertificateField::XSslClientCert,
+        Written::XAmznMtlsClientcert => CertificateField::XAmznMtlsClientcert,
+        Written::XForwardedClientCert => CertificateField::XForwardedClientCert,
+        Written::XForwardedTlsClientCert => CertificateField::XForwardedTlsClientCert,
+    });
+    TrustedProxies::new(settings.trusted_proxies.iter().copied()).with_certificates(field)
+}
+
+/// Every file that a declaration names, from the settings' folder where it is relative.
+fn files_named(meaning: &Meaning, base: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for api in &meaning.apis {
+        if let Some(authority) = &api.client_authority {
+            files.push(base.join(&authority.roots));
+            files.extend(authority.revocation.iter().map(|file| base.join(file)));
+        }
+        if let UpstreamMeaning::Pool(pool) = &api.upstream
+            && let Some(tls) = &pool.tls
+        {
+            files.extend(tls.files().map(|file| base.join(file)));
+        }
+    }
+    for issuer in &meaning.issuers {
+        if let IssuerKeys::File(file) = &issuer.keys {
+            files.push(base.join(file));
+        }
+    }
+    files.sort();
+    files.dedup();
+    files
+}
+
+/// An API whose files are named from the settings' folder.
+fn based(api: &Arc<ApiMeaning>, base: &Path) -> Arc<ApiMeaning> {
+    let UpstreamMeaning::Pool(pool) = &api.upstream else {
+        return api.clone();
+    };
+    let Some(tls) = &pool.tls else {
+        return api.clone();
+    };
+    let mut tls = tls.clone();
+    tls.files_mut().for_each(|file| *file = base.join(&*file));
+    let mut pool = pool.clone();
+    pool.tls = Some(tls);
+    let mut api = (**api).clone();
+    api.upstream = UpstreamMeaning::Pool(pool);
+    Arc::new(api)
 }
 
 /// Makes the signing keys that something declared needs and nobody made yet. An RSA key takes a

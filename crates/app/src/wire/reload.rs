@@ -121,7 +121,8 @@ pub(crate) async fn watch(
     metrics: NodeMetrics,
     stop: CancellationToken,
 ) {
-    let mut watch = Watch::new(shared.loaded.load().watched.clone());
+    let mut named = planes.files_named();
+    let mut watch = Watch::new(watched(&shared, &named.borrow_and_update()));
     let Ok(mut hangup) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())
     else {
         tracing::error!("SIGHUP can't be listened for; settings are not reloaded");
@@ -133,12 +134,17 @@ pub(crate) async fn watch(
         tokio::select! {
             () = stop.cancelled() => return,
             () = watch.changed() => {}
+            Ok(()) = named.changed() => {
+                let files = named.borrow_and_update().clone();
+                watch.set(watched(&shared, &files));
+                continue;
+            }
             _ = hangup.recv() => {}
             () = tokio::time::sleep(AGAIN), if again => {}
         }
         match reload(&shared, &planes).await {
             Ok(()) => {
-                watch.set(shared.loaded.load().watched.clone());
+                watch.set(watched(&shared, &named.borrow_and_update()));
                 shared.reload.good(now());
                 metrics.reloaded(true);
                 again = false;
@@ -154,6 +160,12 @@ pub(crate) async fn watch(
             }
         }
     }
+}
+
+/// The settings' own files and those that declarations name.
+fn watched(shared: &Shared, named: &[PathBuf]) -> Vec<PathBuf> {
+    let loaded = shared.loaded.load();
+    loaded.watched.iter().chain(named).cloned().collect()
 }
 
 /// Whether the file's resources could be served together with those of the admin API, before

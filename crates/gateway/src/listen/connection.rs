@@ -18,7 +18,7 @@ use rustls::ServerConnection;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use verdict::call::{Head, Scheme, TlsFacts};
+use verdict::call::{Head, PeerCertificate, Scheme, TlsFacts};
 
 use super::Door;
 use crate::hygiene;
@@ -217,7 +217,7 @@ fn facts(session: &ServerConnection) -> Arc<TlsFacts> {
         server_name: session
             .server_name()
             .map(|name| name.to_ascii_lowercase().into()),
-        peer_certificate: chain.next(),
+        peer_certificate: chain.next().map(PeerCertificate::new),
         peer_intermediates: chain.collect(),
     })
 }

@@ -6,11 +6,12 @@ use core::net::SocketAddr;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use registry::api::{PoolMeaning, UpstreamProtocol};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -22,6 +23,14 @@ pub enum PoolError {
     /// The CA file can't be read.
     #[error("the CA file {path} can not be read: {cause}")]
     CaFile {
+        /// The file.
+        path: String,
+        /// What went wrong.
+        cause: String,
+    },
+    /// The gateway's own certificate or its key can't be read, or they don't belong together.
+    #[error("{path}: {cause}")]
+    OwnCertificate {
         /// The file.
         path: String,
         /// What went wrong.
@@ -70,11 +79,30 @@ impl PoolTlsClient {
             }
         }
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        let config = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|e| PoolError::Tls(e.to_string()))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+            .with_root_certificates(roots);
+        let mut config = match &tls.identity {
+            None => config.with_no_client_auth(),
+            Some(own) => {
+                let bad = |path: &Path, cause: &dyn core::fmt::Display| PoolError::OwnCertificate {
+                    path: path.display().to_string(),
+                    cause: cause.to_string(),
+                };
+                let chain = CertificateDer::pem_file_iter(&own.certificate_file)
+                    .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+                    .map_err(|error| bad(&own.certificate_file, &error))?;
+                if chain.is_empty() {
+                    return Err(bad(&own.certificate_file, &"it holds no certificate"));
+                }
+                let key = PrivateKeyDer::from_pem_file(&own.key_file)
+                    .map_err(|error| bad(&own.key_file, &error))?;
+                config
+                    .with_client_auth_cert(chain, key)
+                    .map_err(|error| bad(&own.key_file, &error))?
+            }
+        };
         config.alpn_protocols = match pool.protocol {
             UpstreamProtocol::Auto => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
             UpstreamProtocol::Http1 => vec![b"http/1.1".to_vec()],

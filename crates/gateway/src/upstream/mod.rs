@@ -92,11 +92,11 @@ impl Pools {
     pub(crate) fn pool(&self, meaning: &PoolMeaning) -> Result<Arc<Pool>, PoolError> {
         let mut pools = self.0.lock();
         pools.retain(|pool| pool.strong_count() > 0);
-        // A CA file may have changed under its name: such pools are built anew at each reload.
+        // A file may have changed under its name: such pools are built anew at each reload.
         let from_file = meaning
             .tls
             .as_ref()
-            .is_some_and(|tls| tls.ca_file.is_some());
+            .is_some_and(|tls| tls.files().next().is_some());
         if !from_file
             && let Some(same) = pools
                 .iter()

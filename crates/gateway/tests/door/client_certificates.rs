@@ -47,7 +47,7 @@ impl tower_service::Service<Request<gateway::RequestBody>> for Whose {
         let tls = admitted.arrival().tls.as_ref().expect("over TLS");
         let text = match &tls.peer_certificate {
             None => "none".to_owned(),
-            Some(der) => format!("{} {}", x509::thumbprint(der), tls.peer_intermediates.len()),
+            Some(shown) => format!("{} {}", shown.thumbprint(), tls.peer_intermediates.len()),
         };
         core::future::ready(Ok(Response::new(Full::new(text.into()))))
     }

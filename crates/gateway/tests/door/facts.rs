@@ -10,6 +10,7 @@ use proof::jose::verifying::VerifyingKey;
 use proof::random::SystemEntropy;
 use proof::time::Timestamp;
 use verdict::credential::jwt::{ConfigId, IssuerProfile, VerifiedToken};
+use verdict::credential::mtls::{Authority, AuthorityId, VerifiedCertificate};
 use verdict::facts::{
     Answer, Facts, FirstUse, KeyCheck, KeyLookup, PasswordCheck, ReplayScope, Unavailable,
 };
@@ -80,6 +81,17 @@ impl Facts for Doubles {
         None
     }
     fn remember_token(&self, _: TokenHash, _: ConfigId, _: Arc<VerifiedToken>) {}
+    fn known_certificate(
+        &self,
+        _: &TokenHash,
+        _: ConfigId,
+    ) -> Option<Arc<VerifiedCertificate>> {
+        None
+    }
+    fn remember_certificate(&self, _: TokenHash, _: ConfigId, _: Arc<VerifiedCertificate>) {}
+    fn authority(&self, _: &AuthorityId) -> Answer<Arc<Authority>> {
+        Err(Unavailable::Authority)
+    }
     fn revoked(&self, _: &VerifiedToken) -> Answer<bool> {
         Ok(false)
     }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use gateway::{CertStore, CertificateFiles, ClientCertificates, Limits, Listener, Options, Tls};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use registry::api::{PoolTls, Server, UpstreamMeaning};
+use registry::api::{PoolIdentity, PoolTls, Server, UpstreamMeaning};
 use rustls::pki_types::pem::PemObject as _;
+use rustls::server::WebPkiClientVerifier;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
@@ -270,13 +271,28 @@ async fn alpn_chooses_http2() {
 
 /// An upstream behind TLS that answers [`OK`].
 async fn tls_upstream(leaf: &Leaf) -> std::net::SocketAddr {
+    tls_upstream_for(leaf, None).await
+}
+
+/// The same; with an authority, for callers that it vouches for and nobody else.
+async fn tls_upstream_for(leaf: &Leaf, callers: Option<&Ca>) -> std::net::SocketAddr {
     let chain = CertificateDer::pem_slice_iter(leaf.chain.as_bytes());
     let chain = chain.collect::<Result<Vec<_>, _>>().expect("a chain");
     let key = PrivateKeyDer::from_pem_slice(leaf.key.as_bytes()).expect("a key");
-    let config = rustls::ServerConfig::builder_with_provider(provider())
+    let builder = rustls::ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_no_client_auth()
+        .expect("versions");
+    let builder = match callers {
+        None => builder.with_no_client_auth(),
+        Some(ca) => {
+            let roots = Arc::new(ca.roots());
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider())
+                .build()
+                .expect("a verifier");
+            builder.with_client_cert_verifier(verifier)
+        }
+    };
+    let config = builder
         .with_single_cert(chain, key)
         .expect("a certificate");
     let acceptor = TlsAcceptor::from(Arc::new(config));
@@ -327,12 +343,60 @@ async fn h05_an_upstream_must_prove_its_name_with_a_certificate_that_is_trusted_
         servers.tls = Some(PoolTls {
             ca_file: Some(ca_file.clone()),
             server_name: Some("up.example".to_owned()),
+            identity: None,
         });
         let mut orders = open_api(at);
         orders.upstream = UpstreamMeaning::Pool(servers);
         let door = Door::open(vec![orders]);
         assert_eq!(door.get("/x", "").await.status(), status, "{what}");
     }
+}
+
+#[tokio::test]
+async fn an_upstream_that_takes_the_gateway_alone_refuses_what_comes_past_it() {
+    let (ca, gateways, folder) = (Ca::new(), Ca::new(), tempfile::tempdir().expect("a folder"));
+    let ca_file = folder.path().join("ca.pem");
+    std::fs::write(&ca_file, ca.issuer.pem()).expect("written");
+    let at = tls_upstream_for(&ca.leaf(&["up.example"]), Some(&gateways)).await;
+    let own = |name: &str, leaf: &Leaf| {
+        let files = write(folder.path(), name, leaf);
+        PoolIdentity {
+            certificate_file: files.chain,
+            key_file: files.key,
+        }
+    };
+    let cases = [
+        ("its own", Some(own("own", &gateways.leaf(&["gateway.example"]))), 200),
+        ("somebody else's", Some(own("else", &ca.leaf(&["gateway.example"]))), 502),
+        ("none", None, 502),
+    ];
+    for (what, identity, status) in cases {
+        let mut servers = pool(&[at]);
+        servers.tls = Some(PoolTls {
+            ca_file: Some(ca_file.clone()),
+            server_name: Some("up.example".to_owned()),
+            identity,
+        });
+        let mut orders = open_api(at);
+        orders.upstream = UpstreamMeaning::Pool(servers);
+        let door = Door::open(vec![orders]);
+        assert_eq!(door.get("/x", "").await.status(), status, "{what}");
+    }
+    // Straight to it, past the gateway, with everything right but the certificate.
+    let tcp = TcpStream::connect(at).await.expect("connected");
+    let name = ServerName::try_from("up.example").expect("a name");
+    let direct = client(&ca, &[b"http/1.1"], None).connect(name, tcp).await;
+    let refused = match direct {
+        Err(_) => true,
+        // In TLS 1.3 the server refuses after the client believes to be through.
+        Ok(mut stream) => {
+            let _ = stream.write_all(b"GET /x HTTP/1.1\r\nhost: up.example\r\n\r\n").await;
+            let mut answer = Vec::new();
+            let read = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut answer).await;
+            read.is_err() && answer.is_empty()
+        }
+    };
+    assert!(refused);
 }
 
 #[tokio::test]
@@ -347,6 +411,7 @@ async fn h05_public_roots_do_not_trust_a_private_ca_and_bad_files_are_mistakes()
     servers.tls = Some(PoolTls {
         ca_file: None,
         server_name: None,
+        identity: None,
     });
     let mut orders = open_api(at);
     orders.upstream = UpstreamMeaning::Pool(servers.clone());
@@ -355,6 +420,7 @@ async fn h05_public_roots_do_not_trust_a_private_ca_and_bad_files_are_mistakes()
     servers.tls = Some(PoolTls {
         ca_file: Some("/nowhere/ca.pem".into()),
         server_name: None,
+        identity: None,
     });
     orders.upstream = UpstreamMeaning::Pool(servers);
     let errors = door

@@ -56,7 +56,7 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
             .client_roots()
             .ok_or_else(|| bad("no roots are configured"))?;
         let trusted = certificate
-            .verify_chain(request.sender.intermediates, roots, request.now)
+            .verify_chain(request.sender.intermediates, roots, None, request.now)
             .map_err(|defect| bad(defect.code()))?
             .certificate();
         let fits = match &client.certificate {

@@ -188,6 +188,7 @@ impl World {
             counters: Budgets::default(),
             replays: Spent::default(),
             key_sets: Arc::new(KeySets::new(fetcher, KeySetOptions::default())),
+            authorities: Arc::default(),
             revocations: Arc::default(),
             pool: Arc::clone(&pool),
             peppers: HashMap::from([("p1".to_owned(), Arc::new(MacKey::new(&[9; 32])))]),

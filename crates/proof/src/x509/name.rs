@@ -40,6 +40,11 @@ const TYPES: [(&str, &str); 21] = [
     ("S", "2.5.4.8"),
 ];
 
+/// Whether a text is a name with at least one part, so that it could match something.
+pub fn is_dn(text: &str) -> bool {
+    dn_matches(text, text)
+}
+
 /// Whether two names are the same: as many parts in the same order, each with the same set of
 /// attributes. A text that is no RFC 4514 name, or an empty one, matches nothing.
 pub fn dn_matches(a: &str, b: &str) -> bool {

@@ -129,13 +129,13 @@ fn the_published_certificate_has_the_published_thumbprint() {
 fn h05_only_a_path_to_a_trusted_root_makes_a_name_true() {
     let ours = root("ours");
     let good = leaf(&ours, |_| {});
-    let trusted = good.verify_chain(NONE, &roots(&ours), NOW).unwrap();
+    let trusted = good.verify_chain(NONE, &roots(&ours), None, NOW).unwrap();
     assert_eq!(trusted.certificate().thumbprint(), good.thumbprint());
 
     // Another root, even one of the same name.
     for other in [root("theirs"), root("ours")] {
         assert!(matches!(
-            good.verify_chain(NONE, &roots(&other), NOW),
+            good.verify_chain(NONE, &roots(&other), None, NOW),
             Err(X509Defect::UnknownIssuer | X509Defect::Chain)
         ));
     }
@@ -143,11 +143,11 @@ fn h05_only_a_path_to_a_trusted_root_makes_a_name_true() {
     let key = KeyPair::generate().unwrap();
     let alone = Certificate::parse(own.self_signed(&key).unwrap().der()).unwrap();
     assert_eq!(
-        alone.verify_chain(NONE, &roots(&ours), NOW).err(),
+        alone.verify_chain(NONE, &roots(&ours), None, NOW).err(),
         Some(X509Defect::UnknownIssuer)
     );
     assert_eq!(
-        good.verify_chain(NONE, &TrustRoots::from_der(NONE).unwrap(), NOW)
+        good.verify_chain(NONE, &TrustRoots::from_der(NONE).unwrap(), None, NOW)
             .err(),
         Some(X509Defect::UnknownIssuer)
     );
@@ -159,7 +159,7 @@ fn h05_time_and_purpose_of_a_certificate_count() {
     let good = leaf(&ours, |_| {});
     for secs in [1_700_000_000, 1_900_000_000] {
         assert_eq!(
-            good.verify_chain(NONE, &roots(&ours), Timestamp::from_secs(secs))
+            good.verify_chain(NONE, &roots(&ours), None, Timestamp::from_secs(secs))
                 .err(),
             Some(X509Defect::Time),
             "{secs}"
@@ -169,11 +169,11 @@ fn h05_time_and_purpose_of_a_certificate_count() {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     });
     assert_eq!(
-        server.verify_chain(NONE, &roots(&ours), NOW).err(),
+        server.verify_chain(NONE, &roots(&ours), None, NOW).err(),
         Some(X509Defect::KeyUsage)
     );
     let silent = leaf(&ours, |params| params.extended_key_usages.clear());
-    assert!(silent.verify_chain(NONE, &roots(&ours), NOW).is_ok());
+    assert!(silent.verify_chain(NONE, &roots(&ours), None, NOW).is_ok());
 }
 
 #[test]
@@ -184,16 +184,16 @@ fn a_chain_needs_its_intermediates_and_few_of_them() {
     let between = CertifiedIssuer::signed_by(between, KeyPair::generate().unwrap(), &ours).unwrap();
     let good = leaf(&between, |_| {});
     assert!(
-        good.verify_chain(&[between.der()], &roots(&ours), NOW)
+        good.verify_chain(&[between.der()], &roots(&ours), None, NOW)
             .is_ok()
     );
     assert_eq!(
-        good.verify_chain(NONE, &roots(&ours), NOW).err(),
+        good.verify_chain(NONE, &roots(&ours), None, NOW).err(),
         Some(X509Defect::UnknownIssuer)
     );
     let many = vec![between.der().to_vec(); MAX_INTERMEDIATES + 1];
     assert_eq!(
-        good.verify_chain(&many, &roots(&ours), NOW).err(),
+        good.verify_chain(&many, &roots(&ours), None, NOW).err(),
         Some(X509Defect::TooManyIntermediates)
     );
     // A client's certificate issues nothing.
@@ -202,7 +202,7 @@ fn a_chain_needs_its_intermediates_and_few_of_them() {
     let forged = leaf(&client, |_| {});
     assert!(
         forged
-            .verify_chain(&[client.der()], &roots(&ours), NOW)
+            .verify_chain(&[client.der()], &roots(&ours), None, NOW)
             .is_err()
     );
 }

@@ -88,6 +88,13 @@ pub struct ApiSpec {
         skip_serializing_if = "Option::is_none"
     )]
     pub issuers: Option<Vec<String>>,
+    /// Whose client certificates count, and as whom; default none.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub client_certificates: Option<ClientCertificatesSpec>,
     /// Headers that carry an API key besides `Authorization: Bearer`; default `[x-api-key]`.
     #[serde(
         default,
@@ -236,6 +243,21 @@ pub struct UpstreamTlsSpec {
         skip_serializing_if = "Option::is_none"
     )]
     pub server_name: Option<String>,
+    /// PEM file with the certificate that the gateway shows to the upstream (mTLS), its chain with
+    /// it; together with `key_file`.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub certificate_file: Option<String>,
+    /// PEM file with the key of `certificate_file`.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub key_file: Option<String>,
 }
 
 /// A credential kind that a document can ask for.
@@ -248,6 +270,8 @@ pub enum WrittenKind {
     Basic,
     /// A JWT access token.
     Jwt,
+    /// The client's certificate of the TLS handshake; see `client_certificates`.
+    Mtls,
 }
 
 impl From<WrittenKind> for CredentialKind {
@@ -256,6 +280,7 @@ impl From<WrittenKind> for CredentialKind {
             WrittenKind::ApiKey => Self::ApiKey,
             WrittenKind::Basic => Self::Basic,
             WrittenKind::Jwt => Self::Jwt,
+            WrittenKind::Mtls => Self::Mtls,
         }
     }
 }
@@ -309,6 +334,83 @@ impl JsonSchema for Combination {
             "oneOf": [kind, { "type": "array", "items": kind, "minItems": 1 }]
         })
     }
+}
+
+/// Client certificates as credentials (`mtls`). The listener must ask for them
+/// (`tls.client_certificates`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClientCertificatesSpec {
+    /// PEM file with the certificates that vouch for callers; read again when it changes.
+    pub ca_file: String,
+    /// Revocation lists of that authority (PEM or DER), one for each certificate that issues; read
+    /// again when they change. With lists, what they don't know, or a list past its next update,
+    /// is refused. Default: none is asked.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub crl_files: Option<Vec<String>>,
+    /// Who the API knows; the first that fits counts.
+    #[schemars(length(min = 1))]
+    pub identities: Vec<CertificateIdentitySpec>,
+}
+
+/// A name in a certificate, and what its holder may do: one of `uri`, `dns`, `email`, `subject`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateIdentitySpec {
+    /// An alternative name of type URI, `spiffe://example.org/billing`; a `*` at the end stands for
+    /// whatever follows.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub uri: Option<String>,
+    /// An alternative name of type DNS, `billing.example.com`; `*.` in front stands for one label.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub dns: Option<String>,
+    /// An alternative name of type e-mail, `batch@example.com` or `*@example.com`.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub email: Option<String>,
+    /// The whole subject as RFC 4514 writes it, `CN=billing,O=Example`.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub subject: Option<String>,
+    /// Scopes of its holder; default none.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub scopes: Option<Vec<String>>,
+    /// Roles of its holder; default none.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub roles: Option<Vec<String>>,
+    /// Its holder's tenant.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub tenant: Option<String>,
 }
 
 /// How imported keys of one provenance look.

@@ -10,12 +10,12 @@ use verdict::credential::jwt::IssuerProfile;
 use verdict::route::{ApiName, ForeignKeyPattern};
 
 use super::owner::{is_origin, is_scope, token_lifetime, unknown};
-use super::{At, Known, OWN_ISSUER, route};
+use super::{At, Known, OWN_ISSUER, certificates, route};
 use crate::api::written::{
     ApiSpec, CorsSpec, ForeignKeySpec, HostSpec, IdentityMode, ProtocolSpec, UpstreamSpec,
 };
 use crate::api::{
-    ApiMeaning, Cors, IdentityForward, PoolMeaning, PoolTls, Server, UpstreamMeaning,
+    ApiMeaning, Cors, IdentityForward, PoolIdentity, PoolMeaning, PoolTls, Server, UpstreamMeaning,
     UpstreamProtocol,
 };
 use crate::flaw::{Flaw, Place, Report};
@@ -102,6 +102,12 @@ pub(super) fn mean(
         );
     }
 
+    let (certificates, client_authority) = spec
+        .client_certificates
+        .as_ref()
+        .map(|written| certificates::mean(written, &spec.scopes, report))
+        .unzip();
+
     let api = Arc::new(verdict::route::Api {
         name: ApiName::new(name),
         audiences: audiences
@@ -110,6 +116,7 @@ pub(super) fn mean(
             .collect(),
         environment: spec.environment,
         issuers: issuers(spec, known, report),
+        certificates,
         brand: known.context.brand.clone(),
         key_headers: key_headers(spec, report),
         foreign_keys: foreign_keys(spec.foreign_keys.as_deref(), known, report),
@@ -125,6 +132,7 @@ pub(super) fn mean(
         base_path,
         strip_base_path: spec.strip_base_path,
         upstream: UpstreamMeaning::Pool(pool),
+        client_authority,
         identity,
         cors,
         per_address: limits.per_address.map(Into::into),
@@ -194,7 +202,7 @@ fn is_host_pattern(text: &str) -> bool {
     is_host_name(name) && (name.len() == text.len() || name.contains('.'))
 }
 
-fn is_host_name(name: &str) -> bool {
+pub(super) fn is_host_name(name: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
             && label
@@ -284,8 +292,22 @@ fn upstream(spec: &UpstreamSpec, report: &mut Report<'_>) -> Option<PoolMeaning>
             format!("`{name}` is not a host name"),
         );
     }
-    if spec.tls.as_ref().and_then(|tls| tls.ca_file.as_deref()) == Some("") {
-        report.flaw(at.key("tls").key("ca_file"), "the path is empty");
+    if let Some(tls) = &spec.tls {
+        for (key, path) in [
+            ("ca_file", &tls.ca_file),
+            ("certificate_file", &tls.certificate_file),
+            ("key_file", &tls.key_file),
+        ] {
+            if path.as_deref() == Some("") {
+                report.flaw(at.key("tls").key(key), "the path is empty");
+            }
+        }
+        if tls.certificate_file.is_some() != tls.key_file.is_some() {
+            report.flaw(
+                at.key("tls"),
+                "certificate_file and key_file belong together",
+            );
+        }
     }
     let mut timeout = |key: &str, written: Option<Period>, default: u64| {
         let period = written.map_or(Duration::from_secs(default), |period| period.0);
@@ -304,6 +326,12 @@ fn upstream(spec: &UpstreamSpec, report: &mut Report<'_>) -> Option<PoolMeaning>
             PoolTls {
                 ca_file: written.ca_file.map(PathBuf::from),
                 server_name: written.server_name,
+                identity: written.certificate_file.zip(written.key_file).map(
+                    |(certificate, key)| PoolIdentity {
+                        certificate_file: PathBuf::from(certificate),
+                        key_file: PathBuf::from(key),
+                    },
+                ),
             }
         }),
         protocol: match spec.protocol {

@@ -290,6 +290,17 @@ fn combinations(
         .iter()
         .flatten()
         .any(|kind| *kind == CredentialKind::Jwt);
+    let takes_mtls = combinations
+        .iter()
+        .flatten()
+        .any(|kind| *kind == CredentialKind::Mtls);
+    if takes_mtls && spec.client_certificates.is_none() {
+        report.hinted(
+            place.clone(),
+            "mtls is asked for and nobody vouches for certificates",
+            "write `client_certificates` with `ca_file` and `identities`",
+        );
+    }
     // A list that is written has flaws of its own if it came to nothing.
     if takes_jwt && api.issuers.is_empty() && spec.issuers.is_none() {
         report.hinted(

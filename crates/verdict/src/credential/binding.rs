@@ -17,7 +17,6 @@ use http::HeaderName;
 use proof::base64url;
 use proof::dpop::{self, Proof, ProofExpect};
 use proof::time::{Leeway, Timestamp};
-use proof::x509;
 use serde_json::{Map, Value};
 
 use super::refused;
@@ -120,11 +119,11 @@ pub(super) fn judge(
                 .arrival()
                 .tls
                 .as_ref()
-                .and_then(|tls| tls.peer_certificate.as_deref())
+                .and_then(|tls| tls.peer_certificate.as_ref())
                 .ok_or_else(|| {
                     refused("the token is bound to a certificate and the client showed none")
                 })?;
-            if x509::thumbprint(shown) != **thumbprint {
+            if shown.thumbprint() != **thumbprint {
                 return Err(refused("the token is bound to another certificate"));
             }
             Ok(None)

@@ -5,6 +5,7 @@
 //! | `jwt` | `Bearer realm="…"`, then `error` and `scope` (RFC 6750 §3) and `resource_metadata` (RFC 9728 §5.1); and `DPoP realm="…", algs="…"` with the same (RFC 9449 §7.1) |
 //! | `basic` | `Basic realm="…", charset="UTF-8"` (RFC 7617 §2.1) |
 //! | `api_key` | `ApiKey realm="…", header="x-api-key"`: no registered scheme exists; this one is ours and documented. Keys are taken as `Bearer` too |
+//! | `mtls` | `ClientCertificate realm="…"`: a certificate is shown in the handshake and no scheme is registered; this one is ours and documented |
 //! | `admin_key` | `Bearer realm="…"`, then `error` |
 //!
 //! Each acceptable scheme gets a field of its own, so that no reader has to divide at commas.
@@ -82,6 +83,7 @@ fn for_kind(
             let header = api.key_headers.first().unwrap_or(&X_API_KEY);
             format!("ApiKey realm={realm}, header={}", quoted(header.as_str()))
         }
+        CredentialKind::Mtls => format!("ClientCertificate realm={realm}"),
         CredentialKind::Jwt | CredentialKind::AdminKey => {
             let metadata = api.resource_metadata.as_deref();
             let metadata = metadata.filter(|_| kind == CredentialKind::Jwt);

@@ -10,6 +10,7 @@ pub mod binding;
 pub mod challenge;
 mod exposed;
 pub mod jwt;
+pub mod mtls;
 mod presentation;
 
 use std::sync::Arc;
@@ -42,6 +43,8 @@ pub enum CredentialKind {
     /// A JWT access token as `Authorization: Bearer` (RFC 6750, RFC 9068), or as
     /// `Authorization: DPoP` where it is bound to a key (RFC 9449).
     Jwt,
+    /// The client's certificate of the TLS handshake, vouched for by an authority of the API.
+    Mtls,
     /// An administrator's key on the admin listener; never a data credential, nor the reverse.
     /// `Authorization: Bearer` only.
     AdminKey,
@@ -49,7 +52,13 @@ pub enum CredentialKind {
 
 impl CredentialKind {
     /// Every kind, for discovery, docs and tests to walk.
-    pub const ALL: [Self; 4] = [Self::ApiKey, Self::Basic, Self::Jwt, Self::AdminKey];
+    pub const ALL: [Self; 5] = [
+        Self::ApiKey,
+        Self::Basic,
+        Self::Jwt,
+        Self::Mtls,
+        Self::AdminKey,
+    ];
 
     /// The kind's name in settings, logs and pages.
     pub fn name(self) -> &'static str {
@@ -57,6 +66,7 @@ impl CredentialKind {
             Self::ApiKey => "api_key",
             Self::Basic => "basic",
             Self::Jwt => "jwt",
+            Self::Mtls => "mtls",
             Self::AdminKey => "admin_key",
         }
     }
@@ -100,6 +110,7 @@ pub(crate) async fn prove(
         Presented::AdminKey(key) => Box::pin(apikey::prove_admin(key, facts, now)).await,
         Presented::Basic(pair) => Box::pin(basic::prove(pair, head, route, facts, now)).await,
         Presented::Jwt(token, sent) => jwt::prove(token, sent, head, &route.api, facts, now).await,
+        Presented::Mtls(tls) => mtls::prove(tls, route.api.certificates.as_ref(), facts, now),
     }
 }
 

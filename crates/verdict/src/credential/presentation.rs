@@ -4,14 +4,15 @@
 //! A place is empty, filled, or filled with something unusable, and the last of these is never
 //! taken for the first: `Authorization` with an unknown scheme is a refused credential, not a
 //! missing one. A key field (`X-API-Key` and the API's own names) is a credential on routes that
-//! take API keys and an ordinary field elsewhere.
+//! take API keys and an ordinary field elsewhere. A client certificate is a credential where a
+//! combination asks for one; elsewhere it is the connection's, and not looked at.
 
 use http::header::AUTHORIZATION;
 use smallvec::SmallVec;
 
 use super::binding::{self, Sent};
 use super::{CredentialKind, X_API_KEY, apikey, refused};
-use crate::call::Head;
+use crate::call::{Head, TlsFacts};
 use crate::problem::{Code, Problem};
 use crate::route::{Api, Route};
 
@@ -23,6 +24,8 @@ pub(crate) enum Presented<'a> {
     AdminKey(proof::issued::Presented<'a>),
     /// What stands after `Basic `.
     Basic(&'a [u8]),
+    /// The TLS session, with the certificate that the client showed.
+    Mtls(&'a TlsFacts),
     /// What stands after `Bearer ` in no key grammar, or after `DPoP `; and how it was sent.
     Jwt(&'a [u8], Sent<'a>),
 }
@@ -64,19 +67,34 @@ pub(crate) fn take<'a>(
             }
         }
     }
+    let certificate = takes(CredentialKind::Mtls)
+        .then(|| head.arrival().tls.as_deref())
+        .flatten()
+        .filter(|tls| tls.peer_certificate.is_some());
     match found.len() {
-        0 => return Err(Problem::new(Code::CredentialMissing, "no credential")),
+        0 if certificate.is_none() => {
+            return Err(Problem::new(Code::CredentialMissing, "no credential"));
+        }
+        0 => {}
         // Nothing to choose among: whatever is wrong with it is the answer.
         1 => {}
         // Counted before anything is believed: which of two was meant is not ours to guess, even
         // where one of them is garbage.
         _ => refuse_surplus(&found, takes)?,
     }
-    let held = |kind: CredentialKind| found.iter().any(|one| one.kind == Some(kind));
+    let held = |kind: CredentialKind| match kind {
+        CredentialKind::Mtls => certificate.is_some(),
+        kind => found.iter().any(|one| one.kind == Some(kind)),
+    };
     let complete = |kinds: &&Vec<CredentialKind>| kinds.iter().all(|kind| held(*kind));
+    // A certificate comes with the connection, asked for or not: it is never one too many.
+    let sent = |kinds: &&Vec<CredentialKind>| {
+        let asked = |kind: &&CredentialKind| **kind != CredentialKind::Mtls;
+        kinds.iter().filter(asked).count() == found.len()
+    };
     let Some(kinds) = combinations
         .iter()
-        .find(|kinds| kinds.len() == found.len() && complete(kinds))
+        .find(|kinds| sent(kinds) && complete(kinds))
     else {
         if combinations.iter().any(|kinds| complete(&kinds)) {
             return Err(ambiguous("more credentials than any combination asks for"));
@@ -90,6 +108,12 @@ pub(crate) fn take<'a>(
             "a part of the combination is missing",
         ));
     };
+    if let Some(tls) = certificate.filter(|_| kinds.contains(&CredentialKind::Mtls)) {
+        found.push(Found {
+            kind: Some(CredentialKind::Mtls),
+            read: Ok(Presented::Mtls(tls)),
+        });
+    }
     found.sort_by_key(|one| kinds.iter().position(|kind| Some(*kind) == one.kind));
     found.into_iter().map(|one| one.read).collect()
 }

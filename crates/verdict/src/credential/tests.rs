@@ -3,5 +3,6 @@
 
 mod binding;
 mod matrix;
+mod mtls;
 mod presentation;
 mod tokens;

@@ -1,12 +1,19 @@
 //! A caller with one good credential of each kind in hand.
 
+use std::sync::Arc;
+
 use proof::basic::Basic;
 use proof::issued::SecretKind;
 use proof::secret::Secret;
 use serde_json::json;
 
 use super::{NOW, Sent, Stored, World};
-use crate::credential::CredentialKind::{self, AdminKey, ApiKey, Basic as BasicKind, Jwt};
+use super::pki::Ca;
+use crate::call::TlsFacts;
+use crate::credential::CredentialKind::{self, AdminKey, ApiKey, Basic as BasicKind, Jwt, Mtls};
+use crate::credential::jwt::ConfigId;
+use crate::credential::mtls::{AuthorityId, CertificateIdentity, CertificateProfile, NamePattern};
+use crate::identity::Scopes;
 use crate::problem::Code;
 use crate::route::Route;
 
@@ -17,10 +24,24 @@ pub(crate) struct Hand {
     pub(crate) admin: String,
     pub(crate) token: String,
     pub(crate) basic: String,
+    pub(crate) session: TlsFacts,
 }
 
 pub(crate) fn hand() -> Hand {
-    let mut world = World::new();
+    let mut world = World::knowing(CertificateProfile {
+        config: ConfigId(9),
+        authority: AuthorityId::new("partners"),
+        identities: vec![CertificateIdentity {
+            name: NamePattern::Uri("spiffe://example.org/billing".into()),
+            scopes: Scopes::new(["orders:read"]),
+            roles: Vec::new(),
+            tenant: None,
+        }],
+    });
+    let ca = Ca::new();
+    let vouched = ca.authority(1, None);
+    let authorities = &world.facts.authorities;
+    authorities.lock().unwrap().insert("partners".to_owned(), vouched);
     let good = Stored::new(SecretKind::SecretKey);
     let key = world.key(&good);
     let admin = world.key(&Stored {
@@ -37,6 +58,7 @@ pub(crate) fn hand() -> Hand {
         admin,
         token,
         basic,
+        session: ca.session(|_| {}),
     }
 }
 
@@ -48,6 +70,11 @@ impl Hand {
             AdminKey => sent.bearer(&self.admin),
             Jwt => sent.bearer(&self.token),
             BasicKind => sent.with("authorization", &self.basic),
+            Mtls => {
+                let mut sent = sent;
+                sent.arrival.tls = Some(Arc::new(self.session.clone()));
+                sent
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use proof::time::Timestamp;
 
 use super::NOW;
 use crate::credential::jwt::{ConfigId, IssuerId, IssuerProfile, VerifiedToken};
+use crate::credential::mtls::{Authority, AuthorityId, VerifiedCertificate};
 use crate::facts::{
     Answer, Facts, FirstUse, KeyCheck, KeyLookup, PasswordCheck, ReplayScope, Unavailable,
 };
@@ -27,6 +28,8 @@ pub(crate) struct Table {
     pub(crate) signers: Vec<(IssuerId, Arc<VerifyingKey>)>,
     pub(crate) known: Mutex<HashMap<(TokenHash, ConfigId), Arc<VerifiedToken>>>,
     pub(crate) revoked: Mutex<Vec<String>>,
+    pub(crate) certificates: Mutex<HashMap<(TokenHash, ConfigId), Arc<VerifiedCertificate>>>,
+    pub(crate) authorities: Mutex<HashMap<String, Arc<Authority>>>,
     pub(crate) throttled: bool,
     /// Scope, id and time of what was used once.
     pub(crate) used: Mutex<Vec<(String, String, Timestamp)>>,
@@ -57,6 +60,41 @@ impl Facts for Table {
     fn remember_token(&self, hash: TokenHash, config: ConfigId, token: Arc<VerifiedToken>) {
         self.asked.lock().unwrap().push("remember_token");
         self.known.lock().unwrap().insert((hash, config), token);
+    }
+
+    fn known_certificate(
+        &self,
+        hash: &TokenHash,
+        config: ConfigId,
+    ) -> Option<Arc<VerifiedCertificate>> {
+        self.asked.lock().unwrap().push("known_certificate");
+        self.certificates
+            .lock()
+            .unwrap()
+            .get(&(*hash, config))
+            .cloned()
+    }
+
+    fn remember_certificate(
+        &self,
+        hash: TokenHash,
+        config: ConfigId,
+        certificate: Arc<VerifiedCertificate>,
+    ) {
+        self.asked.lock().unwrap().push("remember_certificate");
+        self.certificates
+            .lock()
+            .unwrap()
+            .insert((hash, config), certificate);
+    }
+
+    fn authority(&self, id: &AuthorityId) -> Answer<Arc<Authority>> {
+        self.ask("authority")?;
+        let authorities = self.authorities.lock().unwrap();
+        authorities
+            .get(id.as_str())
+            .cloned()
+            .ok_or(Unavailable::Authority)
     }
 
     fn revoked(&self, token: &VerifiedToken) -> Answer<bool> {

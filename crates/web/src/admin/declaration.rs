@@ -36,12 +36,14 @@ pub fn declaration(brand: Brand, per_address: Option<Rate>) -> ApiMeaning {
         foreign_keys: Vec::new(),
         realm: NAME.into(),
         resource_metadata: None,
+        certificates: None,
     });
     ApiMeaning {
         hosts: Vec::new(),
         base_path: "/".to_owned(),
         strip_base_path: false,
         upstream: UpstreamMeaning::Local(NAME),
+        client_authority: None,
         identity: IdentityForward::None,
         cors: None,
         per_address,

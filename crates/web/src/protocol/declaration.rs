@@ -50,12 +50,14 @@ pub fn built_in_api(
         foreign_keys: Vec::new(),
         realm: NAME.into(),
         resource_metadata: None,
+        certificates: None,
     });
     ApiMeaning {
         hosts,
         base_path: "/".to_owned(),
         strip_base_path: false,
         upstream: UpstreamMeaning::Local(NAME),
+        client_authority: None,
         identity: IdentityForward::None,
         cors: None,
         per_address,

@@ -32,6 +32,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use verdict::call::{Arrival, Body as CallBody, Call, Head, Scheme};
 use verdict::credential::jwt::{ConfigId, IssuerProfile, VerifiedToken};
+use verdict::credential::mtls::{Authority, AuthorityId, VerifiedCertificate};
 use verdict::facts::{Answer, Facts, KeyCheck, KeyLookup, PasswordCheck, Unavailable};
 use verdict::identity::{
     ApiAllow, ApplicationId, ClientId, CredentialId, IssuedKey, LifeState, Principal, Scopes,
@@ -152,6 +153,17 @@ impl Facts for NoFacts {
         None
     }
     fn remember_token(&self, _: TokenHash, _: ConfigId, _: Arc<VerifiedToken>) {}
+    fn known_certificate(
+        &self,
+        _: &TokenHash,
+        _: ConfigId,
+    ) -> Option<Arc<VerifiedCertificate>> {
+        None
+    }
+    fn remember_certificate(&self, _: TokenHash, _: ConfigId, _: Arc<VerifiedCertificate>) {}
+    fn authority(&self, _: &AuthorityId) -> Answer<Arc<Authority>> {
+        Err(Unavailable::Authority)
+    }
     fn revoked(&self, _: &VerifiedToken) -> Answer<bool> {
         Err(Unavailable::Store)
     }
@@ -313,6 +325,7 @@ impl World {
             foreign_keys: Vec::new(),
             realm: "orders".into(),
             resource_metadata: None,
+            certificates: None,
         };
         orders.judged = Arc::new(judged);
         issuer.declare(Declared::new([&orders], [&client()]).expect("sound"));

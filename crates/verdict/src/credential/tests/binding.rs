@@ -9,7 +9,7 @@ use proof::jose::key::SigningKey;
 use proof::x509;
 use serde_json::{Value, json};
 
-use crate::call::{Scheme, TlsFacts};
+use crate::call::{PeerCertificate, Scheme, TlsFacts};
 use crate::credential::CredentialKind::{ApiKey, Basic as BasicKind, Jwt};
 use crate::facts::Unavailable;
 use crate::permit::{Permitted, Refused};
@@ -60,7 +60,7 @@ fn dpop(token: &str, proof: &str) -> Sent {
 fn over(mut sent: Sent, certificate: Option<&[u8]>) -> Sent {
     sent.arrival.tls = Some(Arc::new(TlsFacts {
         server_name: None,
-        peer_certificate: certificate.map(Bytes::copy_from_slice),
+        peer_certificate: certificate.map(|der| PeerCertificate::new(Bytes::copy_from_slice(der))),
         peer_intermediates: Vec::new(),
     }));
     sent

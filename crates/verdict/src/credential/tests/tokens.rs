@@ -111,6 +111,7 @@ fn c06_a_hit_still_judges_time_audience_scope_and_revocation() {
         foreign_keys: Vec::new(),
         realm: "billing".into(),
         resource_metadata: None,
+        certificates: None,
     };
     let route = Route {
         api: std::sync::Arc::new(elsewhere),

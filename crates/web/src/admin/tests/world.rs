@@ -34,6 +34,7 @@ use store::{Location, Settings, Store};
 use tower::ServiceExt as _;
 use verdict::call::{Arrival, Body as CallBody, Call, Head, Scheme};
 use verdict::credential::jwt::{ConfigId, IssuerProfile, VerifiedToken};
+use verdict::credential::mtls::{Authority, AuthorityId, VerifiedCertificate};
 use verdict::facts::{
     Answer, Facts, KeyCheck, KeyLookup, PasswordCheck, Records as _, Unavailable,
 };
@@ -171,6 +172,17 @@ impl Facts for Stored {
         None
     }
     fn remember_token(&self, _: TokenHash, _: ConfigId, _: Arc<VerifiedToken>) {}
+    fn known_certificate(
+        &self,
+        _: &TokenHash,
+        _: ConfigId,
+    ) -> Option<Arc<VerifiedCertificate>> {
+        None
+    }
+    fn remember_certificate(&self, _: TokenHash, _: ConfigId, _: Arc<VerifiedCertificate>) {}
+    fn authority(&self, _: &AuthorityId) -> Answer<Arc<Authority>> {
+        Err(Unavailable::Authority)
+    }
     fn revoked(&self, _: &VerifiedToken) -> Answer<bool> {
         Err(Unavailable::Store)
     }

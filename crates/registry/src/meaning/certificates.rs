@@ -1,0 +1,263 @@
+//! What an API's `client_certificates` mean: who vouches, and whom the API knows.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use proof::digest::sha256;
+use proof::x509::is_dn;
+use verdict::credential::jwt::ConfigId;
+use verdict::credential::mtls::{
+    AuthorityId, CertificateIdentity, CertificateProfile, NamePattern,
+};
+use verdict::identity::{Scopes, TenantId};
+
+use super::owner::{is_mail_address, role_names};
+use crate::api::AuthorityFiles;
+use crate::api::written::{CertificateIdentitySpec, ClientCertificatesSpec};
+use crate::flaw::{Place, Report};
+
+/// Reads the section; the profile is for judging, the files are for whoever reads them.
+pub(super) fn mean(
+    spec: &ClientCertificatesSpec,
+    scopes: &BTreeMap<String, String>,
+    report: &mut Report<'_>,
+) -> (CertificateProfile, AuthorityFiles) {
+    let at = Place::spec().key("client_certificates");
+    if spec.ca_file.is_empty() {
+        report.flaw(at.key("ca_file"), "the path is empty");
+    }
+    report.not_empty(at.key("crl_files"), spec.crl_files.as_deref());
+    let lists = spec.crl_files.clone().unwrap_or_default();
+    report.no_doubles(&at.key("crl_files"), &lists);
+    for (index, file) in lists.iter().enumerate() {
+        if file.is_empty() {
+            report.flaw(at.key("crl_files").index(index), "the path is empty");
+        }
+    }
+    let place = at.key("identities");
+    report.not_empty(place.clone(), Some(&spec.identities));
+    report.no_doubles(&place, &spec.identities);
+    let identities: Vec<_> = spec
+        .identities
+        .iter()
+        .enumerate()
+        .filter_map(|(index, written)| identity(written, scopes, &place.index(index), report))
+        .collect();
+    // The files name the authority: two APIs with the same ones share what is read of them.
+    let named = serde_json::json!([spec.ca_file, lists]).to_string();
+    let known = serde_json::to_string(&spec.identities).unwrap_or_default();
+    let profile = CertificateProfile {
+        config: config_id(&named, &known),
+        authority: AuthorityId::new(named),
+        identities,
+    };
+    let files = AuthorityFiles {
+        roots: PathBuf::from(&spec.ca_file),
+        revocation: lists.into_iter().map(PathBuf::from).collect(),
+    };
+    (profile, files)
+}
+
+fn config_id(authority: &str, identities: &str) -> ConfigId {
+    let digest = sha256(format!("client certificates {authority} {identities}").as_bytes());
+    let mut first = [0; 8];
+    first.copy_from_slice(&digest[..8]);
+    ConfigId(u64::from_be_bytes(first))
+}
+
+fn identity(
+    spec: &CertificateIdentitySpec,
+    declared: &BTreeMap<String, String>,
+    at: &Place,
+    report: &mut Report<'_>,
+) -> Option<CertificateIdentity> {
+    for (index, scope) in spec.scopes.iter().flatten().enumerate() {
+        if !declared.contains_key(scope) {
+            report.hinted(
+                at.key("scopes").index(index),
+                format!("scope `{scope}` is not declared"),
+                "declare it under `spec.scopes` with the words that people read",
+            );
+        }
+    }
+    report.not_empty(at.key("scopes"), spec.scopes.as_deref());
+    let roles = role_names(spec.roles.as_deref(), &at.key("roles"), report);
+    if spec.tenant.as_deref() == Some("") {
+        report.flaw(at.key("tenant"), "the tenant is empty");
+    }
+    let written = [
+        ("uri", &spec.uri),
+        ("dns", &spec.dns),
+        ("email", &spec.email),
+        ("subject", &spec.subject),
+    ];
+    let mut names = written
+        .iter()
+        .filter_map(|(key, value)| value.as_deref().map(|text| (*key, text)));
+    let (Some((key, text)), None) = (names.next(), names.next()) else {
+        report.hinted(
+            at.clone(),
+            "an identity has one name",
+            "write one of `uri`, `dns`, `email` and `subject`",
+        );
+        return None;
+    };
+    let name = pattern(key, text);
+    if let Err((message, hint)) = &name {
+        report.hinted(at.key(key), message.clone(), *hint);
+    }
+    Some(CertificateIdentity {
+        name: name.ok()?,
+        scopes: Scopes::new(spec.scopes.iter().flatten().map(String::as_str)),
+        roles,
+        tenant: spec.tenant.as_deref().map(TenantId::new),
+    })
+}
+
+/// A pattern, or what is wrong with it and how it should look.
+fn pattern(key: &str, text: &str) -> Result<NamePattern, (String, &'static str)> {
+    let visible = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+    let stars = text.matches('*').count();
+    match key {
+        "uri" => {
+            let start = text.strip_suffix('*').unwrap_or(text);
+            // A star right behind a host would take `example.org.evil.test` too.
+            let bounded = start.len() == text.len() || start.ends_with(['/', ':', '?', '=']);
+            let located = start.split_once(':').is_some_and(|(scheme, rest)| {
+                !scheme.is_empty()
+                    && rest.trim_start_matches('/') != ""
+                    && (!rest.starts_with("//") || start.len() == text.len() || rest[2..].contains('/'))
+            });
+            if visible && bounded && located && stars == text.len() - start.len() {
+                Ok(NamePattern::Uri(text.into()))
+            } else {
+                Err((
+                    format!("`{text}` is not a URI or the beginning of one"),
+                    "for example `spiffe://example.org/ns/orders/*`; a `*` stands last, behind a slash after the host",
+                ))
+            }
+        }
+        "dns" => {
+            let name = text.strip_prefix("*.").unwrap_or(text);
+            if visible && super::api::is_host_name(name) && name.contains('.') {
+                Ok(NamePattern::Dns(text.into()))
+            } else {
+                Err((
+                    format!("`{text}` is not a host name"),
+                    "for example `billing.example.com` or `*.example.com`",
+                ))
+            }
+        }
+        "email" => {
+            let whole = stars == 0 || (stars == 1 && text.starts_with("*@"));
+            if visible && whole && is_mail_address(text) {
+                Ok(NamePattern::Email(text.into()))
+            } else {
+                Err((
+                    format!("`{text}` is not a mail address"),
+                    "for example `batch@example.com` or `*@example.com`",
+                ))
+            }
+        }
+        _ => {
+            if is_dn(text) {
+                Ok(NamePattern::Subject(text.into()))
+            } else {
+                Err((
+                    format!("`{text}` is not a subject as RFC 4514 writes it"),
+                    "the most specific part first, for example `CN=billing,OU=Payments,O=Example`",
+                ))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::tests::{context, document, orders};
+    use super::*;
+    use crate::document::read_all;
+    use crate::meaning::{Meaning, mean_all};
+
+    fn api(certificates: Value) -> Result<Meaning, String> {
+        let mut spec = orders();
+        spec["credentials"] = json!(["mtls"]);
+        spec["client_certificates"] = certificates;
+        let documents = read_all([document("Api", "orders", spec)]).expect("the shape is sound");
+        mean_all(&documents, &context()).map_err(|flaws| {
+            let lines: Vec<_> = flaws.iter().map(ToString::to_string).collect();
+            lines.join("\n")
+        })
+    }
+
+    fn knows(name: Value) -> Result<Meaning, String> {
+        api(json!({ "ca_file": "ca.pem", "identities": [name] }))
+    }
+
+    #[test]
+    fn the_files_name_the_authority_and_everything_that_judges_names_the_profile() {
+        let profile = |lists: Value, scope: &str| {
+            let meaning = api(json!({
+                "ca_file": "ca.pem",
+                "crl_files": lists,
+                "identities": [{ "uri": "spiffe://example.org/*", "scopes": [scope] }]
+            }))
+            .expect("sound");
+            let api = meaning.api("orders").expect("there");
+            let files = api.client_authority.clone().expect("named");
+            assert_eq!(files.roots, PathBuf::from("ca.pem"));
+            api.judged.certificates.clone().expect("known")
+        };
+        let one = profile(json!(["a.crl"]), "orders:read");
+        let other_scope = profile(json!(["a.crl"]), "orders:write");
+        let other_list = profile(json!(["b.crl"]), "orders:read");
+        assert_eq!(one.authority, other_scope.authority);
+        assert_ne!(one.config, other_scope.config);
+        assert_ne!(one.authority, other_list.authority);
+        assert_ne!(one.config, other_list.config);
+    }
+
+    #[test]
+    fn a_pattern_that_could_take_more_than_it_shows_is_a_flaw() {
+        for good in [
+            json!({ "uri": "spiffe://example.org/billing" }),
+            json!({ "uri": "spiffe://example.org/*" }),
+            json!({ "uri": "urn:example:billing:*" }),
+            json!({ "dns": "billing.example.com" }),
+            json!({ "dns": "*.example.com" }),
+            json!({ "email": "batch@example.com" }),
+            json!({ "email": "*@example.com" }),
+            json!({ "subject": "CN=billing,O=Example" }),
+        ] {
+            assert!(knows(good.clone()).is_ok(), "{good}");
+        }
+        for bad in [
+            json!({}),
+            json!({ "uri": "urn:a:b", "dns": "a.example.com" }),
+            json!({ "uri": "spiffe://example.org*" }),
+            json!({ "uri": "spiffe://*" }),
+            json!({ "uri": "*" }),
+            json!({ "uri": "spiffe://*/billing" }),
+            json!({ "uri": "billing" }),
+            json!({ "dns": "*" }),
+            json!({ "dns": "*.com." }),
+            json!({ "dns": "a.*.example.com" }),
+            json!({ "dns": "com" }),
+            json!({ "email": "*" }),
+            json!({ "email": "a*@example.com" }),
+            json!({ "email": "a@b@example.com" }),
+            json!({ "subject": "billing" }),
+            json!({ "subject": "" }),
+            json!({ "uri": "urn:a:b", "scopes": ["unknown"] }),
+            json!({ "uri": "urn:a:b", "tenant": "" }),
+        ] {
+            assert!(knows(bad.clone()).is_err(), "{bad}");
+        }
+        assert!(api(json!({ "ca_file": "", "identities": [{ "uri": "urn:a:b" }] })).is_err());
+        assert!(api(json!({ "ca_file": "ca.pem", "identities": [] })).is_err());
+        let none = api(Value::Null).expect_err("nobody vouches");
+        assert!(none.contains("nobody vouches"), "{none}");
+    }
+}

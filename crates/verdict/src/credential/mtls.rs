@@ -1,0 +1,236 @@
+//! **mTLS**: the certificate that a client showed in its TLS handshake (RFC 8446 §4.4.2), as a
+//! credential of its own.
+//!
+//! The handshake proved that the client has the key. Who vouches for its names is judged here, per
+//! API: a path to one of the API's own authorities, nothing on it revoked, and a name that the API
+//! knows. A certificate of another API's authority, or of one that only the TLS library trusts, is
+//! worth nothing. A certificate that no combination asks for is no credential at all, and is left
+//! alone.
+//!
+//! The path costs signatures, so its result is kept for [`RECHECK`] under the very certificate, the
+//! API's rules and the version of its authority; the certificate's own time is judged on every use.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use proof::digest::TokenHash;
+use proof::time::Timestamp;
+use proof::x509::{Certificate, RevocationLists, TrustRoots, dn_matches};
+
+use super::jwt::ConfigId;
+use super::{CredentialKind, Proved, refused};
+use crate::call::TlsFacts;
+use crate::facts::Facts;
+use crate::identity::{
+    ApiAllow, CredentialId, Principal, RoleName, Scopes, Standing, SubjectId, TenantId, text_id,
+};
+use crate::problem::Problem;
+
+text_id!(
+    /// Names an authority: whoever vouches for clients' certificates, with its revocation lists.
+    AuthorityId
+);
+
+/// How long a path that held is taken to hold: what a certificate between root and client may be
+/// past its time, at most.
+pub const RECHECK: Duration = Duration::from_secs(60);
+
+/// How one API judges client certificates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateProfile {
+    /// Its version (a hash of everything below).
+    pub config: ConfigId,
+    /// Who must vouch.
+    pub authority: AuthorityId,
+    /// Which names are known and what each stands for; the first that fits counts. Never empty.
+    pub identities: Vec<CertificateIdentity>,
+}
+
+/// A name, or a family of names, and what its holder may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateIdentity {
+    /// Where it stands in the certificate, and what it is.
+    pub name: NamePattern,
+    /// Scopes of its holder.
+    pub scopes: Scopes,
+    /// Roles of its holder.
+    pub roles: Vec<RoleName>,
+    /// Its holder's tenant.
+    pub tenant: Option<TenantId>,
+}
+
+/// Names that a rule knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NamePattern {
+    /// An alternative name of type URI, compared exactly; with `*` at the end, whatever follows. A
+    /// pattern that begins with `spiffe://` asks for a certificate with that one URI and no other
+    /// (X.509-SVID §2).
+    Uri(Box<str>),
+    /// An alternative name of type DNS, without regard to case; with `*.` in front, one label more.
+    Dns(Box<str>),
+    /// An alternative name of type e-mail: the part before `@` exactly, the domain without regard
+    /// to case; `*@example.com` takes every address of that very domain.
+    Email(Box<str>),
+    /// The whole subject (RFC 4514), compared as RFC 8705 §2.1.2 has it.
+    Subject(Box<str>),
+}
+
+/// An authority as it is now: its roots, its revocation lists, and the number of this state.
+#[derive(Debug)]
+pub struct Authority {
+    /// Another number, another state: what was verified under an older one is verified again.
+    pub version: u64,
+    /// The certificates that vouch.
+    pub roots: TrustRoots,
+    /// Its revocation lists. `None`: the API asks for none; then the certificates' short life is
+    /// what ends them.
+    pub revocation: Option<RevocationLists>,
+}
+
+/// A certificate whose path held.
+#[derive(Debug, Clone)]
+pub struct VerifiedCertificate {
+    /// The authority's state it was verified under.
+    pub authority: u64,
+    /// From when on the path is to be looked at again.
+    pub recheck_at: Timestamp,
+    /// The end of the certificate's own time.
+    pub not_after: Timestamp,
+    /// What it stands for.
+    pub standing: Arc<Standing>,
+}
+
+/// Judges the certificate of a connection by an API's profile.
+pub(super) fn prove(
+    tls: &TlsFacts,
+    profile: Option<&CertificateProfile>,
+    facts: &impl Facts,
+    now: Timestamp,
+) -> Result<Proved, Problem> {
+    let shown = tls
+        .peer_certificate
+        .as_ref()
+        .ok_or_else(|| refused("the client showed no certificate"))?;
+    let profile = profile.ok_or_else(|| refused("the API knows no certificates"))?;
+    let authority = facts.authority(&profile.authority)?;
+    let known = facts
+        .known_certificate(shown.hash(), profile.config)
+        .filter(|known| known.authority == authority.version && now < known.recheck_at);
+    let verified = match known {
+        Some(known) => known,
+        None => {
+            let verified = verify(shown.der(), shown.hash(), tls, profile, &authority, now)?;
+            let verified = Arc::new(verified);
+            facts.remember_certificate(*shown.hash(), profile.config, verified.clone());
+            verified
+        }
+    };
+    // No leeway: the issuing authority chose the time with its own margin (RFC 5280 §4.1.2.5).
+    if now.as_secs() > verified.not_after.as_secs() {
+        return Err(refused("the certificate has expired"));
+    }
+    // Its time includes the last second.
+    let ends = verified.not_after.plus(Duration::from_secs(1));
+    Ok(Proved {
+        kind: CredentialKind::Mtls,
+        standing: verified.standing.clone(),
+        expires_at: Some(ends),
+        ends: Some(ends),
+        issuer: None,
+    })
+}
+
+fn verify(
+    der: &[u8],
+    hash: &TokenHash,
+    tls: &TlsFacts,
+    profile: &CertificateProfile,
+    authority: &Authority,
+    now: Timestamp,
+) -> Result<VerifiedCertificate, Problem> {
+    let certificate = Certificate::parse(der).map_err(|defect| refused(defect.code()))?;
+    let trusted = certificate
+        .verify_chain(
+            &tls.peer_intermediates,
+            &authority.roots,
+            authority.revocation.as_ref(),
+            now,
+        )
+        .map_err(|defect| {
+            refused(format!("{}: {}", defect.code(), certificate.subject_dn()))
+        })?;
+    let (name, identity) = profile
+        .identities
+        .iter()
+        .find_map(|identity| Some((identity.name.find(trusted.certificate())?, identity)))
+        .ok_or_else(|| refused("the certificate has no name that the API knows"))?;
+    let mut roles = identity.roles.clone();
+    roles.sort();
+    Ok(VerifiedCertificate {
+        authority: authority.version,
+        recheck_at: now.plus(RECHECK),
+        not_after: certificate.not_after(),
+        standing: Arc::new(Standing {
+            principal: Principal::Service(SubjectId::new(name)),
+            // Marked, so that no certificate is taken for one of our keys.
+            credential: CredentialId::new(format!("x5t:{hash}")),
+            application: None,
+            client: None,
+            scopes: identity.scopes.clone(),
+            roles,
+            // The API's own authority and its own list of names admitted it.
+            apis: ApiAllow::ByAudience,
+            environment: None,
+            tenant: identity.tenant.clone(),
+            networks: Vec::new(),
+            origins: Vec::new(),
+            claims: serde_json::Map::new(),
+        }),
+    })
+}
+
+impl NamePattern {
+    /// The name of a certificate that fits, if one does.
+    fn find<'a>(&self, certificate: &'a Certificate) -> Option<&'a str> {
+        let among = |names: &'a [String], fits: &dyn Fn(&str) -> bool| {
+            names.iter().map(String::as_str).find(|name| fits(name))
+        };
+        match self {
+            Self::Uri(pattern) => {
+                let uris = certificate.uris();
+                if pattern.starts_with("spiffe://") && uris.len() != 1 {
+                    return None;
+                }
+                among(uris, &|uri| match pattern.strip_suffix('*') {
+                    Some(start) => uri.len() > start.len() && uri.starts_with(start),
+                    None => uri == &**pattern,
+                })
+            }
+            Self::Dns(pattern) => among(certificate.dns_names(), &|name| {
+                // A wildcard in the certificate is no host's name.
+                match pattern.strip_prefix("*.") {
+                    Some(parent) => name.split_once('.').is_some_and(|(label, rest)| {
+                        !label.is_empty() && label != "*" && rest.eq_ignore_ascii_case(parent)
+                    }),
+                    None => name.eq_ignore_ascii_case(pattern),
+                }
+            }),
+            Self::Email(pattern) => {
+                let (local, domain) = pattern.split_once('@')?;
+                among(certificate.emails(), &|email| {
+                    // Threat F7: a second `@` makes two addresses of one.
+                    email.split_once('@').is_some_and(|(own, at)| {
+                        !own.is_empty()
+                            && !at.contains('@')
+                            && at.eq_ignore_ascii_case(domain)
+                            && (local == "*" || own == local)
+                    })
+                })
+            }
+            Self::Subject(pattern) => {
+                let subject = certificate.subject_dn();
+                (!subject.is_empty() && dn_matches(pattern, subject)).then_some(subject)
+            }
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Client certificates as credentials: over TLS, in a proxy's field, and with lists that change.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, IsCa,
+    KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber,
+};
+use testkit::bound::ClientCertificate;
+use testkit::doorward::{BASE, Doorward, Place};
+use testkit::upstream::Upstream;
+use testkit::wire::{self, Answer};
+
+const NAME: &str = "spiffe://example.org/billing";
+
+const RESOURCES: &str = r#"
+resources:
+  - apiVersion: doorward/v1
+    kind: Api
+    metadata: { name: main }
+    spec:
+      upstream: { urls: ["@UPSTREAM@"] }
+      identity: { mode: headers }
+      scopes: { read: Read things, write: Write things }
+      credentials: [mtls]
+      client_certificates:
+        ca_file: partners/ca.pem
+        crl_files: [partners/ca.crl]
+        identities: [{ uri: "spiffe://example.org/*", scopes: [read] }]
+      routes:
+        - { path: /me }
+        - { path: /write, scopes: [write] }
+        - { path: /open, public: true }
+"#;
+
+/// An authority.
+struct Ca(CertifiedIssuer<'static, KeyPair>);
+
+/// A client's certificate with its key.
+struct Own {
+    der: Vec<u8>,
+    tls: ClientCertificate,
+}
+
+impl Ca {
+    fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    fn own(&self, serial: u64) -> Own {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.subject_alt_names = vec![SanType::URI(NAME.try_into().unwrap())];
+        params.serial_number = Some(SerialNumber::from(serial));
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        Own {
+            der: certificate.der().to_vec(),
+            tls: ClientCertificate::new(vec![certificate.der().clone()], &key),
+        }
+    }
+
+    /// Writes the list of revoked serial numbers, over the one before.
+    fn revoke(&self, folder: &Path, serials: &[u64], number: u64) {
+        let list = CertificateRevocationListParams {
+            this_update: rcgen::date_time_ymd(2026, 1, 1),
+            next_update: rcgen::date_time_ymd(2099, 1, 1),
+            crl_number: SerialNumber::from(number),
+            issuing_distribution_point: None,
+            revoked_certs: serials
+                .iter()
+                .map(|serial| RevokedCertParams {
+                    serial_number: SerialNumber::from(*serial),
+                    revocation_time: rcgen::date_time_ymd(2026, 1, 1),
+                    reason_code: None,
+                    invalidity_date: None,
+                })
+                .collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let list = list.signed_by(&self.0).unwrap().pem().unwrap();
+        let new = folder.join("ca.crl.new");
+        std::fs::write(&new, list).unwrap();
+        std::fs::rename(new, folder.join("ca.crl")).unwrap();
+    }
+}
+
+struct World {
+    doorward: Doorward,
+    upstream: Upstream,
+    ca: Ca,
+}
+
+impl World {
+    fn start(more: &str) -> Self {
+        let (upstream, ca, place) = (Upstream::start().unwrap(), Ca::new(), Place::new().unwrap());
+        let partners = place.path().join("partners");
+        std::fs::create_dir(&partners).unwrap();
+        std::fs::write(partners.join("ca.pem"), ca.0.pem()).unwrap();
+        ca.revoke(&partners, &[], 1);
+        let settings = format!("{BASE}{more}{RESOURCES}").replace("@UPSTREAM@", &upstream.url());
+        Self {
+            doorward: place.start(&settings).unwrap(),
+            upstream,
+            ca,
+        }
+    }
+
+    fn over_tls(&self, own: Option<&Own>, path: &str) -> Answer {
+        let trusted = self.doorward.place().path().join("tls/ca.pem");
+        let at = self.doorward.gateway_tls();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        match own {
+            None => wire::raw_tls(at, &trusted, request).unwrap(),
+            Some(own) => {
+                let config = own.tls.client_config(&trusted).unwrap();
+                let mut stream = wire::connect_tls_as(at, &config, Some("http/1.1")).unwrap();
+                std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
+                wire::first_answer(&mut stream).unwrap()
+            }
+        }
+    }
+}
+
+/// Defence: `verdict::credential::mtls`: the API's own authority, its lists and its names.
+#[test]
+fn h05_a_certificate_counts_as_far_as_the_api_s_own_authority_vouches_for_it() {
+    let world = World::start("");
+    let (good, revoked) = (world.ca.own(1), world.ca.own(2));
+    let answer = world.over_tls(Some(&good), "/me");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let seen = world.upstream.seen().pop().unwrap();
+    assert_eq!(seen.values("doorward-subject"), [NAME]);
+    assert_eq!(seen.values("doorward-principal"), ["service"]);
+    let answer = world.over_tls(Some(&good), "/write");
+    assert_eq!((answer.status, answer.code().as_str()), (403, "insufficient-scope"));
+
+    let answer = world.over_tls(None, "/me");
+    assert_eq!((answer.status, answer.code().as_str()), (401, "credential-missing"));
+    assert_eq!(
+        answer.header("www-authenticate"),
+        Some("ClientCertificate realm=\"main\"")
+    );
+    let answer = world.over_tls(Some(&Ca::new().own(1)), "/me");
+    assert_eq!((answer.status, answer.code().as_str()), (401, "credential-refused"));
+    // No credential where none is asked for.
+    assert_eq!(world.over_tls(Some(&Ca::new().own(1)), "/open").status, 200);
+
+    assert_eq!(world.over_tls(Some(&revoked), "/me").status, 200);
+    let partners = world.doorward.place().path().join("partners");
+    world.ca.revoke(&partners, &[2], 2);
+    let until = Instant::now() + Duration::from_secs(20);
+    while world.over_tls(Some(&revoked), "/me").status != 401 {
+        assert!(Instant::now() < until, "the new list is not in force");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(world.over_tls(Some(&good), "/me").status, 200);
+    // A list that can't be read leaves the one before in force.
+    std::fs::write(partners.join("ca.crl"), "no list").unwrap();
+    let until = Instant::now() + Duration::from_secs(20);
+    while !world.doorward.log().contains("not a certificate revocation list") {
+        assert!(Instant::now() < until, "the log does not tell of the bad list");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(world.over_tls(Some(&revoked), "/me").status, 401);
+    assert_eq!(world.over_tls(Some(&good), "/me").status, 200);
+}
+
+/// Defence: `gateway::proxies::TrustedProxies::relayed_session`, reached for listed peers only.
+#[test]
+fn b02_a_certificate_in_a_field_counts_from_a_listed_proxy_alone_and_is_judged_again() {
+    let field = |der: &[u8]| format!(":{}:", proof::base64std::encode(der));
+    let listed = World::start(
+        "trusted_proxies: [127.0.0.1]\nclient_certificate_field: client-cert\n",
+    );
+    let (good, stranger) = (field(&listed.ca.own(1).der), field(&Ca::new().own(1).der));
+    let ask = |world: &World, fields: &[(&str, &str)]| {
+        let mut fields = fields.to_vec();
+        fields.push(("x-forwarded-for", "203.0.113.7"));
+        let answer = wire::get(world.doorward.gateway(), "/me", &fields).unwrap();
+        (answer.status, answer.code())
+    };
+    let told = |status: u16, code: &str| (status, code.to_owned());
+    assert_eq!(ask(&listed, &[("client-cert", &good)]).0, 200);
+    let seen = listed.upstream.seen().pop().unwrap();
+    assert_eq!(seen.values("doorward-subject"), [NAME]);
+    assert!(seen.values("client-cert").is_empty(), "it never goes on");
+    let cases: [(&[(&str, &str)], _); 6] = [
+        (&[("client-cert", &stranger)], told(401, "credential-refused")),
+        (&[], told(401, "credential-missing")),
+        (&[("client-cert", "")], told(401, "credential-missing")),
+        (&[("client-cert", "garbage")], told(400, "unclean-header")),
+        (
+            &[("client-cert", &good), ("client-cert", &good)],
+            told(400, "unclean-header"),
+        ),
+        // Another proxy's field is not the one that is configured.
+        (&[("x-ssl-client-cert", &good)], told(401, "credential-missing")),
+    ];
+    for (fields, expected) in cases {
+        assert_eq!(ask(&listed, fields), expected, "{fields:?}");
+    }
+
+    let unlisted = World::start("client_certificate_field: client-cert\n");
+    let good = field(&unlisted.ca.own(1).der);
+    assert_eq!(
+        ask(&unlisted, &[("client-cert", &good)]),
+        told(401, "credential-missing")
+    );
+    let silent = World::start("trusted_proxies: [127.0.0.1]\n");
+    let good = field(&silent.ca.own(1).der);
+    assert_eq!(
+        ask(&silent, &[("client-cert", &good)]),
+        told(401, "credential-missing")
+    );
+}
