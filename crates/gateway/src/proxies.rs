@@ -107,7 +107,10 @@ impl TrustedProxies {
     ///
     /// # Errors
     /// [`Unreadable`] where the field stands twice or holds no certificate.
-    pub(crate) fn relayed_session(&self, headers: &HeaderMap) -> Result<Option<TlsFacts>, Unreadable> {
+    pub(crate) fn relayed_session(
+        &self,
+        headers: &HeaderMap,
+    ) -> Result<Option<TlsFacts>, Unreadable> {
         let Some(field) = self.certificates else {
             return Ok(None);
         };

@@ -131,7 +131,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         replays: Fresh,
         key_sets: Arc::new(KeySets::new(fetcher, KeySetOptions::default())),
         authorities: Arc::default(),
-            revocations: Arc::default(),
+        revocations: Arc::default(),
         pool: Arc::new(HashingPool::new(NonZeroUsize::MIN, 8)?),
         peppers: HashMap::new(),
         clock: Arc::new(clock),

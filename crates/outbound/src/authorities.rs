@@ -55,10 +55,7 @@ impl Authorities {
                 Some(held) if held.digest == digest => held.clone(),
                 _ => Held {
                     digest,
-                    authority: Arc::new(
-                        self.read(&source)
-                            .map_err(|defect| (id.clone(), defect))?,
-                    ),
+                    authority: Arc::new(self.read(&source).map_err(|defect| (id.clone(), defect))?),
                 },
             };
             prepared.insert(id, held);

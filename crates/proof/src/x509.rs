@@ -384,8 +384,8 @@ impl RevocationLists {
                 return Err(X509Defect::NotCrl);
             }
             for der in ders {
-                let list = OwnedCertRevocationList::from_der(&der)
-                    .map_err(|_| X509Defect::NotCrl)?;
+                let list =
+                    OwnedCertRevocationList::from_der(&der).map_err(|_| X509Defect::NotCrl)?;
                 lists.push(list.into());
             }
         }

@@ -107,19 +107,10 @@ pub trait Facts: Send + Sync {
     /// A token verified before under the same issuer configuration. No await, no shared lock.
     /// The answer is never a verdict: expiry, audience, scope and revocation are judged on
     /// every hit.
-    fn known_token(
-        &self,
-        hash: &TokenHash,
-        config: ConfigId,
-    ) -> Option<Arc<VerifiedToken>>;
+    fn known_token(&self, hash: &TokenHash, config: ConfigId) -> Option<Arc<VerifiedToken>>;
 
     /// Keeps a token whose signature and claims were verified.
-    fn remember_token(
-        &self,
-        hash: TokenHash,
-        config: ConfigId,
-        token: Arc<VerifiedToken>,
-    );
+    fn remember_token(&self, hash: TokenHash, config: ConfigId, token: Arc<VerifiedToken>);
 
     /// A client certificate whose path held before under the same rules. No await, no shared lock.
     /// The answer is never a verdict: see [`crate::credential::mtls`].

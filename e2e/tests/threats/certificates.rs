@@ -112,7 +112,8 @@ impl World {
     fn over_tls(&self, own: Option<&Own>, path: &str) -> Answer {
         let trusted = self.doorward.place().path().join("tls/ca.pem");
         let at = self.doorward.gateway_tls();
-        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        let request =
+            format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
         match own {
             None => wire::raw_tls(at, &trusted, request).unwrap(),
             Some(own) => {
@@ -136,16 +137,25 @@ fn h05_a_certificate_counts_as_far_as_the_api_s_own_authority_vouches_for_it() {
     assert_eq!(seen.values("doorward-subject"), [NAME]);
     assert_eq!(seen.values("doorward-principal"), ["service"]);
     let answer = world.over_tls(Some(&good), "/write");
-    assert_eq!((answer.status, answer.code().as_str()), (403, "insufficient-scope"));
+    assert_eq!(
+        (answer.status, answer.code().as_str()),
+        (403, "insufficient-scope")
+    );
 
     let answer = world.over_tls(None, "/me");
-    assert_eq!((answer.status, answer.code().as_str()), (401, "credential-missing"));
+    assert_eq!(
+        (answer.status, answer.code().as_str()),
+        (401, "credential-missing")
+    );
     assert_eq!(
         answer.header("www-authenticate"),
         Some("ClientCertificate realm=\"main\"")
     );
     let answer = world.over_tls(Some(&Ca::new().own(1)), "/me");
-    assert_eq!((answer.status, answer.code().as_str()), (401, "credential-refused"));
+    assert_eq!(
+        (answer.status, answer.code().as_str()),
+        (401, "credential-refused")
+    );
     // No credential where none is asked for.
     assert_eq!(world.over_tls(Some(&Ca::new().own(1)), "/open").status, 200);
 
@@ -161,8 +171,15 @@ fn h05_a_certificate_counts_as_far_as_the_api_s_own_authority_vouches_for_it() {
     // A list that can't be read leaves the one before in force.
     std::fs::write(partners.join("ca.crl"), "no list").unwrap();
     let until = Instant::now() + Duration::from_secs(20);
-    while !world.doorward.log().contains("not a certificate revocation list") {
-        assert!(Instant::now() < until, "the log does not tell of the bad list");
+    while !world
+        .doorward
+        .log()
+        .contains("not a certificate revocation list")
+    {
+        assert!(
+            Instant::now() < until,
+            "the log does not tell of the bad list"
+        );
         std::thread::sleep(Duration::from_millis(100));
     }
     assert_eq!(world.over_tls(Some(&revoked), "/me").status, 401);
@@ -173,9 +190,8 @@ fn h05_a_certificate_counts_as_far_as_the_api_s_own_authority_vouches_for_it() {
 #[test]
 fn b02_a_certificate_in_a_field_counts_from_a_listed_proxy_alone_and_is_judged_again() {
     let field = |der: &[u8]| format!(":{}:", proof::base64std::encode(der));
-    let listed = World::start(
-        "trusted_proxies: [127.0.0.1]\nclient_certificate_field: client-cert\n",
-    );
+    let listed =
+        World::start("trusted_proxies: [127.0.0.1]\nclient_certificate_field: client-cert\n");
     let (good, stranger) = (field(&listed.ca.own(1).der), field(&Ca::new().own(1).der));
     let ask = |world: &World, fields: &[(&str, &str)]| {
         let mut fields = fields.to_vec();
@@ -189,7 +205,10 @@ fn b02_a_certificate_in_a_field_counts_from_a_listed_proxy_alone_and_is_judged_a
     assert_eq!(seen.values("doorward-subject"), [NAME]);
     assert!(seen.values("client-cert").is_empty(), "it never goes on");
     let cases: [(&[(&str, &str)], _); 6] = [
-        (&[("client-cert", &stranger)], told(401, "credential-refused")),
+        (
+            &[("client-cert", &stranger)],
+            told(401, "credential-refused"),
+        ),
         (&[], told(401, "credential-missing")),
         (&[("client-cert", "")], told(401, "credential-missing")),
         (&[("client-cert", "garbage")], told(400, "unclean-header")),
@@ -198,7 +217,10 @@ fn b02_a_certificate_in_a_field_counts_from_a_listed_proxy_alone_and_is_judged_a
             told(400, "unclean-header"),
         ),
         // Another proxy's field is not the one that is configured.
-        (&[("x-ssl-client-cert", &good)], told(401, "credential-missing")),
+        (
+            &[("x-ssl-client-cert", &good)],
+            told(401, "credential-missing"),
+        ),
     ];
     for (fields, expected) in cases {
         assert_eq!(ask(&listed, fields), expected, "{fields:?}");

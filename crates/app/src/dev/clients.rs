@@ -42,7 +42,9 @@ pub(super) fn make(dir: &Path, now: Timestamp) -> Result<()> {
         ("billing-stranger", &other, 1, (-1, 3650)),
     ] {
         let mut params = CertificateParams::new(Vec::new())?;
-        params.distinguished_name.push(DnType::CommonName, "billing");
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "billing");
         params.subject_alt_names = vec![SanType::URI(NAME.try_into()?)];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         params.serial_number = Some(SerialNumber::from(serial));

@@ -19,7 +19,8 @@ use verdict::penalty::Penalties;
 use super::flaw::{Flaw, Place};
 use super::tree::{Node, Step, Value};
 use super::written::{
-    self, ClientCertificateField, ClientCertificates, HashAlgorithm, LogFormat, Serves, SigningAlgorithm, Written,
+    self, ClientCertificateField, ClientCertificates, HashAlgorithm, LogFormat, Serves,
+    SigningAlgorithm, Written,
 };
 
 /// The settings of one process, ready to use. Secrets are in types that don't print.

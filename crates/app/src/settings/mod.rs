@@ -24,7 +24,9 @@ use verdict::credential::jwt::{ConfigId, IssuerId, IssuerProfile};
 pub(crate) use flaw::Flaws;
 pub(crate) use meant::{Database, Hashing, Issuer, Listener, Log, Settings};
 pub(crate) use tree::Environment;
-pub(crate) use written::{ClientCertificateField, ClientCertificates, HashAlgorithm, LogFormat, Serves};
+pub(crate) use written::{
+    ClientCertificateField, ClientCertificates, HashAlgorithm, LogFormat, Serves,
+};
 
 use flaw::Flaw;
 use sources::Source;

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use gateway::{
-    Bound, CertStore, CertificateField, CertificateFiles, ClientCertificates, DecisionSink, Gateway, Limits,
-    Listener, LocalService, Locals, Metrics, NoTokens, Options, Snapshot, Tls, TrustedProxies,
-    UpstreamIdentity,
+    Bound, CertStore, CertificateField, CertificateFiles, ClientCertificates, DecisionSink,
+    Gateway, Limits, Listener, LocalService, Locals, Metrics, NoTokens, Options, Snapshot, Tls,
+    TrustedProxies, UpstreamIdentity,
 };
 use issuer::declared::Declared;
 use issuer::keys::KeyRing;
@@ -351,9 +351,9 @@ fn authorities(shared: &Shared, meaning: &Meaning) -> Result<outbound::authoriti
         sources.push((profile.authority.clone(), source));
     }
     let authorities = shared.facts.authorities();
-    authorities.prepare(sources).map_err(|(id, defect)| {
-        anyhow::anyhow!("client certificates, files {id}: {defect}")
-    })
+    authorities
+        .prepare(sources)
+        .map_err(|(id, defect)| anyhow::anyhow!("client certificates, files {id}: {defect}"))
 }
 
 fn proxies(settings: &Settings) -> TrustedProxies {

@@ -7,8 +7,8 @@ use gateway::{CertStore, CertificateFiles, ClientCertificates, Limits, Listener,
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use registry::api::{PoolIdentity, PoolTls, Server, UpstreamMeaning};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::server::WebPkiClientVerifier;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::WebPkiClientVerifier;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::client::TlsStream;
@@ -292,9 +292,7 @@ async fn tls_upstream_for(leaf: &Leaf, callers: Option<&Ca>) -> std::net::Socket
             builder.with_client_cert_verifier(verifier)
         }
     };
-    let config = builder
-        .with_single_cert(chain, key)
-        .expect("a certificate");
+    let config = builder.with_single_cert(chain, key).expect("a certificate");
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let at = listener.local_addr().expect("bound");
@@ -366,8 +364,16 @@ async fn an_upstream_that_takes_the_gateway_alone_refuses_what_comes_past_it() {
         }
     };
     let cases = [
-        ("its own", Some(own("own", &gateways.leaf(&["gateway.example"]))), 200),
-        ("somebody else's", Some(own("else", &ca.leaf(&["gateway.example"]))), 502),
+        (
+            "its own",
+            Some(own("own", &gateways.leaf(&["gateway.example"]))),
+            200,
+        ),
+        (
+            "somebody else's",
+            Some(own("else", &ca.leaf(&["gateway.example"]))),
+            502,
+        ),
         ("none", None, 502),
     ];
     for (what, identity, status) in cases {
@@ -390,7 +396,9 @@ async fn an_upstream_that_takes_the_gateway_alone_refuses_what_comes_past_it() {
         Err(_) => true,
         // In TLS 1.3 the server refuses after the client believes to be through.
         Ok(mut stream) => {
-            let _ = stream.write_all(b"GET /x HTTP/1.1\r\nhost: up.example\r\n\r\n").await;
+            let _ = stream
+                .write_all(b"GET /x HTTP/1.1\r\nhost: up.example\r\n\r\n")
+                .await;
             let mut answer = Vec::new();
             let read = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut answer).await;
             read.is_err() && answer.is_empty()

@@ -154,8 +154,16 @@ mod tests {
         let both = vec![leaf.clone(), other.clone()];
         let chain = format!(":{}:", b64(&other));
         let cases = [
-            (RelayFormat::Rfc9440, format!(":{}:", b64(&leaf)), Some(chain.as_str())),
-            (RelayFormat::EscapedPem, escape(&format!("{leaf_pem}{other_pem}")), None),
+            (
+                RelayFormat::Rfc9440,
+                format!(":{}:", b64(&leaf)),
+                Some(chain.as_str()),
+            ),
+            (
+                RelayFormat::EscapedPem,
+                escape(&format!("{leaf_pem}{other_pem}")),
+                None,
+            ),
             (
                 RelayFormat::Envoy,
                 format!(
@@ -165,7 +173,11 @@ mod tests {
                 ),
                 None,
             ),
-            (RelayFormat::Traefik, format!("{},{}", b64(&leaf), b64(&other)), None),
+            (
+                RelayFormat::Traefik,
+                format!("{},{}", b64(&leaf), b64(&other)),
+                None,
+            ),
             (
                 RelayFormat::Traefik,
                 escape(&format!("{},{}", b64(&leaf), b64(&other))),
@@ -173,7 +185,11 @@ mod tests {
             ),
         ];
         for (format, value, chain) in cases {
-            assert_eq!(read_relayed(format, &value, chain), Ok(both.clone()), "{format:?}");
+            assert_eq!(
+                read_relayed(format, &value, chain),
+                Ok(both.clone()),
+                "{format:?}"
+            );
         }
     }
 
@@ -198,7 +214,10 @@ mod tests {
             (RelayFormat::EscapedPem, "x".repeat(MAX_RELAYED_BYTES + 1)),
         ];
         for (format, value) in cases {
-            assert!(read_relayed(format, &value, None).is_err(), "{format:?} {value}");
+            assert!(
+                read_relayed(format, &value, None).is_err(),
+                "{format:?} {value}"
+            );
         }
     }
 }

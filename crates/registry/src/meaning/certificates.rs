@@ -126,7 +126,9 @@ fn pattern(key: &str, text: &str) -> Result<NamePattern, (String, &'static str)>
             let located = start.split_once(':').is_some_and(|(scheme, rest)| {
                 !scheme.is_empty()
                     && rest.trim_start_matches('/') != ""
-                    && (!rest.starts_with("//") || start.len() == text.len() || rest[2..].contains('/'))
+                    && (!rest.starts_with("//")
+                        || start.len() == text.len()
+                        || rest[2..].contains('/'))
             });
             if visible && bounded && located && stars == text.len() - start.len() {
                 Ok(NamePattern::Uri(text.into()))

@@ -156,9 +156,7 @@ fn verify(
             authority.revocation.as_ref(),
             now,
         )
-        .map_err(|defect| {
-            refused(format!("{}: {}", defect.code(), certificate.subject_dn()))
-        })?;
+        .map_err(|defect| refused(format!("{}: {}", defect.code(), certificate.subject_dn())))?;
     let (name, identity) = profile
         .identities
         .iter()

@@ -7,8 +7,8 @@ use proof::issued::SecretKind;
 use proof::secret::Secret;
 use serde_json::json;
 
-use super::{NOW, Sent, Stored, World};
 use super::pki::Ca;
+use super::{NOW, Sent, Stored, World};
 use crate::call::TlsFacts;
 use crate::credential::CredentialKind::{self, AdminKey, ApiKey, Basic as BasicKind, Jwt, Mtls};
 use crate::credential::jwt::ConfigId;
@@ -41,7 +41,10 @@ pub(crate) fn hand() -> Hand {
     let ca = Ca::new();
     let vouched = ca.authority(1, None);
     let authorities = &world.facts.authorities;
-    authorities.lock().unwrap().insert("partners".to_owned(), vouched);
+    authorities
+        .lock()
+        .unwrap()
+        .insert("partners".to_owned(), vouched);
     let good = Stored::new(SecretKind::SecretKey);
     let key = world.key(&good);
     let admin = world.key(&Stored {

@@ -153,11 +153,7 @@ impl Facts for NoFacts {
         None
     }
     fn remember_token(&self, _: TokenHash, _: ConfigId, _: Arc<VerifiedToken>) {}
-    fn known_certificate(
-        &self,
-        _: &TokenHash,
-        _: ConfigId,
-    ) -> Option<Arc<VerifiedCertificate>> {
+    fn known_certificate(&self, _: &TokenHash, _: ConfigId) -> Option<Arc<VerifiedCertificate>> {
         None
     }
     fn remember_certificate(&self, _: TokenHash, _: ConfigId, _: Arc<VerifiedCertificate>) {}
