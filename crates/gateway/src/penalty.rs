@@ -19,6 +19,7 @@ use proof::jose::verifying::VerifyingKey;
 use proof::time::Timestamp;
 use verdict::call::Call;
 use verdict::credential::jwt::{ConfigId, IssuerProfile, VerifiedToken};
+use verdict::credential::mtls::{Authority, AuthorityId, VerifiedCertificate};
 use verdict::facts::{Answer, Facts, FirstUse, KeyCheck, KeyLookup, PasswordCheck, ReplayScope};
 use verdict::identity::{IssuedKey, SigningKey};
 use verdict::limit::{Arrival, LimitKey, Rate, Taken, step};
@@ -117,6 +118,18 @@ impl<F: Facts> Facts for Remembered<'_, F> {
         self.0.known_token(hash, config)
     }
     fn remember_token(&self, _: TokenHash, _: ConfigId, _: Arc<VerifiedToken>) {}
+    fn known_certificate(
+        &self,
+        hash: &TokenHash,
+        config: ConfigId,
+    ) -> Option<Arc<VerifiedCertificate>> {
+        self.0.known_certificate(hash, config)
+    }
+    fn remember_certificate(&self, _: TokenHash, _: ConfigId, _: Arc<VerifiedCertificate>) {}
+    /// A certificate can't be guessed either, and its handshake cost more than its path does.
+    fn authority(&self, id: &AuthorityId) -> Answer<Arc<Authority>> {
+        self.0.authority(id)
+    }
     fn revoked(&self, token: &VerifiedToken) -> Answer<bool> {
         self.0.revoked(token)
     }
