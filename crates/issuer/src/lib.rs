@@ -101,8 +101,13 @@ pub struct Ports<S, C> {
     pub secrets: Arc<C>,
     /// What is revoked.
     pub revocations: Arc<dyn Revocations>,
-    /// Proofs and assertions seen before.
+    /// Proofs and assertions seen before. Outlives a restart.
     pub replay: Arc<dyn Replay>,
+    /// The replay memory of proofs with a nonce, where this process is the only node: it and the
+    /// nonces live and die with the process, so what was used before a restart is refused after it
+    /// by its nonce. Without one, [`Ports::replay`] remembers such proofs too and the nonces are the
+    /// fleet's.
+    pub proofs: Option<Arc<dyn Replay>>,
     /// Keys that clients publish.
     pub client_keys: Arc<dyn ClientKeys>,
     /// Whether anything may be issued.
@@ -191,7 +196,10 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
         let client_ca = settings.client_roots.is_some();
         let documents = Documents::new(&endpoints, &declared, client_ca);
         Self {
-            nonces: sender::nonce_key(keys.master()),
+            nonces: match ports.proofs {
+                Some(_) => sender::nonce_key_of_process(&*ports.entropy),
+                None => sender::nonce_key(keys.master()),
+            },
             refresh_key: grant::refresh_key(keys.master()),
             endpoints,
             settings,
@@ -256,6 +264,10 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
     }
     pub(crate) fn replay(&self) -> &dyn Replay {
         &*self.ports.replay
+    }
+    /// The replay memory of proofs that carry a nonce of ours.
+    pub(crate) fn replay_with_nonce(&self) -> &dyn Replay {
+        self.ports.proofs.as_deref().unwrap_or(self.replay())
     }
     pub(crate) fn client_keys(&self) -> &dyn ClientKeys {
         &*self.ports.client_keys

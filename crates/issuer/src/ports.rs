@@ -269,9 +269,9 @@ pub trait Secrets: Send + Sync {
 /// The answer of a port that is kept as `dyn`.
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// The replay memory of a fleet: shared, and it may vanish (a restart forgets it). Whatever is
-/// remembered here lives for minutes, so that the time in which a forgotten entry could be used
-/// again is as short.
+/// A replay memory: what was used is known to every node that could be asked for it again, for as
+/// long as it could. One that forgets at a restart serves only what something else refuses after it
+/// ([`crate::Ports::proofs`]).
 pub trait Replay: Send + Sync {
     /// Whether `id` is used for the first time in `scope`; remembered until `until`. One atomic
     /// step: of many that ask at once, one hears [`FirstUse::Yes`].

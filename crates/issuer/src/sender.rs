@@ -5,6 +5,8 @@
 
 use proof::dpop::nonce::NonceKey;
 use proof::dpop::{self, Proof, ProofDefect, ProofExpect};
+use proof::random::Entropy;
+use proof::secret::Secret;
 use proof::time::Timestamp;
 use proof::x509;
 use registry::client::SenderConstraint;
@@ -37,6 +39,14 @@ pub(crate) struct ProofCheck<'a> {
 
 pub(crate) fn nonce_key(master: &proof::seal::KekRing) -> NonceKey {
     NonceKey::new(master.current().derive(NONCE_PURPOSE).expose())
+}
+
+/// A key that no other process has, nor this one after a restart.
+pub(crate) fn nonce_key_of_process(entropy: &dyn Entropy) -> NonceKey {
+    let mut key = vec![0; 32];
+    entropy.fill(&mut key);
+    // From here on the bytes are wiped when they go.
+    NonceKey::new(Secret::new(key).expose())
 }
 
 impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
@@ -132,7 +142,11 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
         // Last, so that nobody spends a `jti` without the key.
         let id = format!("{}/{}", proof.thumbprint, proof.jti);
         let until = dpop::replayable_until(&proof, dpop::MAX_AGE, self.leeway());
-        match self.replay().first_use(REPLAY, &id, until, now).await? {
+        let memory = match check.nonce {
+            true => self.replay_with_nonce(),
+            false => self.replay(),
+        };
+        match memory.first_use(REPLAY, &id, until, now).await? {
             FirstUse::Yes => Ok(Some(proof)),
             FirstUse::Replayed => Err(Reason::ProofReplayed.into()),
         }

@@ -1,5 +1,6 @@
-//! **What the issuer keeps**: sealed signing keys and their life, the memory of things used once,
-//! revocations. At most one key signs for a purpose; a unique index holds it whatever races.
+//! **What the issuer keeps**: sealed signing keys and their life, revocations (the memory of things
+//! used once is [`crate::once`]). At most one key signs for a purpose; a unique index holds it
+//! whatever races.
 
 use issuer::ports::{FirstUse, IssuerStore, KeyPurpose, KeyState, Revocation, StoredKey};
 use proof::jose::alg::Algorithm;
@@ -9,10 +10,10 @@ use registry::ports::{ChangeSubject, Stores};
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
-use crate::Store;
 use crate::error::{broken, failed};
 use crate::outbox::{Transition, taken};
 use crate::row::{Columns as _, millis, to_json};
+use crate::{Store, once};
 
 fn purpose_of(name: &str) -> Option<KeyPurpose> {
     KeyPurpose::ALL
@@ -197,7 +198,6 @@ impl IssuerStore for Store {
         Ok(retired)
     }
 
-    /// One statement is the gate: it takes the place if it is free or its holder's time has passed.
     async fn first_use(
         &self,
         scope: &str,
@@ -205,25 +205,7 @@ impl IssuerStore for Store {
         until: Timestamp,
         now: Timestamp,
     ) -> Stores<FirstUse> {
-        let placed = sqlx::query(
-            "INSERT INTO used_once (realm_id, scope, id, until_ms) VALUES ($1, $2, $3, $4) \
-             ON CONFLICT (realm_id, scope, id) DO UPDATE SET until_ms = excluded.until_ms \
-             WHERE used_once.until_ms <= $5",
-        )
-        .bind(self.realm)
-        .bind(scope)
-        .bind(id)
-        .bind(until.as_millis())
-        .bind(now.as_millis())
-        .execute(&self.writing)
-        .await
-        .map_err(failed)?
-        .rows_affected();
-        Ok(if placed == 1 {
-            FirstUse::Yes
-        } else {
-            FirstUse::Replayed
-        })
+        once::first_use(self, scope, id, until, now).await
     }
 
     /// Revoking twice keeps the stricter of the two in both respects.

@@ -17,6 +17,7 @@ mod error;
 mod flows;
 mod keys;
 mod migrate;
+mod once;
 mod open;
 mod outbox;
 mod ports;
@@ -25,6 +26,7 @@ mod records;
 mod resources;
 mod row;
 mod signing;
+mod together;
 
 use core::time::Duration;
 use std::path::PathBuf;
@@ -115,6 +117,7 @@ pub struct Store {
     rotations: flows::Rotations,
     /// Opens signing secrets for the verdict, and nothing else.
     master_key: Option<Arc<KekRing>>,
+    uses: once::Uses,
 }
 
 /// What [`Store::sweep`] removed.

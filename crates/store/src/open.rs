@@ -169,5 +169,6 @@ pub(crate) async fn open(settings: &Settings) -> Result<Store, OpenError> {
         newest: tokio::sync::watch::Sender::new(0),
         rotations: crate::flows::Rotations::default(),
         master_key: None,
+        uses: crate::once::Uses::default(),
     })
 }

@@ -8,5 +8,6 @@ mod browsers;
 mod certificates;
 mod hostile;
 mod interrupted;
+mod replays;
 mod scene;
 mod whole;

@@ -276,7 +276,30 @@ impl Scene {
         wire::call(node, "POST", path, &headers, encode(&fields).as_bytes()).unwrap()
     }
 
-    fn assertion(&self) -> String {
+    /// A form from the client `bank`, with an assertion of the test's choice.
+    pub(super) fn post_asserted(
+        &self,
+        node: SocketAddr,
+        path: &str,
+        fields: &[(&str, &str)],
+        assertion: &str,
+        more: &[(&str, &str)],
+    ) -> Answer {
+        let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+        let mut fields = fields.to_vec();
+        fields.push(("client_assertion_type", kind));
+        fields.push(("client_assertion", assertion));
+        let host = self.origin.split("://").nth(1).unwrap();
+        let mut headers = vec![
+            ("host", host),
+            ("content-type", "application/x-www-form-urlencoded"),
+        ];
+        headers.extend(more);
+        wire::call(node, "POST", path, &headers, encode(&fields).as_bytes()).unwrap()
+    }
+
+    /// A good assertion of the client `bank`.
+    pub(super) fn assertion(&self) -> String {
         let header = json!({ "alg": "ES256", "kid": self.bank.key.kid() });
         let claims = json!({
             "iss": "bank", "sub": "bank", "aud": self.origin, "iat": now(), "exp": now() + 60,

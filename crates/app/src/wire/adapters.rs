@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::Result;
+use cluster::MemoryReplays;
 use gateway::UpstreamIdentity;
 use http::HeaderValue;
 use issuer::keys::KeyManager;
@@ -27,7 +28,7 @@ use registry::usecase::registration::{Fetched, Sectors};
 use registry::usecase::{HashPurpose, Hasher};
 use store::Store;
 use verdict::credential::jwt::IssuerId;
-use verdict::facts::{Answer, Unavailable};
+use verdict::facts::{Answer, FirstUse, ReplayScope, Unavailable};
 use verdict::identity::Identity;
 
 use super::Facts;
@@ -49,6 +50,26 @@ impl issuer::ports::Replay for StoredReplay {
                 .await
                 .map_err(|_| Unavailable::Store)
         })
+    }
+}
+
+/// Proofs seen before, remembered by the one process there is.
+pub(crate) struct ProcessReplay(pub(crate) MemoryReplays);
+
+impl issuer::ports::Replay for ProcessReplay {
+    fn first_use<'a>(
+        &'a self,
+        scope: &'a str,
+        id: &'a str,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> issuer::ports::Boxed<'a, Answer<issuer::ports::FirstUse>> {
+        let scope = ReplayScope::DpopProof { key: scope };
+        let answer = self.0.first_use_now(scope, id, until, now);
+        Box::pin(core::future::ready(answer.map(|first| match first {
+            FirstUse::Yes => issuer::ports::FirstUse::Yes,
+            FirstUse::Replayed => issuer::ports::FirstUse::Replayed,
+        })))
     }
 }
 

@@ -202,6 +202,7 @@ impl Node {
                         }),
                         revocations: Arc::new(revocations),
                         replay: Arc::new(adapters::StoredReplay(store.clone())),
+                        proofs: proofs_of_process(settings),
                         client_keys: Arc::new(adapters::FetchedClientKeys(PublishedKeys::new(
                             fetcher.clone(),
                             KeySetOptions::default(),
@@ -376,6 +377,14 @@ impl Node {
         shared.store.close().await;
         tracing::info!("stopped");
         outcome
+    }
+}
+
+/// The replay memory of proofs with a nonce, where this process is the only node: SQLite has one.
+fn proofs_of_process(settings: &Settings) -> Option<Arc<dyn issuer::ports::Replay>> {
+    match settings.database {
+        Database::Sqlite(_) => Some(Arc::new(adapters::ProcessReplay(MemoryReplays::default()))),
+        Database::Postgres { .. } => None,
     }
 }
 

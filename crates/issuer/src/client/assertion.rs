@@ -120,9 +120,9 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
         }
         let scope = format!("client_assertion/{}", client.client_id);
         let until = exp.plus(self.leeway().0);
-        // The fleet's replay memory, and no durable write: an assertion lives for minutes, so all
-        // that a restart could forget is over before anybody gained by it, and a client that
-        // authenticates a thousand times a second costs no disk a thousand times.
+        // A memory that outlives a restart: an assertion lives for minutes, a restart takes less
+        // than a second, and nothing in an assertion tells which process it was made for. (Times
+        // don't: the client's clock wrote them.)
         match self
             .replay()
             .first_use(&scope, jti, until, request.now)

@@ -604,6 +604,7 @@ impl World {
                 secrets: secrets.clone(),
                 revocations: revocations.clone(),
                 replay: replay.clone(),
+                proofs: None,
                 client_keys: Arc::new(NoClientKeys),
                 readiness: readiness.clone(),
                 entropy: Arc::new(SystemEntropy),

@@ -300,6 +300,7 @@ impl World {
                 secrets: people.clone(),
                 revocations: quiet.clone(),
                 replay: quiet.clone(),
+                proofs: None,
                 client_keys: quiet.clone(),
                 readiness: quiet,
                 entropy: Arc::new(SystemEntropy),

@@ -153,3 +153,39 @@ async fn d01_a_bound_token_is_taken_with_its_proof_and_in_no_other_way() {
     let again = world.userinfo("DPoP", &token, Some(&good)).await;
     assert_eq!(again.err(), Some(Reason::ProofReplayed));
 }
+
+#[tokio::test]
+async fn d02_a_process_that_remembers_proofs_by_itself_refuses_those_of_the_process_before() {
+    let mut world = World::of_one_process().await;
+    let form = async |world: &World| format!("{}&client_id=spa", redeem(&world.code("spa").await));
+    let used = world.proof(&world.mine);
+    assert!(world.send(&form(&world).await, Some(&used)).await.is_ok());
+    let again = world.send(&form(&world).await, Some(&used)).await;
+    assert_eq!(again.err(), Some(Reason::ProofReplayed));
+    world.restart().await;
+    // Its memory is empty, but the nonce is another's: the client is told which one to use.
+    let after = world.send(&form(&world).await, Some(&used)).await;
+    assert_eq!(after.err(), Some(Reason::NonceNeeded));
+    let fresh = world.proof(&world.mine);
+    assert!(world.send(&form(&world).await, Some(&fresh)).await.is_ok());
+}
+
+#[tokio::test]
+async fn d02_a_proof_without_a_nonce_is_remembered_over_a_restart() {
+    let mut world = World::of_one_process().await;
+    let form = redeem(&world.code("spa").await);
+    let tokens = world
+        .ask_with("spa", &form, &world.mine)
+        .await
+        .expect("tokens");
+    let token = tokens.access_token;
+    let proof = world.proof_with(&world.mine, |claims| {
+        claims["htm"] = json!("GET");
+        claims["htu"] = json!(USERINFO);
+        claims["ath"] = json!(ath(&token));
+    });
+    assert!(world.userinfo("DPoP", &token, Some(&proof)).await.is_ok());
+    world.restart().await;
+    let again = world.userinfo("DPoP", &token, Some(&proof)).await;
+    assert_eq!(again.err(), Some(Reason::ProofReplayed));
+}

@@ -256,52 +256,22 @@ fn clients(key: &SigningKey) -> Vec<ClientMeaning> {
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Self::with(None).await
+    }
+
+    /// One process that remembers proofs by itself.
+    pub(crate) async fn of_one_process() -> Self {
+        Self::with(Some(Arc::new(Surroundings::default()))).await
+    }
+
+    async fn with(proofs: Option<Arc<Surroundings>>) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let at = Location::Sqlite(directory.path().join("test.db"));
         let store = Arc::new(Store::open(&Settings::new(at)).await.expect("a database"));
-        let kek = KeyEncryptionKey::from_bytes("k1", &Secret::new([7u8; 32])).expect("a key");
-        let keys = Arc::new(KeyManager::new(
-            store.clone(),
-            Arc::new(KekRing::new(kek)),
-            KeySettings::default(),
-            Arc::new(SystemEntropy),
-        ));
-        keys.start(NOW).await.expect("keys");
         let surroundings = Arc::new(Surroundings::default());
-        let issuer = Issuer::new(
-            Endpoints::new(ISSUER, false).expect("an issuer"),
-            IssuerSettings::default(),
-            Ports {
-                store: store.clone(),
-                secrets: surroundings.clone(),
-                revocations: surroundings.clone(),
-                replay: surroundings.clone(),
-                client_keys: surroundings.clone(),
-                readiness: surroundings.clone(),
-                entropy: Arc::new(SystemEntropy),
-            },
-            keys,
-        );
+        let client_key = SigningKey::generate(Algorithm::ES256).expect("a key");
+        let issuer = Self::process(&store, &surroundings, &client_key, proofs).await;
         let key = || SigningKey::generate(Algorithm::ES256).expect("a key");
-        let client_key = key();
-        let apis = [
-            api("orders", Environment::Live),
-            api("stock", Environment::Live),
-            api("sandbox", Environment::Test),
-        ];
-        let mut clients = clients(&client_key);
-        // Nobody here needs an RSA key.
-        for client in &mut clients {
-            client.id_token_alg = Algorithm::ES256;
-        }
-        issuer.declare(Declared::new(&apis, &clients).expect("a sound declaration"));
-        assert!(issuer.keys().lacks());
-        issuer
-            .keys()
-            .tick(NOW)
-            .await
-            .expect("the keys of ID tokens");
-        assert!(!issuer.keys().lacks());
         Self {
             issuer,
             store,
@@ -313,6 +283,62 @@ impl World {
             count: AtomicU64::new(0),
             _directory: directory,
         }
+    }
+
+    /// The process that remembers proofs by itself ends, and another one begins.
+    pub(crate) async fn restart(&mut self) {
+        let proofs = Some(Arc::new(Surroundings::default()));
+        let (store, surroundings) = (&self.store, &self.surroundings);
+        self.issuer = Self::process(store, surroundings, &self.client_key, proofs).await;
+    }
+
+    async fn process(
+        store: &Arc<Store>,
+        surroundings: &Arc<Surroundings>,
+        client_key: &SigningKey,
+        proofs: Option<Arc<Surroundings>>,
+    ) -> Issuer<Store, Surroundings> {
+        let kek = KeyEncryptionKey::from_bytes("k1", &Secret::new([7u8; 32])).expect("a key");
+        let keys = Arc::new(KeyManager::new(
+            store.clone(),
+            Arc::new(KekRing::new(kek)),
+            KeySettings::default(),
+            Arc::new(SystemEntropy),
+        ));
+        keys.start(NOW).await.expect("keys");
+        let issuer = Issuer::new(
+            Endpoints::new(ISSUER, false).expect("an issuer"),
+            IssuerSettings::default(),
+            Ports {
+                store: store.clone(),
+                secrets: surroundings.clone(),
+                revocations: surroundings.clone(),
+                replay: surroundings.clone(),
+                proofs: proofs.map(|proofs| proofs as Arc<dyn Replay>),
+                client_keys: surroundings.clone(),
+                readiness: surroundings.clone(),
+                entropy: Arc::new(SystemEntropy),
+            },
+            keys,
+        );
+        let apis = [
+            api("orders", Environment::Live),
+            api("stock", Environment::Live),
+            api("sandbox", Environment::Test),
+        ];
+        let mut clients = clients(client_key);
+        // Nobody here needs an RSA key.
+        for client in &mut clients {
+            client.id_token_alg = Algorithm::ES256;
+        }
+        issuer.declare(Declared::new(&apis, &clients).expect("a sound declaration"));
+        issuer
+            .keys()
+            .tick(NOW)
+            .await
+            .expect("the keys of ID tokens");
+        assert!(!issuer.keys().lacks());
+        issuer
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -17,6 +17,7 @@ super::on_both!(
     of_two_activations_one_key_signs,
     only_one_redeemer_is_the_first,
     a_first_use_is_free_again_after_its_time,
+    many_first_uses_at_once_are_each_answered_for_themselves,
     revocations_last_until_their_time,
     revoking_twice_keeps_the_stricter,
     a_damaged_key_or_revocation_is_an_error_and_no_panic,
@@ -226,6 +227,40 @@ async fn only_one_redeemer_is_the_first(bench: Bench) {
             first += usize::from(redeemer.await.unwrap() == FirstUse::Yes);
         }
         assert_eq!(first, 1, "round {round}");
+    }
+}
+
+async fn many_first_uses_at_once_are_each_answered_for_themselves(bench: Bench) {
+    let nodes = [bench.store.clone(), bench.another_node().await];
+    // Used before, so that some of each batch are replays.
+    for n in (0..200).step_by(3) {
+        let id = format!("jti-{n}");
+        let first = nodes[n % 2]
+            .first_use("assertion", &id, at(60), at(0))
+            .await;
+        assert_eq!(first.unwrap(), FirstUse::Yes);
+    }
+    // Each id twice on each node, in opposite orders, so that the nodes meet crosswise.
+    let mut uses = Vec::new();
+    for n in (0..200).chain((0..200).rev()) {
+        for node in &nodes {
+            let (node, id) = (node.clone(), format!("jti-{n}"));
+            uses.push((
+                n,
+                tokio::spawn(async move {
+                    node.first_use("assertion", &id, at(60), at(0))
+                        .await
+                        .unwrap()
+                }),
+            ));
+        }
+    }
+    let mut firsts = vec![0; 200];
+    for (n, one) in uses {
+        firsts[n] += usize::from(one.await.unwrap() == FirstUse::Yes);
+    }
+    for (n, first) in firsts.into_iter().enumerate() {
+        assert_eq!(first, usize::from(n % 3 != 0), "jti-{n}");
     }
 }
 

@@ -303,6 +303,7 @@ impl World {
                 secrets: Arc::new(OneSecret(Arc::new(stored(&issued)))),
                 revocations: Arc::new(NothingRevoked),
                 replay: Arc::new(Unused),
+                proofs: None,
                 client_keys: Arc::new(Unused),
                 readiness: readiness.clone(),
                 entropy,

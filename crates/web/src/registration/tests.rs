@@ -110,6 +110,7 @@ impl World {
                 secrets: Arc::new(FromStore(store.clone())),
                 revocations: learned.clone(),
                 replay: Arc::new(Unused),
+                proofs: None,
                 client_keys: Arc::new(Unused),
                 readiness: Arc::new(Always),
                 entropy: entropy.clone(),

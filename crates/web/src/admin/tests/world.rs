@@ -456,6 +456,7 @@ impl World {
             secrets: Arc::new(NoSecrets),
             revocations: learned.clone(),
             replay: Arc::new(Unused),
+            proofs: None,
             client_keys: Arc::new(Unused),
             readiness: Arc::new(Always),
             entropy: entropy.clone(),

@@ -177,6 +177,7 @@ impl World {
                 secrets: Arc::new(Everybody),
                 revocations: quiet.clone(),
                 replay: quiet.clone(),
+                proofs: None,
                 client_keys: quiet.clone(),
                 readiness: quiet,
                 entropy: entropy.clone(),
