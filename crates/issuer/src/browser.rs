@@ -120,17 +120,20 @@ pub enum LoginNotice {
     Again,
     /// The client is about another person than the one who is logged in.
     AnotherPerson,
+    /// Somebody used an old token of the client; its access was ended.
+    Reused,
 }
 
 impl LoginNotice {
     /// Every notice.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Wrong,
         Self::Throttled,
         Self::NotNow,
         Self::Anew,
         Self::Again,
         Self::AnotherPerson,
+        Self::Reused,
     ];
 }
 
@@ -183,6 +186,8 @@ pub struct ConsentPage {
     pub scopes: Vec<ConsentScope>,
     /// The host, or the private scheme, that the person is sent back to.
     pub destination: String,
+    /// Whether somebody used an old token of the client, and the person was not told yet.
+    pub reused: bool,
     /// `ui_locales`, the preferred first.
     pub locales: Vec<String>,
     /// As on the login page; always known here.
@@ -239,6 +244,8 @@ pub struct DeviceConfirmPage {
     pub user_code: String,
     /// The address that the device has.
     pub address: String,
+    /// As on the consent page.
+    pub reused: bool,
     /// What is asked for.
     pub scopes: Vec<ConsentScope>,
 }

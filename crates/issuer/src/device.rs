@@ -19,7 +19,7 @@ use crate::browser::{
 };
 use crate::consent;
 use crate::error::{Reason, Refusal};
-use crate::flow::{Device, DeviceDecision, Flows};
+use crate::flow::{Device, DeviceDecision, Flows, Remembered};
 use crate::ports::{IssuerStore, People, Secrets};
 use crate::session::Present;
 use crate::ticket::{Page, Taken};
@@ -225,6 +225,12 @@ impl<S: IssuerStore + Flows, C: Secrets + People> Issuer<S, C> {
         if client.environment != present.person.environment {
             return Err(Reason::PersonBehindWall.into());
         }
+        let subject = &present.session.subject;
+        let known = self.store().remembered(subject, &client.client_id).await?;
+        // A token was stolen while the page lay there: the code has to be typed anew.
+        if known.demands_login(present) {
+            return Ok(None);
+        }
         let allowed = match decision {
             Decision::Allow { scopes } => {
                 consent::decided(client, &device.scopes, &device.audiences, &scopes)
@@ -295,13 +301,23 @@ impl<S: IssuerStore + Flows, C: Secrets + People> Issuer<S, C> {
         for guesser in &guessers {
             self.wrong_codes.was_right(guesser);
         }
-        self.device_confirm(device, client, present, at)
+        let subject = &present.session.subject;
+        let known = match self.store().remembered(subject, &client.client_id).await {
+            Ok(known) => known,
+            Err(error) => return browser::error_page(error.into(), None, at.request_id),
+        };
+        if known.demands_login(present) {
+            let (code, notice) = (Some(code.to_owned()), Some(LoginNotice::Reused));
+            return self.device_login(code, "", notice, at);
+        }
+        self.device_confirm(device, client, &known, present, at)
     }
 
     fn device_confirm(
         &self,
         device: &Device,
         client: &crate::declared::RegisteredClient,
+        known: &Remembered,
         present: &Present,
         at: At<'_>,
     ) -> Step {
@@ -313,6 +329,7 @@ impl<S: IssuerStore + Flows, C: Secrets + People> Issuer<S, C> {
             person: present.name(),
             user_code: shown_user_code(code),
             address: device.address.clone(),
+            reused: known.reuse.is_some_and(|reuse| !reuse.answered),
             scopes: consent::asked(client, &device.scopes, &device.audiences, None),
         })
     }

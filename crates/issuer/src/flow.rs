@@ -92,16 +92,25 @@ pub enum EndReason {
     CodeReused,
     /// A refresh token was used that had been replaced before.
     RefreshReused,
+    /// The session was over that it did not outlive.
+    SessionOver,
+    /// Its own time was over.
+    Over,
+    /// Its refresh token was not used for too long.
+    Unused,
 }
 
 impl EndReason {
     /// Every reason.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 8] = [
         Self::Client,
         Self::Administrator,
         Self::Person,
         Self::CodeReused,
         Self::RefreshReused,
+        Self::SessionOver,
+        Self::Over,
+        Self::Unused,
     ];
     /// Its name in records.
     pub const fn name(self) -> &'static str {
@@ -111,7 +120,14 @@ impl EndReason {
             Self::Person => "person",
             Self::CodeReused => "code-reused",
             Self::RefreshReused => "refresh-reused",
+            Self::SessionOver => "session-over",
+            Self::Over => "over",
+            Self::Unused => "unused",
         }
+    }
+    /// The one of a name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.name() == name)
     }
 }
 
@@ -261,6 +277,32 @@ pub struct Consent {
     pub at: Timestamp,
 }
 
+/// A refresh token of a person's was used although it had been replaced, and its grant was ended
+/// for it ([`EndReason::RefreshReused`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reuse {
+    /// When.
+    pub at: Timestamp,
+    /// Whether the person allowed the client something since: they were told before.
+    pub answered: bool,
+}
+
+impl Reuse {
+    /// Whether a login is too old to go on with: it may be the thief's.
+    pub fn demands_login(&self, authentication: &Authentication) -> bool {
+        authentication.at <= self.at
+    }
+}
+
+/// What is known of a person and a client.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Remembered {
+    /// What the person allowed the client before.
+    pub consent: Option<Consent>,
+    /// The last reuse of a refresh token, if there was one in the last 30 days.
+    pub reuse: Option<Reuse>,
+}
+
 /// A request of a device (RFC 8628).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Device {
@@ -331,6 +373,17 @@ pub struct ListedGrant {
     pub state: GrantState,
     /// When a refresh token of it was used last.
     pub refreshed_at: Option<Timestamp>,
+    /// When and why it ended; `None` also for one whose time is over and that nobody swept yet.
+    pub end: Option<GrantEnd>,
+}
+
+/// When and why a grant ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct GrantEnd {
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: EndReason,
 }
 
 /// A logout token to be delivered (OpenID Connect Back-Channel Logout 1.0).
@@ -437,12 +490,12 @@ pub trait Flows: Send + Sync {
         limit: u32,
     ) -> impl Future<Output = Stores<Vec<Session>>> + Send;
 
-    /// What a person allowed a client before.
-    fn consent(
+    /// What is known of a person and a client: consent, and what the person must be told.
+    fn remembered(
         &self,
         subject: &str,
         client_id: &ClientId,
-    ) -> impl Future<Output = Stores<Option<Consent>>> + Send;
+    ) -> impl Future<Output = Stores<Remembered>> + Send;
 
     /// Ends grants, with their consents, and revokes their tokens. Returns those ended.
     fn end_grants(

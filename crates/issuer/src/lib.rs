@@ -61,7 +61,9 @@ use crate::declared::Declared;
 use crate::keys::KeyManager;
 use crate::metadata::{Documents, Endpoints};
 use crate::params::Params;
-use crate::ports::{ClientKeys, IssuerStore, People, Readiness, Replay, Revocations, Secrets};
+use crate::ports::{
+    Alarms, ClientKeys, IssuerStore, People, Readiness, Replay, Revocations, Secrets,
+};
 
 /// Tokens that were read before, kept for introspection; about 1 KiB each.
 const READ_TOKENS: usize = 4096;
@@ -112,6 +114,8 @@ pub struct Ports<S, C> {
     pub client_keys: Arc<dyn ClientKeys>,
     /// Whether anything may be issued.
     pub readiness: Arc<dyn Readiness>,
+    /// Who hears of what looks like a theft.
+    pub alarms: Arc<dyn Alarms>,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
 }
@@ -290,6 +294,9 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
     }
     pub(crate) fn can_record(&self) -> bool {
         self.ports.readiness.can_record()
+    }
+    pub(crate) fn alarms(&self) -> &dyn Alarms {
+        &*self.ports.alarms
     }
     pub(crate) fn entropy(&self) -> &dyn Entropy {
         &*self.ports.entropy

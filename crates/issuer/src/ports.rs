@@ -17,6 +17,8 @@ use url::Url;
 use verdict::facts::{Answer, KeyCheck};
 use verdict::identity::RoleName;
 
+use crate::flow::Grant;
+
 /// What a signing key signs. Keys of one purpose are never accepted for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum KeyPurpose {
@@ -325,6 +327,17 @@ pub trait Revocations: Send + Sync {
     fn revoked(&self, token: &TokenNames<'_>) -> Answer<bool>;
     /// Takes in a revocation that this node just stored, without waiting for the bus.
     fn learn(&self, revocation: &Revocation);
+}
+
+/// What operators hear of at once, beside the audit trail.
+pub trait Alarms: Send + Sync {
+    /// A refresh token was used that had been replaced: a thief's or a victim's. Its grant is ended.
+    fn refresh_reused(&self, grant: &Grant, request_id: &str);
+}
+
+/// Nobody listens.
+impl Alarms for () {
+    fn refresh_reused(&self, _grant: &Grant, _request_id: &str) {}
 }
 
 /// Whether the store can record at the moment. Nothing is issued that could not be recorded.

@@ -15,7 +15,7 @@ use registry::audit::AuditDraft;
 use crate::Issuer;
 use crate::browser::{Browser, NewSession};
 use crate::error::Outcome;
-use crate::flow::{Authentication, Flows, Session};
+use crate::flow::{Authentication, Flows, Remembered, Session};
 use crate::ports::{IssuerStore, People, Person, Secrets};
 
 /// Unused for so long, a session ends.
@@ -49,6 +49,16 @@ impl Present {
             .or_else(|| claim("preferred_username"))
             .unwrap_or(&self.person.username)
             .to_owned()
+    }
+}
+
+impl Remembered {
+    /// Whether the person must log in before they go on with the client.
+    pub(crate) fn demands_login(&self, present: &Present) -> bool {
+        !present.just_now
+            && self
+                .reuse
+                .is_some_and(|reuse| reuse.demands_login(&present.session.authentication))
     }
 }
 

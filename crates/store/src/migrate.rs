@@ -46,6 +46,12 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0003_signing_secrets.sql"),
         min_compatible: 3,
     },
+    Migration {
+        number: 4,
+        name: "reuses",
+        sql: include_str!("../migrations/0004_reuses.sql"),
+        min_compatible: 3,
+    },
 ];
 
 /// The version this program knows.

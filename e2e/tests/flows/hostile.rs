@@ -274,7 +274,8 @@ fn f06_pkce_can_t_be_taken_out_or_weakened_on_the_way() {
 
 #[test]
 fn f05_a_stolen_refresh_token_ends_the_family_whoever_comes_second() {
-    let scene = shared();
+    // One of its own: what comes of it would be in others' way.
+    let scene = &Scene::start("");
     let node = scene.one.issuer();
     // Both have the first token. Who presents what they have, in this order; the last is refused.
     for order in [
@@ -331,6 +332,60 @@ fn f05_a_stolen_refresh_token_ends_the_family_whoever_comes_second() {
     }
     assert_eq!(orders(&scene.one, &tokens.access), 200);
     Tokens::of(&scene.refresh(node, "web", &tokens.refresh));
+}
+
+/// Defence: `issuer/src/authorize/person.rs` asks the store for reuses before it believes a session.
+#[test]
+fn f05_after_a_theft_the_owner_is_told_and_that_client_needs_a_fresh_login() {
+    let scene = Scene::start("");
+    let node = scene.one.issuer();
+    let mut browser = scene.browser();
+    let asked = Asked::of("web");
+    let code = scene.code(&mut browser, &asked, "alice");
+    let first = scene.tokens(node, &asked, &code);
+    let second = Tokens::of(&scene.refresh(node, "web", &first.refresh));
+    Tokens::of(&scene.refresh(node, "web", &second.refresh));
+    assert_eq!(scene.refresh(node, "web", &first.refresh).status, 400);
+
+    // Silently there is nothing any more, whatever session exists; another client is not concerned.
+    let silent = Asked::of("web").with("prompt", "none");
+    let told = silent.answered(&browser.open(&silent.target()).unwrap());
+    assert_eq!(told["error"], "login_required");
+    let asked = Asked::of("web");
+    let page = browser.open(&asked.target()).unwrap();
+    assert!(
+        page.text().contains("Somebody used an old token"),
+        "{}",
+        page.text()
+    );
+    let page = scene.log_in(&mut browser, &page, "alice");
+    assert!(
+        page.text().contains("Somebody used an old token"),
+        "{}",
+        page.text()
+    );
+    assert!(page.text().contains("name=\"decision\""), "{}", page.text());
+    let told = asked.answered(&browser.decide(&page, "allow").unwrap());
+    let tokens = scene.tokens(node, &asked, &told["code"]);
+    assert_eq!(orders(&scene.one, &tokens.access), 200);
+    // Told once.
+    let silent = Asked::of("web").with("prompt", "none");
+    let told = silent.answered(&browser.open(&silent.target()).unwrap());
+    assert!(told.contains_key("code"), "{told:?}");
+
+    // For operators: the list, the log, the metric.
+    let listed = command(&scene.one, &["grant", "list", "--client", "web"]);
+    assert!(listed.contains("ended: refresh-reused"), "{listed}");
+    assert!(
+        scene
+            .one
+            .log()
+            .contains("a refresh token was used that had been replaced"),
+        "{}",
+        scene.one.log()
+    );
+    let metrics = testkit::wire::get(scene.one.ops(), "/metrics", &[]).unwrap();
+    assert!(metrics.text().contains("doorward_refresh_reuses_total 1"));
 }
 
 /// RFC 8628 §5.4: the attacker's device waits; the victim's browser is sent to its code.

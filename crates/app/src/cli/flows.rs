@@ -92,7 +92,10 @@ pub(crate) async fn grants(act: FlowAct, client: &AdminClient, screen: Screen) -
                 grant.user,
                 grant.client,
                 grant.scopes.join(" "),
-                grant.state,
+                match grant.end_reason {
+                    Some(reason) => format!("{}: {reason}", grant.state),
+                    None => grant.state,
+                },
                 seen_from(grant.created_at.0, screen.now),
                 grant
                     .refreshed_at

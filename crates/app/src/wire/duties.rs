@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use gateway::DecisionSink;
+use issuer::flow::Grant;
 use issuer::ports::KeyPurpose;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
@@ -45,6 +46,7 @@ pub(crate) struct NodeMetrics {
     settings_current: Gauge,
     decisions_lost: Counter,
     audit_sequence: Gauge,
+    refresh_reuses: Counter,
 }
 
 impl NodeMetrics {
@@ -56,6 +58,7 @@ impl NodeMetrics {
             settings_current: Gauge::default(),
             decisions_lost: Counter::default(),
             audit_sequence: Gauge::default(),
+            refresh_reuses: Counter::default(),
         };
         made.settings_current.set(1);
         metrics.register(
@@ -83,6 +86,11 @@ impl NodeMetrics {
             "Last chained audit event",
             made.audit_sequence.clone(),
         );
+        metrics.register(
+            "doorward_refresh_reuses",
+            "Refresh tokens used after they had been replaced; their grants were ended",
+            made.refresh_reuses.clone(),
+        );
         made
     }
 
@@ -94,6 +102,19 @@ impl NodeMetrics {
             self.reloads_bad.inc();
         }
         self.settings_current.set(i64::from(good));
+    }
+}
+
+impl issuer::ports::Alarms for NodeMetrics {
+    fn refresh_reused(&self, grant: &Grant, request_id: &str) {
+        self.refresh_reuses.inc();
+        tracing::warn!(
+            request_id,
+            grant = grant.id,
+            client = %grant.client_id,
+            user = grant.subject,
+            "a refresh token was used that had been replaced: its grant is ended, its owner is told"
+        );
     }
 }
 

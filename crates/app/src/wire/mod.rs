@@ -109,6 +109,10 @@ impl Node {
             tracing::warn!("{danger}");
         }
 
+        let mut registry = prometheus_client::registry::Registry::default();
+        let gateway_metrics = Metrics::register(&mut registry);
+        let metrics = duties::NodeMetrics::register(&mut registry);
+
         let store = Arc::new(Store::open(&store_settings(settings)).await?);
         let kek = Arc::new(key_ring(settings)?);
         let keys = Arc::new(KeyManager::new(
@@ -208,6 +212,7 @@ impl Node {
                             KeySetOptions::default(),
                         ))),
                         readiness: readiness.clone(),
+                        alarms: Arc::new(metrics.clone()),
                         entropy: entropy.clone(),
                     },
                     keys.clone(),
@@ -248,9 +253,6 @@ impl Node {
             loaded: ArcSwap::from_pointee(loaded),
         });
 
-        let mut registry = prometheus_client::registry::Registry::default();
-        let gateway_metrics = Metrics::register(&mut registry);
-        let metrics = duties::NodeMetrics::register(&mut registry);
         let (sink, queues) = duties::Queues::new(&shared.loaded.load().settings);
         let planes = planes::Planes::new(&shared, &sink, &gateway_metrics)?;
         reload::rehearse(&shared, &planes, &shared.loaded.load_full().documents).await?;

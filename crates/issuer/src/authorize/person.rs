@@ -22,7 +22,7 @@ use crate::browser::{
 use crate::consent::{self, Allowed};
 use crate::declared::RegisteredClient;
 use crate::error::{Outcome, Reason, Refusal};
-use crate::flow::{Binding, Code, CodeIssued, Consent, Flows, Grant, NewCode};
+use crate::flow::{Binding, Code, CodeIssued, Consent, Flows, Grant, NewCode, Remembered};
 use crate::params::Params;
 use crate::ports::{IssuerStore, People, PersonCheck, Secrets};
 use crate::session::Present;
@@ -240,6 +240,14 @@ impl<S: IssuerStore + Flows, C: Secrets + People> Issuer<S, C> {
             // Too old, or somebody else logged in meanwhile: whoever sits there now is asked.
             (present, _) => return self.with_person(begun, present, at).await,
         };
+        match self.remembered(&begun, Some(&present)).await {
+            // A token was stolen while the page lay there.
+            Ok(known) if known.demands_login(&present) => {
+                return self.with_person(begun, Some(present), at).await;
+            }
+            Ok(_) => {}
+            Err(refusal) => return self.refuse(&begun, &refusal),
+        }
         let ticked = match decision {
             Decision::Allow { scopes } => scopes,
             Decision::Deny => return self.refuse(&begun, &Reason::Denied.into()),
@@ -307,7 +315,11 @@ impl<S: IssuerStore + Flows, C: Secrets + People> Issuer<S, C> {
     /// Login, consent, code: the first that is needed.
     async fn with_person(&self, begun: Begun, present: Option<Present>, at: At<'_>) -> Step {
         let silent = begun.request.prompts(Prompt::None);
-        let present = match who(&begun, present, at.now) {
+        let known = match self.remembered(&begun, present.as_ref()).await {
+            Ok(known) => known,
+            Err(refusal) => return self.refuse(&begun, &refusal),
+        };
+        let present = match who(&begun, present, &known, at.now) {
             Who::Known(present) => present,
             Who::Refused(reason) => return self.refuse(&begun, &reason.into()),
             Who::LoginNeeded(reason, _, _) if silent => return self.refuse(&begun, &reason.into()),
@@ -316,15 +328,13 @@ impl<S: IssuerStore + Flows, C: Secrets + People> Issuer<S, C> {
             }
         };
         let request = &begun.request;
-        let subject = &present.session.subject;
-        let remembered = match self.store().consent(subject, &begun.client.client_id).await {
-            Ok(remembered) => remembered,
-            Err(error) => return self.refuse(&begun, &error.into()),
-        };
+        let remembered = known.consent;
         let covered = consent::covers(remembered.as_ref(), &request.scopes, &request.audiences);
         let unseen = !present.just_now
             && consent::may_be_impersonated(&begun.client, request.back.redirect_uri());
-        let settled = begun.client.skip_consent || (covered && !unseen);
+        // The page is also where a person is told that a token was stolen, so then it is shown.
+        let untold = known.reuse.is_some_and(|reuse| !reuse.answered);
+        let settled = (begun.client.skip_consent || (covered && !unseen)) && !untold;
         if settled && !request.prompts(Prompt::Consent) {
             let allowed = Allowed {
                 scopes: request.scopes.clone(),
@@ -348,9 +358,22 @@ impl<S: IssuerStore + Flows, C: Secrets + People> Issuer<S, C> {
                 remembered.as_ref(),
             ),
             destination: browser::destination(request.back.redirect_uri()),
+            reused: untold,
             locales: request.ui_locales.clone(),
             leads_to: request.back.redirect_uri().to_owned(),
         })
+    }
+
+    /// What is known of the person who sits there and the client; of nobody, nothing.
+    async fn remembered(&self, begun: &Begun, present: Option<&Present>) -> Outcome<Remembered> {
+        match present {
+            Some(present) => {
+                let subject = &present.session.subject;
+                let known = self.store().remembered(subject, &begun.client.client_id);
+                Ok(known.await?)
+            }
+            None => Ok(Remembered::default()),
+        }
     }
 
     /// Issues the code, and sends the person back with it.
@@ -523,7 +546,7 @@ enum Who {
 }
 
 /// OpenID Connect Core §3.1.2.3: whether the login that there is, is good for this request.
-fn who(begun: &Begun, present: Option<Present>, now: Timestamp) -> Who {
+fn who(begun: &Begun, present: Option<Present>, known: &Remembered, now: Timestamp) -> Who {
     let Begun { client, request } = begun;
     let Some(present) = present else {
         return Who::LoginNeeded(Reason::LoginNeeded, None, None);
@@ -550,6 +573,11 @@ fn who(begun: &Begun, present: Option<Present>, now: Timestamp) -> Who {
     if behind_wall || another {
         let notice = Some(LoginNotice::AnotherPerson);
         return Who::LoginNeeded(Reason::AnotherPerson, Some(present), notice);
+    }
+    // RFC 9700 §4.14.2: a stolen token may mean that more was stolen. Until the person has proved
+    // anew who they are, nothing is given to that client.
+    if known.demands_login(&present) {
+        return Who::LoginNeeded(Reason::LoginNeeded, None, Some(LoginNotice::Reused));
     }
     if request.prompts(Prompt::Login) || too_old {
         let notice = Some(LoginNotice::Again);

@@ -1,7 +1,8 @@
 //! **Refresh tokens** (RFC 6749 §6, RFC 9700 §4.14). Under rotation each use replaces the token by
 //! a successor that is *derived* from it, so that an honest retry after a lost answer gets the very
 //! same one and many refreshes at once give one line (threat F5). A token that was replaced before
-//! is a thief's or a victim's: nobody can tell, and the family ends. `fapi2` does not rotate: its
+//! is a thief's or a victim's: nobody can tell, and the family ends. Its owner is told on the next
+//! page that they see for that client, which demands a fresh login ([`crate::authorize`]). `fapi2` does not rotate: its
 //! tokens are of no use without the client's key.
 
 use core::time::Duration;
@@ -131,6 +132,8 @@ impl<S: IssuerStore + Flows, C: Secrets + People> Issuer<S, C> {
             Refreshed::Current(grant) | Refreshed::Retried(grant) => grant,
             Refreshed::Reused(grant) => {
                 self.learn_ended(&grant, now);
+                self.alarms()
+                    .refresh_reused(&grant, asked.request.request_id);
                 return Err(Reason::RefreshReused.into());
             }
             Refreshed::Ended => return Err(Reason::GrantEnded.into()),

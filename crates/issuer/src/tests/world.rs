@@ -31,9 +31,9 @@ use verdict::route::{Api, ApiName};
 use crate::declared::Declared;
 use crate::error::{ErrorCode, Reason};
 use crate::flow::{
-    Code, CodeIssued, Consent, Device, DeviceDecision, EndReason, FlowFilter, Flows, Grant,
-    GrantState, ListedGrant, LogoutNotice, NewCode, NewRefresh, Polled, Pushed, Redeemed, Refresh,
-    Refreshed, Session,
+    Code, CodeIssued, Device, DeviceDecision, EndReason, FlowFilter, Flows, Grant, GrantState,
+    ListedGrant, LogoutNotice, NewCode, NewRefresh, Polled, Pushed, Redeemed, Refresh, Refreshed,
+    Remembered, Session,
 };
 use crate::grant::TokenResponse;
 use crate::introspect::Introspection;
@@ -255,7 +255,7 @@ impl Flows for MemoryStore {
     ) -> Stores<Vec<Session>> {
         no_flows()
     }
-    async fn consent(&self, _subject: &str, _client_id: &ClientId) -> Stores<Option<Consent>> {
+    async fn remembered(&self, _subject: &str, _client_id: &ClientId) -> Stores<Remembered> {
         no_flows()
     }
     async fn end_grants(
@@ -607,6 +607,7 @@ impl World {
                 proofs: None,
                 client_keys: Arc::new(NoClientKeys),
                 readiness: readiness.clone(),
+                alarms: Arc::new(()),
                 entropy: Arc::new(SystemEntropy),
             },
             manager,

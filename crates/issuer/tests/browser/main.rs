@@ -6,5 +6,6 @@ mod logout;
 mod matrix;
 mod people;
 mod pushed;
+mod reuse;
 mod sessions;
 mod world;

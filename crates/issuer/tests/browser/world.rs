@@ -303,6 +303,7 @@ impl World {
                 proofs: None,
                 client_keys: quiet.clone(),
                 readiness: quiet,
+                alarms: Arc::new(()),
                 entropy: Arc::new(SystemEntropy),
             },
             keys,

@@ -23,6 +23,11 @@ async fn f05_a_refresh_replaces_the_token_and_a_thief_ends_the_line() {
     assert!(world.ask("web", &refresh(&new)).await.is_err());
     let told = world.userinfo("Bearer", &second.access_token, None).await;
     assert_eq!(told.err(), Some(Reason::DeadAccessToken));
+    // Operators hear of it once, however often it is tried.
+    assert!(world.ask("web", &refresh(&old)).await.is_err());
+    let heard = world.surroundings.alarms.lock().expect("lock").clone();
+    assert_eq!(heard.len(), 1);
+    assert!(heard[0].starts_with("sub-alice web "), "{heard:?}");
 }
 
 #[tokio::test]

@@ -15,8 +15,8 @@ use issuer::keys::{KeyManager, KeySettings};
 use issuer::metadata::Endpoints;
 use issuer::params::Params;
 use issuer::ports::{
-    Boxed, ClientKeys, FirstUse, People, Person, PersonCheck, Readiness, Replay, Revocation,
-    Revocations, Secrets, TokenNames,
+    Alarms, Boxed, ClientKeys, FirstUse, People, Person, PersonCheck, Readiness, Replay,
+    Revocation, Revocations, Secrets, TokenNames,
 };
 use issuer::userinfo::Userinfo;
 use issuer::{DpopHeader, Issuer, IssuerSettings, OAuthRequest, Ports, Sender};
@@ -59,6 +59,8 @@ pub(crate) const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
 pub(crate) struct Surroundings {
     pub(crate) alice_is_gone: Mutex<bool>,
     used: Mutex<HashSet<String>>,
+    /// What operators heard.
+    pub(crate) alarms: Mutex<Vec<String>>,
     revoked: Mutex<Vec<Revocation>>,
 }
 
@@ -107,6 +109,13 @@ impl Revocations for Surroundings {
     }
     fn learn(&self, revocation: &Revocation) {
         self.revoked.lock().expect("lock").push(revocation.clone());
+    }
+}
+
+impl Alarms for Surroundings {
+    fn refresh_reused(&self, grant: &Grant, request_id: &str) {
+        let heard = format!("{} {} {request_id}", grant.subject, grant.client_id);
+        self.alarms.lock().expect("lock").push(heard);
     }
 }
 
@@ -317,6 +326,7 @@ impl World {
                 proofs: proofs.map(|proofs| proofs as Arc<dyn Replay>),
                 client_keys: surroundings.clone(),
                 readiness: surroundings.clone(),
+                alarms: surroundings.clone(),
                 entropy: Arc::new(SystemEntropy),
             },
             keys,

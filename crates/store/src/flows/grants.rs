@@ -5,8 +5,8 @@
 use core::time::Duration;
 
 use issuer::flow::{
-    Code, CodeIssued, Consent, EndReason, FlowFilter, Grant, GrantState, ListedGrant, NewCode,
-    NewRefresh, Redeemed,
+    Code, CodeIssued, Consent, EndReason, FlowFilter, Grant, GrantEnd, GrantState, ListedGrant,
+    NewCode, NewRefresh, Redeemed, Remembered, Reuse,
 };
 use proof::digest::TokenHash;
 use proof::time::Timestamp;
@@ -233,7 +233,7 @@ pub(super) async fn list(
     let conditions = of_grants(which, 4);
     // Safe: names of columns and placeholders only.
     let text = format!(
-        "SELECT g.body, g.state, t.refreshed_at FROM grants g LEFT JOIN refresh_tokens t \
+        "SELECT g.body, g.state, g.ended_at, g.end_reason, t.refreshed_at FROM grants g LEFT JOIN refresh_tokens t \
          ON t.realm_id = g.realm_id AND t.grant_id = g.id AND t.replaced_at IS NULL \
          WHERE g.realm_id = $1 AND (g.pending_until IS NULL OR g.pending_until > $2){} \
          ORDER BY g.created_at DESC, g.id DESC LIMIT $3",
@@ -258,6 +258,13 @@ pub(super) async fn list(
             Ok(ListedGrant {
                 state: if over { GrantState::Ended } else { state },
                 refreshed_at: row.time_or_null("refreshed_at")?,
+                end: match row.time_or_null("ended_at")? {
+                    Some(at) => Some(GrantEnd {
+                        at,
+                        reason: row.word("end_reason", EndReason::from_name)?,
+                    }),
+                    None => None,
+                },
                 grant,
             })
         })
@@ -273,21 +280,57 @@ pub(super) fn state_of(name: &str) -> Option<GrantState> {
     }
 }
 
-/// What a person allowed a client before.
-pub(super) async fn consent(
+/// What is known of a person and a client.
+pub(super) async fn remembered(
     store: &Store,
     subject: &str,
     client_id: &ClientId,
-) -> Stores<Option<Consent>> {
-    sqlx::query("SELECT body FROM consents WHERE realm_id = $1 AND subject = $2 AND client_id = $3")
-        .bind(store.realm)
-        .bind(subject)
-        .bind(client_id.as_str())
-        .fetch_optional(&store.reading)
-        .await
-        .map_err(failed)?
-        .map(|row| row.json("body"))
-        .transpose()
+) -> Stores<Remembered> {
+    let row = sqlx::query(
+        "SELECT (SELECT body FROM consents \
+         WHERE realm_id = $1 AND subject = $2 AND client_id = $3) AS body, \
+         (SELECT MAX(ended_at) FROM grants WHERE realm_id = $1 AND subject = $2 \
+         AND client_id = $3 AND end_reason = 'refresh-reused') AS reused_at",
+    )
+    .bind(store.realm)
+    .bind(subject)
+    .bind(client_id.as_str())
+    .fetch_one(&store.reading)
+    .await
+    .map_err(failed)?;
+    let consent = match row.text_or_null("body")? {
+        Some(_) => Some(row.json("body")?),
+        None => None,
+    };
+    let reuse = match row.time_or_null("reused_at")? {
+        Some(at) => Some(Reuse {
+            at,
+            answered: allowed_since(store, subject, client_id, at).await?,
+        }),
+        None => None,
+    };
+    Ok(Remembered { consent, reuse })
+}
+
+/// Whether a person allowed a client anything after a time.
+async fn allowed_since(
+    store: &Store,
+    subject: &str,
+    client_id: &ClientId,
+    at: Timestamp,
+) -> Stores<bool> {
+    let found = sqlx::query(
+        "SELECT 1 AS one FROM grants WHERE realm_id = $1 AND subject = $2 AND client_id = $3 \
+         AND created_at > $4 LIMIT 1",
+    )
+    .bind(store.realm)
+    .bind(subject)
+    .bind(client_id.as_str())
+    .bind(at.as_millis())
+    .fetch_optional(&store.reading)
+    .await
+    .map_err(failed)?;
+    Ok(found.is_some())
 }
 
 /// Adds to what was allowed before; under the lock of numbers, so that two pages that are answered

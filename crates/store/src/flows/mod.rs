@@ -19,9 +19,9 @@ mod sessions;
 mod sweep;
 
 use issuer::flow::{
-    Code, CodeIssued, Consent, Device, DeviceDecision, EndReason, FlowFilter, Flows, Grant,
-    GrantState, ListedGrant, LogoutNotice, NewCode, NewRefresh, Polled, Pushed, Redeemed, Refresh,
-    Refreshed, Session,
+    Code, CodeIssued, Device, DeviceDecision, EndReason, FlowFilter, Flows, Grant, GrantState,
+    ListedGrant, LogoutNotice, NewCode, NewRefresh, Polled, Pushed, Redeemed, Refresh, Refreshed,
+    Remembered, Session,
 };
 use proof::digest::TokenHash;
 use proof::time::Timestamp;
@@ -150,8 +150,8 @@ impl Flows for Store {
     ) -> Stores<Vec<Session>> {
         sessions::list(self, which, now, limit).await
     }
-    async fn consent(&self, subject: &str, client_id: &ClientId) -> Stores<Option<Consent>> {
-        grants::consent(self, subject, client_id).await
+    async fn remembered(&self, subject: &str, client_id: &ClientId) -> Stores<Remembered> {
+        grants::remembered(self, subject, client_id).await
     }
     async fn end_grants(
         &self,

@@ -1,6 +1,6 @@
 //! What people allowed clients, and their sessions: lists, and ends.
 
-use issuer::flow::{FlowFilter, GrantState, ListedGrant};
+use issuer::flow::{EndReason, FlowFilter, GrantEnd, GrantState, ListedGrant};
 use registry::access::Action;
 use registry::usecase::authorize;
 
@@ -61,6 +61,10 @@ pub(super) async fn end_grants<P: Parts>(work: &Work<P>, input: &Input) -> Resul
                 grant,
                 state: GrantState::Ended,
                 refreshed_at: None,
+                end: Some(GrantEnd {
+                    at: work.now,
+                    reason: EndReason::Administrator,
+                }),
             })
         })
         .collect();

@@ -39,6 +39,7 @@ pub(super) fn next(step: Step) -> Next {
                 Some(LoginNotice::Anew) => (Some(LoginProblem::Expired), None),
                 Some(LoginNotice::Again) => (None, Some(LoginReason::Again)),
                 Some(LoginNotice::AnotherPerson) => (None, Some(LoginReason::AnotherPerson)),
+                Some(LoginNotice::Reused) => (None, Some(LoginReason::Reused)),
             };
             Page::Login(Login {
                 client: page.client.as_ref().map(client),
@@ -57,6 +58,7 @@ pub(super) fn next(step: Step) -> Next {
             optional: page.scopes.iter().any(|scope| !scope.required),
             groups: groups(page.scopes),
             destination: page.destination,
+            reused: page.reused,
             leads_to: Some(page.leads_to),
         }),
         Step::DeviceEnter(page) => Page::DeviceEnter(DeviceEnter {
@@ -74,6 +76,7 @@ pub(super) fn next(step: Step) -> Next {
             person: page.person,
             user_code: page.user_code,
             address: (!page.address.is_empty()).then_some(page.address),
+            reused: page.reused,
             ticket: page.ticket,
             groups: groups(page.scopes),
         }),

@@ -25,6 +25,18 @@ pub fn samples() -> Vec<Page> {
             leads_to: Some("https://notes.example/callback".to_owned()),
         })
     };
+    let consent = |reused| {
+        Page::Consent(Consent {
+            client: client(),
+            person: "Ada Lovelace".to_owned(),
+            ticket: "sample".to_owned(),
+            groups: groups(),
+            optional: true,
+            destination: "notes.example".to_owned(),
+            reused,
+            leads_to: Some("https://notes.example".to_owned()),
+        })
+    };
     let mut pages = vec![
         login(None, "", Some(client())),
         login(Some(LoginProblem::Refused), "ada", Some(client())),
@@ -58,15 +70,17 @@ pub fn samples() -> Vec<Page> {
             problem: None,
             leads_to: None,
         }),
-        Page::Consent(Consent {
-            client: client(),
-            person: "Ada Lovelace".to_owned(),
+        Page::Login(Login {
+            client: Some(client()),
             ticket: "sample".to_owned(),
-            groups: groups(),
-            optional: true,
-            destination: "notes.example".to_owned(),
-            leads_to: Some("https://notes.example".to_owned()),
+            username: "ada".to_owned(),
+            account: None,
+            reason: Some(LoginReason::Reused),
+            problem: None,
+            leads_to: None,
         }),
+        consent(false),
+        consent(true),
         Page::DeviceEnter(DeviceEnter {
             ticket: "sample".to_owned(),
             person: "Ada Lovelace".to_owned(),
@@ -95,6 +109,7 @@ pub fn samples() -> Vec<Page> {
             person: "Ada Lovelace".to_owned(),
             user_code: "WDJB-MJHT".to_owned(),
             address: Some("203.0.113.7".to_owned()),
+            reused: true,
             ticket: "sample".to_owned(),
             groups: groups(),
         }),

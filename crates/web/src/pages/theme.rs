@@ -15,9 +15,10 @@ const MAX_FILE: u64 = 256 * 1024;
 const MAX_FILES: usize = 64;
 
 /// What is built in.
-const BUILT_IN: [(&str, &str); 13] = [
+const BUILT_IN: [(&str, &str); 14] = [
     ("layout.html", include_str!("templates/layout.html")),
     ("person.html", include_str!("templates/person.html")),
+    ("reused.html", include_str!("templates/reused.html")),
     ("scopes.html", include_str!("templates/scopes.html")),
     ("terms.html", include_str!("templates/terms.html")),
     ("login.html", include_str!("templates/login.html")),

@@ -171,6 +171,8 @@ pub enum LoginReason {
     Again,
     /// The client is about somebody else.
     AnotherPerson,
+    /// Somebody used an old token of the client.
+    Reused,
 }
 
 /// What the login page says went wrong. Nothing tells whether an account exists (threat F8).
@@ -222,6 +224,8 @@ pub struct Consent {
     pub optional: bool,
     /// Where the person goes afterwards, for the eye.
     pub destination: String,
+    /// Whether the person must be told that somebody used an old token of the client.
+    pub reused: bool,
     /// Where the answer may go, beside ourselves.
     #[serde(skip)]
     pub leads_to: Option<String>,
@@ -263,6 +267,8 @@ pub struct DeviceConfirm {
     pub user_code: String,
     /// The address that the device has, if it is worth showing.
     pub address: Option<String>,
+    /// As on the consent page.
+    pub reused: bool,
     /// Carries the request through the form.
     pub ticket: String,
     /// What it asks for.

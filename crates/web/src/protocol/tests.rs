@@ -306,6 +306,7 @@ impl World {
                 proofs: None,
                 client_keys: Arc::new(Unused),
                 readiness: readiness.clone(),
+                alarms: Arc::new(()),
                 entropy,
             },
             Arc::new(keys),

@@ -113,6 +113,7 @@ impl World {
                 proofs: None,
                 client_keys: Arc::new(Unused),
                 readiness: Arc::new(Always),
+                alarms: Arc::new(()),
                 entropy: entropy.clone(),
             },
             Arc::new(keys),

@@ -92,6 +92,7 @@ async fn grants_are_listed_by_filter_the_newest_first(bench: Bench) {
         grant: grants[2].clone(),
         state: GrantState::Ended,
         refreshed_at: None,
+        end: None,
     };
     assert_eq!(listed, [over], "its time is over");
 }
@@ -161,7 +162,8 @@ async fn a_grant_ends_without_the_consents_of_others(bench: Bench) {
     let left = async || {
         let mut left = Vec::new();
         for (subject, client_id) in all {
-            let consent = store.consent(subject, &client(client_id)).await.unwrap();
+            let consent = store.remembered(subject, &client(client_id)).await;
+            let consent = consent.unwrap().consent;
             if consent.is_some() {
                 left.push((subject, client_id));
             }

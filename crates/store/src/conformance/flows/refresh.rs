@@ -1,6 +1,6 @@
 //! Refresh tokens: one line, whatever races.
 
-use issuer::flow::{EndReason, FlowFilter, Flows as _, GrantState, Refreshed};
+use issuer::flow::{EndReason, FlowFilter, Flows as _, GrantEnd, GrantState, Refreshed, Reuse};
 
 use super::*;
 
@@ -12,6 +12,7 @@ super::super::on_both!(
     f05_a_lost_answer_can_be_tried_again_while_the_successor_is_unused,
     f05_a_retry_with_another_successor_is_a_reuse,
     f05_a_token_that_was_replaced_before_ends_the_family,
+    f05_a_reuse_is_remembered_for_its_person_and_client_until_they_answer,
     f05_of_fifty_refreshers_one_rotates_and_the_others_get_the_same,
     f05_of_fifty_refreshers_without_retry_one_rotates_and_the_family_ends,
     fifty_refreshers_without_rotation_are_all_current,
@@ -234,6 +235,70 @@ async fn f05_a_token_that_was_replaced_before_ends_the_family(bench: Bench) {
         assert_eq!(present(store, thief).await, Refreshed::Ended, "{name}");
         assert_eq!(traces(store).await, (changes + 1, events + 1));
     }
+}
+
+async fn f05_a_reuse_is_remembered_for_its_person_and_client_until_they_answer(bench: Bench) {
+    let (store, shop) = (&bench.store, client("shop"));
+    let reuse = async |who, of: &ClientId| store.remembered(who, of).await.unwrap().reuse;
+    for (name, second) in [("a", 200), ("b", 300)] {
+        let grant = Grant {
+            created_at: at(second - 100),
+            ..grant()
+        };
+        granted(store, &grant, Some(name)).await;
+        assert_eq!(
+            reuse("alice", &shop).await.map(|reuse| reuse.answered),
+            (name == "b").then_some(false),
+            "a grant from before is no answer"
+        );
+        for n in [0, 1] {
+            let refresh = rotating(&shop, name, &format!("{name}{n}"), second);
+            present(store, refresh).await;
+        }
+        let expected = Reuse {
+            at: at(second),
+            answered: false,
+        };
+        assert_eq!(reuse("alice", &shop).await, Some(expected));
+        let listed = store
+            .grants(&FlowFilter::default(), at(second), 1)
+            .await
+            .unwrap();
+        let end = GrantEnd {
+            at: at(second),
+            reason: EndReason::RefreshReused,
+        };
+        assert_eq!(
+            (listed[0].state, listed[0].end),
+            (GrantState::Ended, Some(end))
+        );
+    }
+    assert_eq!(reuse("bob", &shop).await, None);
+    assert_eq!(reuse("alice", &client("mail")).await, None);
+    // Ended otherwise is another matter.
+    let other = Grant {
+        client_id: client("mail"),
+        ..grant()
+    };
+    granted(store, &other, Some("m")).await;
+    let which = FlowFilter {
+        id: Some(other.id),
+        ..FlowFilter::default()
+    };
+    let ended = store.end_grants(&which, EndReason::Person, at(300), event("grant.end"));
+    assert_eq!(ended.await.unwrap().len(), 1);
+    assert_eq!(reuse("alice", &client("mail")).await, None);
+    // A grant from after it is the answer.
+    let after = Grant {
+        created_at: at(301),
+        ..grant()
+    };
+    store
+        .issue_code(new_code("after", &after), event("grant.create"))
+        .await
+        .unwrap();
+    let answered = reuse("alice", &shop).await;
+    assert_eq!(answered.map(|reuse| reuse.answered), Some(true));
 }
 
 /// Fifty callers on two nodes with one token: how many heard `Current`, `Retried`, `Reused`,

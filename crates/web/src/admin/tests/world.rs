@@ -459,6 +459,7 @@ impl World {
             proofs: None,
             client_keys: Arc::new(Unused),
             readiness: Arc::new(Always),
+            alarms: Arc::new(()),
             entropy: entropy.clone(),
         };
         let endpoints = Endpoints::new("https://id.example.com", false).expect("an issuer");

@@ -35,6 +35,14 @@ pub struct GrantView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub refreshed_at: Option<Moment>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub ended_at: Option<Moment>,
+    /// Why it ended: `client`, `administrator`, `person`, `code-reused`, `refresh-reused`,
+    /// `session-over`, `over` or `unused`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_reason: Option<String>,
 }
 
 impl GrantView {
@@ -57,6 +65,8 @@ impl GrantView {
             created_at: Moment(grant.created_at),
             until: Moment(grant.until),
             refreshed_at: listed.refreshed_at.map(Moment),
+            ended_at: listed.end.map(|end| Moment(end.at)),
+            end_reason: listed.end.map(|end| end.reason.name().to_owned()),
         }
     }
 }

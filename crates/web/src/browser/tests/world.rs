@@ -180,6 +180,7 @@ impl World {
                 proofs: None,
                 client_keys: quiet.clone(),
                 readiness: quiet,
+                alarms: Arc::new(()),
                 entropy: entropy.clone(),
             },
             keys,

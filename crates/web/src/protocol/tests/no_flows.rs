@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use issuer::flow::{
-    Code, CodeIssued, Consent, Device, DeviceDecision, EndReason, FlowFilter, Flows, Grant,
-    GrantState, ListedGrant, LogoutNotice, NewCode, NewRefresh, Polled, Pushed, Redeemed, Refresh,
-    Refreshed, Session,
+    Code, CodeIssued, Device, DeviceDecision, EndReason, FlowFilter, Flows, Grant, GrantState,
+    ListedGrant, LogoutNotice, NewCode, NewRefresh, Polled, Pushed, Redeemed, Refresh, Refreshed,
+    Remembered, Session,
 };
 use issuer::ports::{People, Person, PersonCheck};
 use proof::digest::TokenHash;
@@ -89,7 +89,7 @@ impl Flows for Store {
     ) -> Stores<Vec<Session>> {
         no_flows()
     }
-    async fn consent(&self, _subject: &str, _client_id: &ClientId) -> Stores<Option<Consent>> {
+    async fn remembered(&self, _subject: &str, _client_id: &ClientId) -> Stores<Remembered> {
         no_flows()
     }
     async fn end_grants(
