@@ -159,7 +159,7 @@ fn i01_only_the_prefix_of_a_secret_is_ever_printed() {
 fn the_pattern_states_the_whole_grammar() {
     assert_eq!(
         pattern(&Brand::default()),
-        r"\bdw_(?:sk|pk|cs|ak|hs|wh|rt|ot)_(?:live|test)_[0-9A-Za-z]{65}\b"
+        r"\bdw_(?:sk|pk|cs|ak|hs|wh|rt|ot|rg)_(?:live|test)_[0-9A-Za-z]{65}\b"
     );
 }
 
