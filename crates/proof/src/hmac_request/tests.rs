@@ -96,6 +96,41 @@ fn d03_any_changed_byte_refuses() {
 }
 
 #[test]
+fn a01_the_target_is_signed_as_it_was_sent() {
+    for (path, query) in [
+        ("/orders", None),
+        ("/orders", Some("")),
+        ("/orders", Some("dry=1&a=1")),
+        ("/%6frders", Some("dry=1")),
+        ("/x/../orders", Some("dry=1")),
+        ("//orders", Some("dry=1")),
+        ("/orders?dry=1", None),
+    ] {
+        let mut other = signed();
+        other.path = path.into();
+        other.query = query.map(str::to_owned);
+        // A question mark divides path and query wherever it stands; the two can't be confused.
+        let same = other.head().target() == plain().head().target();
+        assert_eq!(judged(&other).is_ok(), same, "{path} {query:?}");
+    }
+    let mut swapped = plain();
+    swapped.query = Some("a=1&b=2".into());
+    let made = sign(
+        &swapped.head(),
+        &empty_body(),
+        KEY_ID,
+        &secret(),
+        NONCE,
+        now(),
+    )
+    .unwrap();
+    let mut swapped = swapped.with("authorization", made.expose_text().unwrap());
+    judged(&swapped).unwrap();
+    swapped.query = Some("b=2&a=1".into());
+    assert_eq!(judged(&swapped).unwrap_err(), HmacRequestDefect::Signature);
+}
+
+#[test]
 fn d03_another_secret_refuses_and_any_of_several_is_found() {
     let request = signed();
     let (wrong, right) = (Secret::from_text("another".into()), secret());

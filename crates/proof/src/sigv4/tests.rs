@@ -192,6 +192,26 @@ fn d03_any_changed_byte_refuses() {
 }
 
 #[test]
+fn the_order_of_query_parameters_is_not_signed_and_their_values_are() {
+    let with = |query: &str| {
+        let mut other = signed(plain(), Payload::empty());
+        other.query = Some(query.to_owned());
+        judged(&other).map(|_| ())
+    };
+    assert_eq!(plain().query.as_deref(), Some("b=2&a=1%2F"));
+    assert_eq!(with("a=1%2F&b=2"), Ok(()));
+    for other in [
+        "b=2",
+        "b=2&a=1%2F&c=3",
+        "b=1%2F&a=2",
+        "b=2&a=1%2F&a=1%2F",
+        "b=2&a=1%2f",
+    ] {
+        assert_eq!(with(other), Err(SigV4Defect::Signature), "{other}");
+    }
+}
+
+#[test]
 fn d03_another_secret_refuses_and_any_of_several_is_found() {
     let request = signed(plain(), Payload::empty());
     let wrong = Secret::from_text("another secret".into());

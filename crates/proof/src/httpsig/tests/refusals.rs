@@ -165,3 +165,30 @@ fn d06_it_must_be_clear_which_signature_is_meant() {
     foreign.set("signature", "sig2=:AAAA:");
     assert_eq!(tagged(&foreign, None), Err(Fields));
 }
+
+#[test]
+fn a01_the_target_is_signed_as_it_was_sent() {
+    let with = |path: &str, query: Option<&str>| {
+        let mut other = signed(plain(), &all());
+        other.path = path.into();
+        other.query = query.map(str::to_owned);
+        judged(&other).map(|_| ())
+    };
+    assert_eq!(with("/orders/a%20b", Some("b=2&a=1%2F")), Ok(()));
+    for (path, query) in [
+        ("/orders/a%20b", Some("a=1%2F&b=2")),
+        ("/orders/a%20b", Some("b=2&a=1%2f")),
+        ("/orders/a%20b", Some("b=2&a=1/")),
+        ("/orders/a%20b", Some("b=2&a=1%2F&")),
+        ("/orders/a%20b", None),
+        ("/orders/./a%20b", Some("b=2&a=1%2F")),
+        ("/orders//a%20b", Some("b=2&a=1%2F")),
+        ("/%6frders/a%20b", Some("b=2&a=1%2F")),
+    ] {
+        assert_eq!(
+            with(path, query),
+            Err(HttpSigDefect::Signature),
+            "{path} {query:?}"
+        );
+    }
+}
