@@ -60,7 +60,10 @@ impl RedirectHost {
         };
         let url = Url::parse(&format!("https://{host}/")).ok()?;
         let named = matches!(url.host(), Some(Host::Domain(_)));
-        let same = url.host_str() == Some(host) && url.as_str() == format!("https://{host}/");
+        // A star is a letter of hosts as URLs have them, and of none that is meant.
+        let same = !host.contains('*')
+            && url.host_str() == Some(host)
+            && url.as_str() == format!("https://{host}/");
         (same && (named || !below)).then(|| Self {
             host: host.to_owned(),
             below,

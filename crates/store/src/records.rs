@@ -13,7 +13,7 @@ use registry::resource::Stored;
 use registry::standing;
 use registry::user::Person;
 use verdict::facts::{Answer, Records, Unavailable};
-use verdict::identity::{Account, IssuedKey, SigningKey};
+use verdict::identity::{Account, IssuedKey, LifeState, SigningKey};
 
 use crate::Store;
 use crate::credentials::{self, credential_columns, lookup_columns};
@@ -163,9 +163,22 @@ async fn find_signing_key(
     Ok(Some((credential, owner)))
 }
 
+/// Whether what was found is none that the verdict judges: a token of registration, or one that was
+/// left behind, revoked, when its owner was removed.
+fn is_no_key(credential: &Credential, owner: Option<&Stored>) -> bool {
+    let registers = matches!(
+        credential.r#type,
+        CredentialType::InitialAccessToken | CredentialType::RegistrationAccessToken
+    );
+    let over = credential.state == LifeState::Revoked;
+    let owned = credentials::owner_kind(credential.r#type).is_some();
+    registers || (owned && owner.is_none() && over)
+}
+
 async fn issued_key(store: &Store, lookup: Lookup) -> Answer<Option<IssuedKey>> {
     answer(async {
         match find_key(store, &lookup).await? {
+            Some((credential, owner)) if is_no_key(&credential, owner.as_ref()) => Ok(None),
             Some((credential, owner)) => standing::issued_key(&credential, owner.as_ref())
                 .map(Some)
                 .map_err(|unfit| broken(unfit.to_string())),
@@ -213,6 +226,7 @@ impl Records for Store {
                 broken("the store was opened without the master key that signing keys need")
             })?;
             match find_signing_key(self, id).await? {
+                Some((credential, owner)) if is_no_key(&credential, owner.as_ref()) => Ok(None),
                 Some((credential, owner)) => {
                     standing::signing_key(&credential, owner.as_ref(), master)
                         .map(Some)

@@ -5,7 +5,7 @@ use proof::issued::KeyId;
 use proof::random::SystemEntropy;
 use registry::credential::{Credential, CredentialType, Grant, Lookup, Transition};
 use registry::ports::{People as _, Registry as _, StoreError};
-use registry::resource::{ResourceKind, Written};
+use registry::resource::{Removed, ResourceKind, Written};
 use serde_json::json;
 use verdict::facts::{Records as _, Unavailable};
 use verdict::identity::{LifeState, Principal};
@@ -15,6 +15,8 @@ use super::{Bench, SECRET, api_key, application, at, event, fresh, put};
 super::on_both!(
     a_key_is_found_with_what_it_stands_for,
     an_imported_key_is_found_by_digest_or_prefix,
+    a_key_that_its_owner_left_behind_is_not_there,
+    a_token_of_registration_is_no_key,
     an_administrators_key_has_no_owner,
     an_account_is_found_by_its_user_name_with_its_active_passwords,
     a_person_is_found_by_user_name_and_by_id_with_the_active_passwords,
@@ -107,6 +109,38 @@ async fn an_imported_key_is_found_by_digest_or_prefix(bench: Bench) {
             .unwrap()
             .is_none()
     );
+}
+
+async fn a_key_that_its_owner_left_behind_is_not_there(bench: Bench) {
+    let store = &bench.store;
+    application(store, "shop").await;
+    let key = api_key("shop");
+    let Lookup::KeyId(id) = key.lookup else {
+        panic!("by key id")
+    };
+    let added = store.add_credential(key.clone(), event("api_key.create"));
+    added.await.unwrap();
+    let revoked = store.move_credential(&key.id, Transition::Revoke, None, event("revoke"));
+    revoked.await.unwrap();
+    let kind = ResourceKind::Application;
+    let removed = store.remove_resource(kind, "shop", None, false, event("resource.delete"));
+    assert_eq!(removed.await.unwrap(), Removed::Done);
+    assert!(store.key_by_id(id).await.unwrap().is_none());
+}
+
+async fn a_token_of_registration_is_no_key(bench: Bench) {
+    let store = &bench.store;
+    let token = Credential {
+        r#type: CredentialType::InitialAccessToken,
+        id: fresh("reg_"),
+        ..api_key("-")
+    };
+    let Lookup::KeyId(id) = token.lookup else {
+        panic!("by key id")
+    };
+    let added = store.add_credential(token, event("registration_token.create"));
+    added.await.unwrap();
+    assert!(store.key_by_id(id).await.unwrap().is_none());
 }
 
 async fn an_administrators_key_has_no_owner(bench: Bench) {
