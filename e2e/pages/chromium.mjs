@@ -183,7 +183,7 @@ class Tab {
   // ── hands ──────────────────────────────────────────────────────────────────────────────────────
 
   /** A click with the mouse, in the middle of what is there to be seen. */
-  async click(selector) {
+  async click(selector, { times = 1 } = {}) {
     // A tab behind another is drawn seldom, and hears of the mouse late.
     await this.ask('Page.bringToFront')
     const at = await this.evaluate(`(() => {
@@ -197,8 +197,10 @@ class Tab {
     if (typeof at === 'string') throw new Error(`${selector} is ${at} at ${this.url}: ${await this.text()}`)
     const mouse = (type, more) => this.ask('Input.dispatchMouseEvent', { type, ...at, ...more })
     await mouse('mouseMoved')
-    await mouse('mousePressed', { button: 'left', clickCount: 1 })
-    await mouse('mouseReleased', { button: 'left', clickCount: 1 })
+    for (let clickCount = 1; clickCount <= times; clickCount += 1) {
+      await mouse('mousePressed', { button: 'left', clickCount })
+      await mouse('mouseReleased', { button: 'left', clickCount })
+    }
   }
 
   async press(key, { shift = false } = {}) {

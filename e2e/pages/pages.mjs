@@ -200,6 +200,19 @@ test('form_post needs no click where scripts run', async () => {
   await redeemed(told, request)
 })
 
+test('a double click on a button gets there all the same', async () => {
+  const tab = await open()
+  const request = asked()
+  await tab.go(request.url)
+  await tab.click('#username')
+  await tab.type('ada')
+  await tab.click('#password')
+  await tab.type(password)
+  await tab.leads(() => tab.click('button.main', { times: 2 }))
+  await tab.click(allow, { times: 2 })
+  await redeemed(await answered(tab, request), request)
+})
+
 test('who says no is back at the client, which learns just that', async () => {
   const tab = await open()
   const request = asked()
