@@ -130,6 +130,22 @@ impl<F: Facts> Facts for Remembered<'_, F> {
     fn authority(&self, id: &AuthorityId) -> Answer<Arc<Authority>> {
         self.0.authority(id)
     }
+    async fn opaque_token(
+        &self,
+        hash: &TokenHash,
+        profile: &IssuerProfile,
+        now: Timestamp,
+    ) -> Answer<Option<Arc<VerifiedToken>>> {
+        Ok(self.0.known_opaque(hash, profile, now))
+    }
+    fn known_opaque(
+        &self,
+        hash: &TokenHash,
+        profile: &IssuerProfile,
+        now: Timestamp,
+    ) -> Option<Arc<VerifiedToken>> {
+        self.0.known_opaque(hash, profile, now)
+    }
     fn revoked(&self, token: &VerifiedToken) -> Answer<bool> {
         self.0.revoked(token)
     }

@@ -1,23 +1,29 @@
 //! **Access tokens** (RFC 9068): made here and read back here, for introspection and revocation.
-//! Whoever else checks them does it with the published keys. Reading accepts only what this issuer
-//! signed as an access token: never an identity token for upstreams, never a foreign or untyped one.
+//!
+//! Each API says in which form: signed, and then whoever else checks them does it with the published
+//! keys; or opaque, a random text, and then the store keeps the same claims under its hash. Reading
+//! accepts only what this issuer signed, or keeps, as an access token: never an identity token for
+//! upstreams, never a foreign or untyped one.
 
 use core::time::Duration;
 use std::sync::Arc;
 
-use proof::issued::Environment;
+use proof::digest::TokenHash;
+use proof::issued::{self, Environment, Issued, SecretKind};
 use proof::jose::jws;
 use proof::jose::jwt::{self, Claims, Expect};
-use proof::jose::key::SigningKey;
 use proof::time::{Leeway, Timestamp};
+use registry::api::TokenFormat;
 use serde::{Deserialize as _, Serialize};
 use serde_json::Value;
 use verdict::identity::RoleName;
 
+use crate::Issuer;
 use crate::declared::RegisteredClient;
+use crate::error::{Outcome, Reason};
 use crate::flow::{Authentication, Binding, Grant};
 use crate::keys::KeyRing;
-use crate::ports::{KeyPurpose, Person, TokenNames};
+use crate::ports::{IssuerStore, KeptToken, KeyPurpose, Person, Secrets, TokenNames};
 
 /// `typ` of an access token (RFC 9068 §2.1).
 pub const TYPE: &str = "at+jwt";
@@ -114,8 +120,61 @@ enum Audience<'a> {
     Many(&'a [Arc<str>]),
 }
 
-/// Signs an access token.
-pub(crate) fn mint(key: &SigningKey, token: &AccessToken<'_>) -> String {
+/// An access token that was just made.
+pub(crate) struct Made {
+    /// As it is sent.
+    pub(crate) text: String,
+    /// What must be kept before it is sent, of an opaque one.
+    pub(crate) kept: Option<KeptToken>,
+}
+
+impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
+    /// Makes an access token. An opaque one is worth nothing until it is kept.
+    pub(crate) fn make_token(&self, token: &AccessToken<'_>, form: TokenFormat) -> Outcome<Made> {
+        let claims = claims_json(token);
+        let made = match form {
+            TokenFormat::Jwt => {
+                let ring = self.keys().ring();
+                let key = ring
+                    .signer(KeyPurpose::Access)
+                    .ok_or(Reason::NoSigningKey)?;
+                Made {
+                    text: jws::sign(key, TYPE, &claims),
+                    kept: None,
+                }
+            }
+            TokenFormat::Opaque => {
+                let issued = Issued::generate(
+                    self.brand(),
+                    SecretKind::OpaqueToken,
+                    token.client.environment,
+                    self.entropy(),
+                );
+                let end = token.issued_at.plus(token.lifetime);
+                Made {
+                    text: issued.text().to_owned(),
+                    kept: Some(KeptToken {
+                        hash: TokenHash::of(issued.secret.expose()),
+                        token_id: token.token_id.to_owned(),
+                        client_id: token.client.client_id.clone(),
+                        grant_id: token.subject.grant_id.map(str::to_owned),
+                        claims,
+                        until: end.plus(self.leeway().0),
+                    }),
+                }
+            }
+        };
+        // What is kept is bounded like what is sent.
+        let size = made.kept.as_ref().map_or(&made.text, |kept| &kept.claims);
+        if size.len() > self.max_token_bytes() {
+            return Err(Reason::TokenTooLarge.into());
+        }
+        Ok(made)
+    }
+}
+
+/// The claims of a token as JSON.
+fn claims_json(token: &AccessToken<'_>) -> String {
     let iat = token.issued_at.as_secs();
     let subject = token.subject;
     let written = Written {
@@ -141,18 +200,17 @@ pub(crate) fn mint(key: &SigningKey, token: &AccessToken<'_>) -> String {
         cnf: token.binding,
         act: token.act,
     };
-    let payload =
-        serde_json::to_string(&written).expect("strings and numbers always serialise to JSON");
-    jws::sign(key, TYPE, &payload)
+    serde_json::to_string(&written).expect("strings and numbers always serialise to JSON")
 }
 
-/// An access token of ours, read back: signature, type and issuer held. Times and revocation are
+/// An access token of ours, read back: signature, type and issuer held, or it was kept. Times and revocation are
 /// judged on every use.
 #[derive(Debug)]
 pub struct ReadToken {
     /// Its claims. `client_id`, `jti`, `exp`, `iat` are present.
     claims: Claims,
-    kid: String,
+    /// Of the key that signed it; none of an opaque one.
+    kid: Option<String>,
     client_id: String,
     token_id: String,
     expires_at: Timestamp,
@@ -215,12 +273,32 @@ impl ReadToken {
     }
     /// Whether it is in its time, and its key still published.
     pub(crate) fn is_current(&self, ring: &KeyRing, now: Timestamp, leeway: Leeway) -> bool {
-        ring.verifier(KeyPurpose::Access, &self.kid).is_some()
+        self.kid
+            .as_deref()
+            .is_none_or(|kid| ring.verifier(KeyPurpose::Access, kid).is_some())
             && jwt::within(self.expires_at, self.claims.nbf, now, leeway).is_ok()
     }
 }
 
-/// Reads an access token of this issuer. `None`: it is none, or not in its time.
+/// Whether a text has the form of an opaque access token of this brand.
+pub(crate) fn is_opaque(brand: &issued::Brand, text: &str) -> bool {
+    issued::parse(text.as_bytes(), brand)
+        .is_ok_and(|presented| presented.kind == SecretKind::OpaqueToken)
+}
+
+/// Reads what is kept of an opaque access token. `None`: it is of an issuer that had another name,
+/// or not in its time.
+pub(crate) fn read_kept(
+    issuer: &str,
+    claims: &str,
+    now: Timestamp,
+    leeway: Leeway,
+) -> Option<ReadToken> {
+    let claims = Claims::from_json(claims.as_bytes()).ok()?;
+    checked(None, claims, Some(TYPE), issuer, now, leeway)
+}
+
+/// Reads a signed access token of this issuer. `None`: it is none, or not in its time.
 pub(crate) fn read(
     ring: &KeyRing,
     issuer: &str,
@@ -235,6 +313,18 @@ pub(crate) fn read(
     let key = ring.verifier(KeyPurpose::Access, &kid)?;
     let payload = unverified.verify(key).ok()?;
     let claims = Claims::parse(&payload).ok()?;
+    checked(Some(kid), claims, payload.typ(), issuer, now, leeway)
+}
+
+/// What every access token of this issuer has.
+fn checked(
+    kid: Option<String>,
+    claims: Claims,
+    typ: Option<&str>,
+    issuer: &str,
+    now: Timestamp,
+    leeway: Leeway,
+) -> Option<ReadToken> {
     let audiences: Vec<&str> = claims.aud.iter().map(String::as_str).collect();
     let expect = Expect {
         issuer,
@@ -246,7 +336,7 @@ pub(crate) fn read(
         max_lifetime: None,
         leeway,
     };
-    jwt::check(&claims, payload.typ(), &expect, now).ok()?;
+    jwt::check(&claims, typ, &expect, now).ok()?;
     Some(ReadToken {
         kid,
         client_id: claims.client_id.clone()?,

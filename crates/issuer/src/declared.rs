@@ -13,7 +13,7 @@ use proof::issued::Environment;
 use proof::jose::alg::Algorithm;
 use proof::jose::jwk::JwkSet;
 use proof::jose::verifying::VerifyingKey;
-use registry::api::ApiMeaning;
+use registry::api::{ApiMeaning, TokenFormat};
 use registry::client::{
     CertificateSubject, ClientAuthMethod, ClientKind, ClientMeaning, GrantType, IdentityScope,
     Profile, SenderConstraint,
@@ -91,6 +91,8 @@ pub struct DeclaredApi {
     pub environment: Environment,
     /// Life of access tokens for it.
     pub token_lifetime: Duration,
+    /// The form of those tokens.
+    pub token_format: TokenFormat,
     scopes: Vec<Arc<str>>,
     /// What people read of each scope, in the same order.
     words: Vec<Box<str>>,
@@ -257,6 +259,7 @@ impl Declared {
                 audiences: meaning.judged.audiences.clone(),
                 environment: meaning.judged.environment,
                 token_lifetime: meaning.token_lifetime,
+                token_format: meaning.token_format,
                 words: meaning
                     .scopes
                     .iter()

@@ -235,6 +235,8 @@ reasons! {
     TargetNeeded = (InvalidTarget, "target-needed", "The parameter resource is needed: the client is not granted exactly one API."),
     /// More resources than one token may name.
     TooManyTargets = (InvalidTarget, "too-many-targets", "Too many resources are requested for one token."),
+    /// RFC 8707 §2.2: APIs whose tokens have different forms; one token has one.
+    MixedTargets = (InvalidTarget, "mixed-targets", "The requested resources take access tokens of different forms; ask for one token for each."),
     /// RFC 6749 §3.3: not a list of scope tokens.
     MalformedScope = (InvalidScope, "malformed-scope", "The requested scope is malformed."),
     /// A scope that is not granted for the requested APIs.

@@ -16,6 +16,8 @@ use registry::ports::Stores;
 use serde::{Deserialize, Serialize};
 use verdict::identity::ClientId;
 
+use crate::ports::KeptToken;
+
 /// What a token is bound to (RFC 7800 `cnf`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Binding {
@@ -195,6 +197,15 @@ pub struct NewRefresh {
     pub binding: Option<Binding>,
 }
 
+/// Tokens that an act of a grant issues, in the same step.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NewTokens {
+    /// The first refresh token of the grant's line.
+    pub refresh: Option<NewRefresh>,
+    /// An opaque access token.
+    pub access: Option<KeptToken>,
+}
+
 /// What came of presenting a refresh token.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Refreshed {
@@ -220,6 +231,9 @@ pub struct Refresh<'a> {
     pub client_id: &'a ClientId,
     /// Its successor, under rotation. It is derived from the token, so that a retry gives the same.
     pub successor: Option<NewRefresh>,
+    /// The opaque access token that it is presented for. It is kept if the answer is
+    /// [`Refreshed::Current`] or [`Refreshed::Retried`].
+    pub access: Option<KeptToken>,
     /// How long a replaced token may be tried again; zero: never.
     pub retry: Duration,
     /// Without rotation: how far its idle end is pushed.
@@ -411,14 +425,13 @@ pub trait Flows: Send + Sync {
         new: NewCode,
         audit: AuditDraft,
     ) -> impl Future<Output = Stores<CodeIssued>> + Send;
-    /// Redeems a code, and issues the grant's first refresh token with it. Of many that try at
-    /// once one gets [`Redeemed::First`]. `audit` is written with `First`; a reuse writes its own
+    /// Redeems a code, and issues tokens with it. Of many that try at once one gets [`Redeemed::First`]. `audit` is written with `First`; a reuse writes its own
     /// from `reused`, ends the grant and announces the revocation of its tokens.
     fn redeem_code(
         &self,
         hash: TokenHash,
         client_id: &ClientId,
-        refresh: Option<NewRefresh>,
+        tokens: NewTokens,
         now: Timestamp,
         audit: AuditDraft,
         reused: AuditDraft,

@@ -119,7 +119,7 @@ impl<S: IssuerStore + Flows, C: Secrets + People> Issuer<S, C> {
             binding,
         };
         match grant {
-            GrantType::ClientCredentials => self.client_credentials(&asked),
+            GrantType::ClientCredentials => self.client_credentials(&asked).await,
             GrantType::AuthorizationCode => self.authorization_code(&asked).await,
             GrantType::RefreshToken => self.refresh(&asked).await,
             GrantType::DeviceCode => self.device_code(&asked).await,

@@ -50,7 +50,7 @@ impl<S: IssuerStore + Flows, C: Secrets + People> Issuer<S, C> {
                 .await;
         }
         let declared = self.declared();
-        let Some(token) = self.read_token(token, request.now) else {
+        let Some(token) = self.read_token(token, request.now).await? else {
             return Ok(Introspection::Inactive);
         };
         if !may_see(asker.client(), &token, &declared) {
@@ -103,23 +103,30 @@ impl<S: IssuerStore + Flows, C: Secrets + People> Issuer<S, C> {
 
 impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
     /// Reads an access token of ours that is in its time. A verification is remembered, a verdict
-    /// is not: times and the key's publication are judged on every hit (threat C6).
-    pub(crate) fn read_token(&self, token: &str, now: Timestamp) -> Option<Arc<ReadToken>> {
+    /// is not: times and the key's publication are judged on every hit (threat C6). What is kept of
+    /// an opaque token never changes, so one that was found need not be asked for again.
+    pub(crate) async fn read_token(
+        &self,
+        token: &str,
+        now: Timestamp,
+    ) -> Outcome<Option<Arc<ReadToken>>> {
         let ring = self.keys().ring();
         let hash = TokenHash::of(token.as_bytes());
         if let Some(known) = self.read_tokens.get(&hash) {
-            return known.is_current(&ring, now, self.leeway()).then_some(known);
+            return Ok(known.is_current(&ring, now, self.leeway()).then_some(known));
         }
-        let read = access::read(
-            &ring,
-            self.endpoints().issuer(),
-            token.as_bytes(),
-            now,
-            self.leeway(),
-        )?;
-        let read = Arc::new(read);
+        let (issuer, leeway) = (self.endpoints().issuer(), self.leeway());
+        let read = if access::is_opaque(self.brand(), token) {
+            let kept = self.store().kept_token(&hash).await?;
+            kept.and_then(|claims| access::read_kept(issuer, &claims, now, leeway))
+        } else {
+            access::read(&ring, issuer, token.as_bytes(), now, leeway)
+        };
+        let Some(read) = read.map(Arc::new) else {
+            return Ok(None);
+        };
         self.read_tokens.insert(hash, read.clone());
-        Some(read)
+        Ok(Some(read))
     }
 }
 

@@ -6,6 +6,7 @@ use core::net::IpAddr;
 use core::pin::Pin;
 use std::sync::Arc;
 
+use proof::digest::TokenHash;
 use proof::issued::{Environment, Presented};
 use proof::jose::alg::Algorithm;
 use proof::jose::verifying::VerifyingKey;
@@ -15,7 +16,7 @@ use registry::audit::AuditDraft;
 use registry::ports::Stores;
 use url::Url;
 use verdict::facts::{Answer, KeyCheck};
-use verdict::identity::RoleName;
+use verdict::identity::{ClientId, RoleName};
 
 use crate::flow::Grant;
 
@@ -158,6 +159,24 @@ pub enum Revocation {
     },
 }
 
+/// An opaque access token to be kept: what it stands for, under the SHA-256 of its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptToken {
+    /// SHA-256 of the token.
+    pub hash: TokenHash,
+    /// Its `jti`.
+    pub token_id: String,
+    /// The client it is for.
+    pub client_id: ClientId,
+    /// The grant that it goes back to, if it does.
+    pub grant_id: Option<String>,
+    /// The claims that a JWT would have had, as JSON. Not signed: whoever reads the store has no
+    /// token of it.
+    pub claims: String,
+    /// After this nobody can use it any more, leeway included.
+    pub until: Timestamp,
+}
+
 /// What the issuer asks of the store.
 pub trait IssuerStore: Send + Sync {
     /// All keys of a purpose that are not retired, newest first.
@@ -206,6 +225,11 @@ pub trait IssuerStore: Send + Sync {
     ) -> impl Future<Output = Stores<()>> + Send;
     /// All revocations still in force.
     fn revocations(&self, now: Timestamp) -> impl Future<Output = Stores<Vec<Revocation>>> + Send;
+
+    /// Keeps an opaque access token that no act of a grant brings along.
+    fn keep_token(&self, token: KeptToken) -> impl Future<Output = Stores<()>> + Send;
+    /// The claims of the opaque access token with this SHA-256, whether its time is over or not.
+    fn kept_token(&self, hash: &TokenHash) -> impl Future<Output = Stores<Option<String>>> + Send;
 }
 
 /// A person who can log in, and may.

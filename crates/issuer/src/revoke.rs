@@ -37,7 +37,7 @@ impl<S: IssuerStore + Flows, C: Secrets> Issuer<S, C> {
         if let Some(hash) = refresh_token(self.brand(), client.client(), token) {
             return self.revoke_refresh(request, client.client(), hash).await;
         }
-        let Some(token) = self.read_token(token, request.now) else {
+        let Some(token) = self.read_token(token, request.now).await? else {
             return Ok(());
         };
         if token.client_id() != client.client().client_id.as_str() {

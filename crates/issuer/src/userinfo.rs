@@ -70,6 +70,7 @@ impl<S: IssuerStore + Flows, C: Secrets + People> Issuer<S, C> {
         let (scheme, text) = presented(request)?;
         let token = self
             .read_token(text, request.now)
+            .await?
             .ok_or(Reason::DeadAccessToken)?;
         let endpoint = self.endpoints().userinfo();
         if !token.claims().aud.iter().any(|aud| aud == endpoint) {

@@ -56,6 +56,9 @@ impl Records for Stored {
     async fn key_by_prefix(&self, _: &str) -> Answer<Option<IssuedKey>> {
         Ok(None)
     }
+    async fn opaque_token(&self, _: &TokenHash) -> Answer<Option<String>> {
+        Ok(None)
+    }
     async fn account(&self, username: &str) -> Answer<Option<Account>> {
         Ok(Some(Account {
             username: username.into(),

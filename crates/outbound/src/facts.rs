@@ -1,7 +1,8 @@
 //! **The standard facts**: what a running doorkeeper answers to [`verdict::facts::Facts`].
 //!
 //! The steady state asks nobody: a token seen before is one look into a sharded cache, an API key
-//! one look and one keyed hash, a revocation one look into a list that was pushed. What is new is
+//! one look and one keyed hash, an opaque token one look, a revocation one look into a list that was
+//! pushed. What is new is
 //! loaded from [`Records`], and slow hashes run on the pool, one at a time per credential. Changes
 //! arrive by [`StandardFacts::invalidate`]; whoever follows them also says so
 //! ([`StandardFacts::contact`]), and a node that has not heard for longer than its outage rule
@@ -24,6 +25,7 @@ use proof::time::Timestamp;
 use quick_cache::sync::Cache;
 use verdict::credential::jwt::{ConfigId, IssuerProfile, VerifiedToken};
 use verdict::credential::mtls::{Authority, AuthorityId, VerifiedCertificate};
+use verdict::credential::opaque;
 use verdict::facts::{
     Answer, Counters, Facts, FirstUse, KeyCheck, KeyLookup, PasswordCheck, Records, ReplayScope,
     Replays, Unavailable,
@@ -60,6 +62,9 @@ pub struct FactsOptions {
     pub record_ttl: Duration,
     /// How long it is remembered that there is no record.
     pub absent_ttl: Duration,
+    /// How long the record of an opaque token is used before it is asked for again. Its revocation is
+    /// felt at once all the same, and its end is judged on every use.
+    pub opaque_ttl: Duration,
     /// How long this node goes on by itself after it last heard of the changes.
     pub outage_grace: Duration,
     /// How long a password that matched is taken without hashing; at most 5 minutes.
@@ -83,6 +88,7 @@ impl Default for FactsOptions {
             max_secrets: 100_000,
             record_ttl: Duration::from_secs(30),
             absent_ttl: Duration::from_secs(1),
+            opaque_ttl: Duration::from_secs(10),
             outage_grace: Duration::from_secs(600),
             password_ttl: Duration::from_secs(300),
             password_cost: Argon2Params::default(),
@@ -152,6 +158,7 @@ pub struct StandardFacts<R, C, P> {
     tokens: Cache<(ConfigId, TokenHash), Arc<VerifiedToken>>,
     certificates: Cache<(ConfigId, TokenHash), Arc<VerifiedCertificate>>,
     authorities: Arc<Authorities>,
+    opaque: RecordCache<(ConfigId, TokenHash), Arc<VerifiedToken>>,
     by_id: RecordCache<KeyId, KeyRecord>,
     by_digest: RecordCache<TokenHash, KeyRecord>,
     by_prefix: RecordCache<Box<str>, KeyRecord>,
@@ -193,6 +200,7 @@ impl<R: Records, C: Counters, P: Replays> StandardFacts<R, C, P> {
             tokens: Cache::new(options.max_tokens.max(1)),
             certificates: Cache::new(options.max_certificates.max(1)),
             authorities: parts.authorities,
+            opaque: RecordCache::new(options.max_tokens, options.opaque_ttl, absent),
             by_id: RecordCache::new(size, ttl, absent),
             by_digest: RecordCache::new(size, ttl, absent),
             by_prefix: RecordCache::new(size, ttl, absent),
@@ -252,11 +260,12 @@ impl<R: Records, C: Counters, P: Replays> StandardFacts<R, C, P> {
         self.by_prefix.invalidate(|_| true);
         self.signing.invalidate(|_| true);
         self.accounts.invalidate(|_| true);
+        self.opaque.invalidate(|_| true);
         self.secrets.forget();
         self.passwords.forget();
     }
 
-    /// Forgets every verified token: their issuers' keys may have been withdrawn. The next call
+    /// Forgets every verified JWT: their issuers' keys may have been withdrawn. The next call
     /// of each is verified anew.
     pub fn forget_tokens(&self) {
         self.tokens.clear();
@@ -269,6 +278,7 @@ impl<R: Records, C: Counters, P: Replays> StandardFacts<R, C, P> {
         self.tokens.retain(|_, token| now < token.expires_at);
         self.certificates
             .retain(|_, certificate| now < certificate.recheck_at);
+        self.opaque.invalidate(|token| token.expires_at <= now);
         self.revocations.drop_ended(now);
     }
 
@@ -291,7 +301,8 @@ impl<R: Records, C: Counters, P: Replays> StandardFacts<R, C, P> {
     pub fn held(&self) -> (usize, usize, usize) {
         let keys =
             self.by_id.len() + self.by_digest.len() + self.by_prefix.len() + self.signing.len();
-        (self.tokens.len(), keys, self.accounts.len())
+        let tokens = self.tokens.len() + self.opaque.len();
+        (tokens, keys, self.accounts.len())
     }
 
     async fn key(&self, lookup: KeyLookup<'_>, now: Timestamp) -> Answer<Option<Found>> {
@@ -391,6 +402,43 @@ impl<R: Records, C: Counters, P: Replays> Facts for StandardFacts<R, C, P> {
 
     fn authority(&self, id: &AuthorityId) -> Answer<Arc<Authority>> {
         self.authorities.get(id)
+    }
+    async fn opaque_token(
+        &self,
+        hash: &TokenHash,
+        profile: &IssuerProfile,
+        now: Timestamp,
+    ) -> Answer<Option<Arc<VerifiedToken>>> {
+        let load = async || {
+            let Some(claims) = self.records.opaque_token(hash).await? else {
+                return Ok(None);
+            };
+            match opaque::from_record(claims.as_bytes(), hash, profile) {
+                Ok(token) => Ok(token.map(Arc::new)),
+                // Not taken for one that isn't there.
+                Err(flaw) => {
+                    tracing::error!(%flaw, %hash, "the record of an opaque token is damaged");
+                    Err(Unavailable::Store)
+                }
+            }
+        };
+        let found = self
+            .opaque
+            .find((profile.config, *hash), now, &self.contact, load)
+            .await?;
+        Ok(found.map(|held| Arc::clone(&held.value)))
+    }
+
+    fn known_opaque(
+        &self,
+        hash: &TokenHash,
+        profile: &IssuerProfile,
+        now: Timestamp,
+    ) -> Option<Arc<VerifiedToken>> {
+        let held = self
+            .opaque
+            .held(&(profile.config, *hash), now, &self.contact)?;
+        Some(Arc::clone(&held.value))
     }
 
     fn revoked(&self, token: &VerifiedToken) -> Answer<bool> {

@@ -8,6 +8,9 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use http::{HeaderName, Method};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use verdict::credential::CredentialKind;
 use verdict::limit::Rate;
 
 /// A declared API, ready to be enforced.
@@ -38,8 +41,31 @@ pub struct ApiMeaning {
     pub scopes: Vec<(String, String)>,
     /// Life of access tokens issued for it (1–60 min).
     pub token_lifetime: Duration,
+    /// The form of those tokens.
+    pub token_format: TokenFormat,
     /// Its routes, most specific first is the gateway's business.
     pub routes: Vec<RouteMeaning>,
+}
+
+/// The form of access tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenFormat {
+    /// A signed JWT (RFC 9068), checked without asking anybody.
+    #[default]
+    Jwt,
+    /// A random reference to what this installation keeps; for others it says nothing.
+    Opaque,
+}
+
+impl TokenFormat {
+    /// The kind of credential that such a token is.
+    pub fn kind(self) -> CredentialKind {
+        match self {
+            Self::Jwt => CredentialKind::Jwt,
+            Self::Opaque => CredentialKind::Opaque,
+        }
+    }
 }
 
 /// The files of an authority of client certificates, as written: relative ones start at the

@@ -9,7 +9,7 @@ use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use issuer::flow::{
-    Authentication, Code, Flows as _, Grant, NewCode, NewRefresh, Refresh, Refreshed,
+    Authentication, Code, Flows as _, Grant, NewCode, NewRefresh, NewTokens, Refresh, Refreshed,
 };
 use proof::digest::TokenHash;
 use proof::random::{SystemEntropy, uuid_v7};
@@ -103,7 +103,10 @@ async fn begin(store: &Store, line: usize) -> Result<(), registry::ports::StoreE
         .redeem_code(
             name,
             &client_id,
-            Some(token(line, 0)),
+            NewTokens {
+                refresh: Some(token(line, 0)),
+                access: None,
+            },
             now(),
             event("grant.redeem"),
             event("grant.end"),
@@ -140,6 +143,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                                 hash: hash(line, n),
                                 client_id: &client_id,
                                 successor: rotates.then(|| token(line, n + 1)),
+                                access: None,
                                 retry: Duration::ZERO,
                                 idle_until: token(line, n).until,
                                 now: now(),

@@ -2,7 +2,10 @@
 //! used once is [`crate::once`]). At most one key signs for a purpose; a unique index holds it
 //! whatever races.
 
-use issuer::ports::{FirstUse, IssuerStore, KeyPurpose, KeyState, Revocation, StoredKey};
+use issuer::ports::{
+    FirstUse, IssuerStore, KeptToken, KeyPurpose, KeyState, Revocation, StoredKey,
+};
+use proof::digest::TokenHash;
 use proof::jose::alg::Algorithm;
 use proof::time::Timestamp;
 use registry::audit::AuditDraft;
@@ -13,7 +16,7 @@ use sqlx::any::AnyRow;
 use crate::error::{broken, failed};
 use crate::outbox::{Transition, taken};
 use crate::row::{Columns as _, millis, to_json};
-use crate::{Store, once};
+use crate::{Store, once, tokens};
 
 fn purpose_of(name: &str) -> Option<KeyPurpose> {
     KeyPurpose::ALL
@@ -273,5 +276,12 @@ impl IssuerStore for Store {
             }
         })
         .collect()
+    }
+    async fn keep_token(&self, token: KeptToken) -> Stores<()> {
+        tokens::keep(self, &token).await
+    }
+
+    async fn kept_token(&self, hash: &TokenHash) -> Stores<Option<String>> {
+        tokens::find(self, hash).await
     }
 }

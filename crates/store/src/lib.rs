@@ -27,6 +27,7 @@ mod resources;
 mod row;
 mod signing;
 mod together;
+mod tokens;
 
 use core::time::Duration;
 use std::path::PathBuf;
@@ -129,6 +130,8 @@ pub struct Swept {
     pub revocations: u64,
     /// Secrets and public keys of signing keys that another took the place of.
     pub signing: u64,
+    /// Opaque access tokens that nobody can use any more; a bounded number at a time.
+    pub access_tokens: u64,
     /// What flows left behind; a bounded number at a time.
     pub flows: SweptFlows,
 }
@@ -195,6 +198,7 @@ impl Store {
             used_once,
             revocations,
             signing: signing::sweep(self, now).await?,
+            access_tokens: tokens::sweep(self, now).await?,
             flows: flows::sweep(self, now).await?,
         })
     }

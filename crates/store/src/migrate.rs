@@ -52,6 +52,12 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0004_reuses.sql"),
         min_compatible: 3,
     },
+    Migration {
+        number: 5,
+        name: "access_tokens",
+        sql: include_str!("../migrations/0005_access_tokens.sql"),
+        min_compatible: 3,
+    },
 ];
 
 /// The version this program knows.

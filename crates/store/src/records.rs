@@ -21,6 +21,7 @@ use crate::error::{broken, failed};
 use crate::resources;
 use crate::row::Columns as _;
 use crate::signing;
+use crate::tokens;
 
 /// At most so many passwords of one account or person are compared with what a call presents: two are usual
 /// while one is being rotated, and each costs a hash.
@@ -205,6 +206,9 @@ impl Records for Store {
     }
     async fn key_by_prefix(&self, prefix: &str) -> Answer<Option<IssuedKey>> {
         issued_key(self, Lookup::Prefix(prefix.to_owned())).await
+    }
+    async fn opaque_token(&self, hash: &TokenHash) -> Answer<Option<String>> {
+        answer(tokens::find(self, hash)).await
     }
     async fn account(&self, username: &str) -> Answer<Option<Account>> {
         answer(async {

@@ -134,6 +134,25 @@ pub trait Facts: Send + Sync {
     /// [`Unavailable::Authority`] if this node has none of that name.
     fn authority(&self, id: &AuthorityId) -> Answer<Arc<Authority>>;
 
+    /// What our own issuer keeps of an opaque token, by the SHA-256 of its text, read by
+    /// [`crate::credential::opaque::from_record`] under `profile`. `None`: it keeps none. The answer
+    /// may be some seconds old and is never a verdict: times, audience and revocation are judged on
+    /// every use.
+    fn opaque_token(
+        &self,
+        hash: &TokenHash,
+        profile: &IssuerProfile,
+        now: Timestamp,
+    ) -> impl Future<Output = Answer<Option<Arc<VerifiedToken>>>> + Send;
+
+    /// The same, if this node holds it: a look into memory, nothing is asked.
+    fn known_opaque(
+        &self,
+        hash: &TokenHash,
+        profile: &IssuerProfile,
+        now: Timestamp,
+    ) -> Option<Arc<VerifiedToken>>;
+
     /// Whether a verified token was revoked by us (its `jti`, its client's epoch). Local, pushed.
     fn revoked(&self, token: &VerifiedToken) -> Answer<bool>;
 
@@ -238,6 +257,10 @@ pub trait Records: Send + Sync {
     fn account(&self, username: &str) -> impl Future<Output = Answer<Option<Account>>> + Send;
     /// The signing key with this public name (`DWAK…`), its secrets opened, whatever its state.
     fn signing_key(&self, key_id: &str) -> impl Future<Output = Answer<Option<SigningKey>>> + Send;
+    /// The claims of the opaque access token with this SHA-256, as JSON, whether its time is over
+    /// or not.
+    fn opaque_token(&self, hash: &TokenHash)
+    -> impl Future<Output = Answer<Option<String>>> + Send;
 }
 
 /// Counters shared by all nodes. Implemented by `cluster`.
@@ -302,6 +325,12 @@ impl<T: Records> Records for Arc<T> {
     }
     fn signing_key(&self, key_id: &str) -> impl Future<Output = Answer<Option<SigningKey>>> + Send {
         T::signing_key(self, key_id)
+    }
+    fn opaque_token(
+        &self,
+        hash: &TokenHash,
+    ) -> impl Future<Output = Answer<Option<String>>> + Send {
+        T::opaque_token(self, hash)
     }
 }
 

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::call::Head;
-use crate::credential::{CredentialKind, challenge};
+use crate::credential::challenge;
 use crate::identity::Identity;
 use crate::problem::Problem;
 use crate::route::{Api, Rule};
@@ -24,7 +24,7 @@ pub(crate) fn judge(
         let missing = rule.scopes.iter().filter(|scope| !held.contains(scope));
         let mut problem = Problem::scopes_missing(missing.map(Arc::clone).collect());
         // The challenge belongs to tokens: a client can ask for another one (RFC 6750 §3.1).
-        if identity.kind == CredentialKind::Jwt {
+        if identity.kind.is_access_token() {
             let needed = rule.scopes.iter().map(AsRef::as_ref);
             problem
                 .challenges

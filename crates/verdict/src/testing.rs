@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue, Method, Version};
-use proof::digest::{hex, sha256};
+use proof::digest::{TokenHash, hex, sha256};
 use proof::issued::{Brand, Environment, Issued, KeyId, SecretKind};
 use proof::jose::alg::Algorithm;
 use proof::jose::jws;
@@ -299,6 +299,15 @@ impl World {
             "at+jwt",
             &changed(Self::own_claims(), changes).to_string(),
         )
+    }
+
+    /// An opaque token of our own issuer, kept with some claims replaced (`null` removes).
+    pub(crate) fn opaque_token(&self, changes: &Value) -> String {
+        let text = self.unstored(SecretKind::OpaqueToken);
+        let claims = changed(Self::own_claims(), changes).to_string();
+        let hash = TokenHash::of(text.as_bytes());
+        self.facts.kept.lock().unwrap().insert(hash, claims);
+        text
     }
 
     /// The foreign issuer's token with some claims replaced (`null` removes).

@@ -2,12 +2,13 @@
 //! running program. `whole` takes each flow from its beginning to its end; `interrupted` lets the
 //! process, the signing key or the node change in the middle; `hostile` has two people, one of them
 //! hostile; `browsers` holds the lines F of the threat list; `certificates` is about clients with
-//! certificates of a CA.
+//! certificates of a CA; `opaque` about tokens that say nothing.
 
 mod browsers;
 mod certificates;
 mod hostile;
 mod interrupted;
+mod opaque;
 mod replays;
 mod scene;
 mod whole;

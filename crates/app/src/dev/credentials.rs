@@ -35,6 +35,8 @@ pub(super) struct Demo {
     pub(super) reader_id: String,
     /// Of the client `shop-backend`.
     pub(super) client_secret: Secret,
+    /// Of the client `shop-partner`; none if the settings don't have it.
+    pub(super) partner_secret: Option<Secret>,
     /// Of the account `alice`.
     pub(super) password: Secret,
     /// Of the person `ada`; none if the settings have lost her.
@@ -100,6 +102,22 @@ pub(super) async fn make(shared: &Shared, first: Option<&Secret>, dir: &Path) ->
         None,
     )
     .await?;
+    // Settings that an older `dev` wrote don't declare it.
+    let partner = owned_secret::create_client_secret(
+        store,
+        hasher,
+        &actor,
+        &ctx,
+        "shop-partner",
+        LABEL,
+        None,
+    )
+    .await;
+    let partner_secret = match partner {
+        Ok(made) => Some(shown(made)?),
+        Err(Refusal::NotFound { .. }) => None,
+        Err(other) => return Err(other.into()),
+    };
     let password =
         owned_secret::create_password(store, hasher, &actor, &ctx, "alice", None, None).await?;
     // Settings that an older `dev` wrote declare nobody.
@@ -127,6 +145,7 @@ pub(super) async fn make(shared: &Shared, first: Option<&Secret>, dir: &Path) ->
         reader_id: reader.credential.id.clone(),
         reader: shown(reader)?,
         client_secret: shown(client)?,
+        partner_secret,
         password: shown(password)?,
         person,
     })

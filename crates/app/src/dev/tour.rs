@@ -202,6 +202,10 @@ impl Tour {
             format!("curl -si -H \"Authorization: Bearer $TOKEN\" {gateway}/orders"),
             Status(401, "credential-refused"),
         );
+        if let Some(secret) = &demo.partner_secret {
+            let partner = format!("shop-partner:{}", text(secret));
+            opaque(&mut step, &gateway, &issuer, &partner);
+        }
         step(
             "A token for less: one scope only",
             token(" -d scope=orders:read"),
@@ -373,6 +377,54 @@ impl Tour {
         println!("{} passed, {failed} failed", self.steps.len() - failed);
         failed
     }
+}
+
+/// Tokens that say nothing to who holds them, for an API that is declared so.
+fn opaque(
+    step: &mut impl FnMut(&'static str, String, Expect),
+    gateway: &str,
+    issuer: &str,
+    partner: &str,
+) {
+    use Expect::{Sets, Status};
+    let bearer = "-H \"Authorization: Bearer $OPAQUE\"";
+    step(
+        "A partner gets an opaque token: it tells its holder nothing",
+        format!(
+            "OPAQUE=$(curl -s -u {partner} -d grant_type=client_credentials {issuer}/oauth/token | sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/')"
+        ),
+        Sets("OPAQUE"),
+    );
+    step(
+        "Opaque: see orders",
+        format!("curl -si {bearer} {gateway}/partners/orders"),
+        Status(200, "item"),
+    );
+    step(
+        "The API behind learns who calls all the same, by a signed JWT: a phantom token",
+        format!("curl -si {bearer} {gateway}/partners/whoami"),
+        Status(200, "shop-partner"),
+    );
+    step(
+        "Where a JWT is asked for, it is none",
+        format!("curl -si {bearer} {gateway}/orders"),
+        Status(401, "credential-refused"),
+    );
+    step(
+        "Ask the issuer what it says",
+        format!("curl -si -u {partner} -d token=$OPAQUE {issuer}/oauth/introspect"),
+        Status(200, "\"active\":true"),
+    );
+    step(
+        "Revoke the opaque token",
+        format!("curl -si -u {partner} -d token=$OPAQUE {issuer}/oauth/revoke"),
+        Status(200, ""),
+    );
+    step(
+        "It is refused at once, though the gateway knew it",
+        format!("curl -si {bearer} {gateway}/partners/orders"),
+        Status(401, "credential-refused"),
+    );
 }
 
 /// What the steps with a person need.

@@ -88,6 +88,22 @@ impl Facts for Doubles {
     fn authority(&self, _: &AuthorityId) -> Answer<Arc<Authority>> {
         Err(Unavailable::Authority)
     }
+    async fn opaque_token(
+        &self,
+        _: &TokenHash,
+        _: &IssuerProfile,
+        _: Timestamp,
+    ) -> Answer<Option<Arc<VerifiedToken>>> {
+        Ok(None)
+    }
+    fn known_opaque(
+        &self,
+        _: &TokenHash,
+        _: &IssuerProfile,
+        _: Timestamp,
+    ) -> Option<Arc<VerifiedToken>> {
+        None
+    }
     fn revoked(&self, _: &VerifiedToken) -> Answer<bool> {
         Ok(false)
     }

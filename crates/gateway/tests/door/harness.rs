@@ -55,6 +55,7 @@ pub(crate) fn api(name: &str, upstream: UpstreamMeaning) -> ApiMeaning {
         per_principal: None,
         scopes: vec![],
         token_lifetime: Duration::from_secs(600),
+        token_format: registry::api::TokenFormat::Jwt,
         routes: vec![],
     }
 }

@@ -1,22 +1,18 @@
-//! **Client credentials** (RFC 6749 §4.4): a client gets a token for itself. No row is written per
-//! token; a revocation names the `jti` or the client's epoch.
+//! **Client credentials** (RFC 6749 §4.4): a client gets a token for itself. No row is written for a
+//! JWT, one for an opaque token; a revocation names the `jti` or the client's epoch.
 
 use std::sync::Arc;
 
 use super::{Asked, TokenResponse, target};
 use crate::Issuer;
-use crate::access::{self, AccessToken, Subject};
-use crate::error::{Outcome, Reason};
-use crate::ports::{IssuerStore, KeyPurpose, Secrets};
+use crate::access::{AccessToken, Subject};
+use crate::error::Outcome;
+use crate::ports::{IssuerStore, Secrets};
 
 impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
-    pub(super) fn client_credentials(&self, asked: &Asked<'_>) -> Outcome<TokenResponse> {
+    pub(super) async fn client_credentials(&self, asked: &Asked<'_>) -> Outcome<TokenResponse> {
         let client = asked.client();
         let target = target::narrow(client, asked.request.params)?;
-        let ring = self.keys().ring();
-        let key = ring
-            .signer(KeyPurpose::Access)
-            .ok_or(Reason::NoSigningKey)?;
         let scope = join(&target.scopes);
         let token = AccessToken {
             issuer: self.endpoints().issuer(),
@@ -30,12 +26,12 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
             binding: asked.binding.as_ref(),
             act: None,
         };
-        let access_token = access::mint(key, &token);
-        if access_token.len() > self.max_token_bytes() {
-            return Err(Reason::TokenTooLarge.into());
+        let made = self.make_token(&token, target.format)?;
+        if let Some(kept) = made.kept {
+            self.store().keep_token(kept).await?;
         }
         Ok(TokenResponse {
-            access_token,
+            access_token: made.text,
             token_type: asked.token_type(),
             expires_in: target.lifetime.as_secs(),
             issued_token_type: None,

@@ -6,11 +6,11 @@ use proof::base64url;
 use proof::digest::{TokenHash, sha256};
 use proof::secret::Secret;
 
-use super::issue::{Beside, wants_refresh};
+use super::issue::wants_refresh;
 use super::{Asked, TokenResponse, target};
 use crate::Issuer;
 use crate::error::{Outcome, Reason, Refusal};
-use crate::flow::{Binding, Code, Flows, Redeemed};
+use crate::flow::{Binding, Code, Flows, NewTokens, Redeemed};
 use crate::ports::{IssuerStore, People, Secrets};
 
 impl<S: IssuerStore + Flows, C: Secrets + People> Issuer<S, C> {
@@ -33,33 +33,27 @@ impl<S: IssuerStore + Flows, C: Secrets + People> Issuer<S, C> {
         check(asked, &code, verifier)?;
         let person = self.person_of(asked, &grant.subject).await?;
         let target = target::of_grant(self.endpoints(), client, &grant, asked.request.params)?;
-        if !self.can_sign(client, &target) {
-            return Err(Reason::NoSigningKey.into());
-        }
+        let nonce = code.nonce.as_deref();
+        let (mut answer, access) = self.make_tokens(asked, &grant, &person, &target, nonce)?;
 
         let first = wants_refresh(client, asked.binding.as_ref(), &grant.scopes)
             .then(|| self.first_refresh(asked));
         let (refresh, refresh_token) = first.unzip();
+        answer.refresh_token = refresh_token;
         let subject = format!("grant/{}", grant.id);
         let redeemed = self
             .store()
             .redeem_code(
                 hash,
                 &client.client_id,
-                refresh,
+                NewTokens { refresh, access },
                 now,
                 self.draft(asked, "code.redeem", subject.clone()),
                 self.draft(asked, "code.reuse", subject),
             )
             .await?;
         match redeemed {
-            Redeemed::First(code, grant) => {
-                let beside = Beside {
-                    refresh_token,
-                    nonce: code.nonce.as_deref(),
-                };
-                self.issue_tokens(asked, &grant, &person, &target, beside)
-            }
+            Redeemed::First(..) => Ok(answer),
             Redeemed::Reused(grant) => {
                 self.learn_ended(&grant, now);
                 Err(Reason::CodeReused.into())
@@ -77,7 +71,7 @@ impl<S: IssuerStore + Flows, C: Secrets + People> Issuer<S, C> {
             .redeem_code(
                 hash,
                 &asked.client().client_id,
-                None,
+                NewTokens::default(),
                 asked.now(),
                 draft("code.redeem"),
                 draft("code.reuse"),

@@ -9,7 +9,7 @@ use proof::secret::Secret;
 use registry::client::GrantType;
 use serde::Serialize;
 
-use super::issue::{Beside, wants_refresh};
+use super::issue::wants_refresh;
 use super::{Asked, TokenResponse, target};
 use crate::error::{Outcome, Reason};
 use crate::flow::{Device, Flows, Polled};
@@ -151,10 +151,12 @@ impl<S: IssuerStore + Flows, C: Secrets + People> Issuer<S, C> {
         };
         let person = self.person_of(asked, &grant.subject).await?;
         let target = target::of_grant(self.endpoints(), client, &grant, asked.request.params)?;
-        let beside = Beside {
-            refresh_token,
-            nonce: None,
-        };
-        self.issue_tokens(asked, &grant, &person, &target, beside)
+        let (mut answer, access) = self.make_tokens(asked, &grant, &person, &target, None)?;
+        // What the person allowed is known only now, so this one can't go with the redemption.
+        if let Some(access) = access {
+            self.store().keep_token(access).await?;
+        }
+        answer.refresh_token = refresh_token;
+        Ok(answer)
     }
 }

@@ -13,12 +13,12 @@ use verdict::identity::RoleName;
 
 use super::{ACCESS_TOKEN_TYPE, Asked, TokenResponse, target};
 use crate::Issuer;
-use crate::access::{self, AccessToken, ReadToken, Subject};
+use crate::access::{AccessToken, ReadToken, Subject};
 use crate::declared::{Declared, GrantedApi, RegisteredClient};
 use crate::error::{Outcome, Reason, Refusal};
 use crate::flow::Authentication;
 use crate::params::RESOURCE;
-use crate::ports::{IssuerStore, KeyPurpose, People, Secrets};
+use crate::ports::{IssuerStore, People, Secrets};
 
 /// Longest chain of actors.
 const MAX_ACTORS: usize = 5;
@@ -27,7 +27,7 @@ impl<S: IssuerStore, C: Secrets + People> Issuer<S, C> {
     pub(super) async fn exchange(&self, asked: &Asked<'_>) -> Outcome<TokenResponse> {
         let client = asked.client();
         let declared = self.declared();
-        let (subject, actor) = self.presented(asked, &declared)?;
+        let (subject, actor) = self.presented(asked, &declared).await?;
         let is_own = subject.client_id() == client.client_id.as_str();
         if !is_own && !client.serves(&subject.claims().aud) {
             return Err(unfit("not meant for the client that exchanges it"));
@@ -46,6 +46,7 @@ impl<S: IssuerStore, C: Secrets + People> Issuer<S, C> {
         }
         let (audiences, apis) = audiences(asked, &subject)?;
         let scopes = scopes(asked, &subject, &apis)?;
+        let format = target::format(&apis)?;
         let lifetime = apis
             .iter()
             .map(|granted| granted.api.token_lifetime)
@@ -58,14 +59,9 @@ impl<S: IssuerStore, C: Secrets + People> Issuer<S, C> {
             return Err(unfit("in its last second"));
         }
 
-        let ring = self.keys().ring();
-        let key = ring
-            .signer(KeyPurpose::Access)
-            .ok_or(Reason::NoSigningKey)?;
         let authentication = authentication_of(&subject);
         let scope = scopes.join(" ");
-        let access_token = access::mint(
-            key,
+        let made = self.make_token(
             &AccessToken {
                 issuer: self.endpoints().issuer(),
                 client,
@@ -84,12 +80,13 @@ impl<S: IssuerStore, C: Secrets + People> Issuer<S, C> {
                 binding: asked.binding.as_ref(),
                 act: act.as_ref(),
             },
-        );
-        if access_token.len() > self.max_token_bytes() {
-            return Err(Reason::TokenTooLarge.into());
+            format,
+        )?;
+        if let Some(kept) = made.kept {
+            self.store().keep_token(kept).await?;
         }
         Ok(TokenResponse {
-            access_token,
+            access_token: made.text,
             token_type: asked.token_type(),
             expires_in: lifetime.as_secs(),
             issued_token_type: Some(ACCESS_TOKEN_TYPE),
@@ -100,7 +97,7 @@ impl<S: IssuerStore, C: Secrets + People> Issuer<S, C> {
     }
 
     /// The tokens of the request, alive.
-    fn presented(
+    async fn presented(
         &self,
         asked: &Asked<'_>,
         declared: &Declared,
@@ -120,23 +117,11 @@ impl<S: IssuerStore, C: Secrets + People> Issuer<S, C> {
         {
             return Err(Reason::ExchangeType.into());
         }
-        let alive = |text: &str| {
-            let token = self
-                .read_token(text, asked.now())
-                .ok_or_else(|| unfit("no living access token of ours"))?;
-            if token.text("env") != Some(asked.client().environment.name()) {
-                return Err(unfit("behind the other wall"));
-            }
-            if declared.client(token.client_id()).is_none() {
-                return Err(unfit("its client is gone"));
-            }
-            if self.revocations().revoked(&token.names())? {
-                return Err(unfit("revoked"));
-            }
-            Ok(token)
+        let subject = self.alive(asked, declared, &subject).await?;
+        let actor = match &actor {
+            Some(actor) => Some(self.alive(asked, declared, actor).await?),
+            None => None,
         };
-        let subject = alive(&subject)?;
-        let actor = actor.as_deref().map(alive).transpose()?;
         // Who acts is the client that asks: it speaks for nobody else.
         if actor
             .as_ref()
@@ -145,6 +130,29 @@ impl<S: IssuerStore, C: Secrets + People> Issuer<S, C> {
             return Err(unfit("the actor token is another client's"));
         }
         Ok((subject, actor))
+    }
+
+    /// An access token of ours that could be used now, on the client's side of the wall.
+    async fn alive(
+        &self,
+        asked: &Asked<'_>,
+        declared: &Declared,
+        text: &str,
+    ) -> Outcome<Arc<ReadToken>> {
+        let token = self
+            .read_token(text, asked.now())
+            .await?
+            .ok_or_else(|| unfit("no living access token of ours"))?;
+        if token.text("env") != Some(asked.client().environment.name()) {
+            return Err(unfit("behind the other wall"));
+        }
+        if declared.client(token.client_id()).is_none() {
+            return Err(unfit("its client is gone"));
+        }
+        if self.revocations().revoked(&token.names())? {
+            return Err(unfit("revoked"));
+        }
+        Ok(token)
     }
 }
 

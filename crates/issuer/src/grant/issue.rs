@@ -12,20 +12,12 @@ use registry::client::{ClientKind, IdentityScope, Profile};
 use super::target::PersonTarget;
 use super::{Asked, REFRESH_IDLE, TokenResponse};
 use crate::Issuer;
-use crate::access::{self, AccessToken, Subject};
+use crate::access::{AccessToken, Subject};
 use crate::declared::RegisteredClient;
 use crate::error::{Outcome, Reason};
 use crate::flow::{Binding, Grant, NewRefresh};
 use crate::id_token::{self, IdToken};
-use crate::ports::{IssuerStore, KeyPurpose, People, Person, Secrets};
-
-/// What is issued beside the access token.
-pub(super) struct Beside<'a> {
-    /// A refresh token, stored already.
-    pub(super) refresh_token: Option<String>,
-    /// The `nonce` of the request.
-    pub(super) nonce: Option<&'a str>,
-}
+use crate::ports::{IssuerStore, KeptToken, KeyPurpose, People, Person, Secrets};
 
 /// Whether a grant of this client gets a refresh token.
 ///
@@ -76,28 +68,25 @@ impl<S: IssuerStore, C: Secrets + People> Issuer<S, C> {
         (new, issued.text().to_owned())
     }
 
-    /// Mints the tokens of a grant.
-    pub(super) fn issue_tokens(
+    /// Makes the tokens of a grant, but for the refresh token. They are made before the act that
+    /// they belong to, so that nothing is spent for tokens that can't be made, and an opaque one is
+    /// kept in the same step. None of them is sent unless the act came about.
+    pub(super) fn make_tokens(
         &self,
         asked: &Asked<'_>,
         grant: &Grant,
         person: &Person,
         target: &PersonTarget<'_>,
-        beside: Beside<'_>,
-    ) -> Outcome<TokenResponse> {
+        nonce: Option<&str>,
+    ) -> Outcome<(TokenResponse, Option<KeptToken>)> {
         let client = asked.client();
-        let ring = self.keys().ring();
-        let key = ring
-            .signer(KeyPurpose::Access)
-            .ok_or(Reason::NoSigningKey)?;
         let left = grant.until.since(asked.now());
         let lifetime = Duration::from_secs(target.lifetime.min(left).as_secs());
         if lifetime.is_zero() {
             return Err(Reason::GrantEnded.into());
         }
         let scope = target.scopes.join(" ");
-        let access_token = access::mint(
-            key,
+        let access = self.make_token(
             &AccessToken {
                 issuer: self.endpoints().issuer(),
                 client,
@@ -110,11 +99,10 @@ impl<S: IssuerStore, C: Secrets + People> Issuer<S, C> {
                 binding: asked.binding.as_ref(),
                 act: None,
             },
-        );
-        if access_token.len() > self.max_token_bytes() {
-            return Err(Reason::TokenTooLarge.into());
-        }
+            target.format,
+        )?;
         let id_token = if target.has(IdentityScope::Openid) {
+            let ring = self.keys().ring();
             let key = KeyPurpose::id_token(client.id_token_alg)
                 .and_then(|purpose| ring.signer(purpose))
                 .ok_or(Reason::NoSigningKey)?;
@@ -125,31 +113,23 @@ impl<S: IssuerStore, C: Secrets + People> Issuer<S, C> {
                     client,
                     person,
                     grant,
-                    nonce: beside.nonce,
-                    access_token: &access_token,
+                    nonce,
+                    access_token: &access.text,
                     now: asked.now(),
                 },
             ))
         } else {
             None
         };
-        Ok(TokenResponse {
-            access_token,
+        let answer = TokenResponse {
+            access_token: access.text,
             token_type: asked.token_type(),
             expires_in: lifetime.as_secs(),
             issued_token_type: None,
-            refresh_token: beside.refresh_token,
+            refresh_token: None,
             id_token,
             scope,
-        })
-    }
-
-    /// Whether the ID token that a grant asks for could be signed: asked before a code is spent.
-    pub(super) fn can_sign(&self, client: &RegisteredClient, target: &PersonTarget<'_>) -> bool {
-        let ring = self.keys().ring();
-        ring.signer(KeyPurpose::Access).is_some()
-            && (!target.has(IdentityScope::Openid)
-                || KeyPurpose::id_token(client.id_token_alg)
-                    .is_some_and(|purpose| ring.signer(purpose).is_some()))
+        };
+        Ok((answer, access.kept))
     }
 }

@@ -12,7 +12,6 @@ use proof::digest::{MacKey, TokenHash};
 use proof::issued::{self, Issued, SecretKind};
 use proof::random::Entropy;
 
-use super::issue::Beside;
 use super::{Asked, REFRESH_IDLE, TokenResponse, target};
 use crate::Issuer;
 use crate::declared::RegisteredClient;
@@ -82,12 +81,14 @@ impl<S: IssuerStore + Flows, C: Secrets + People> Issuer<S, C> {
             return Err(Reason::KeyMismatch.into());
         }
         let person = self.person_of(asked, &grant.subject).await?;
-        let target = target::of_grant(self.endpoints(), client, &grant, asked.request.params);
+        let made = target::of_grant(self.endpoints(), client, &grant, asked.request.params)
+            .and_then(|target| self.make_tokens(asked, &grant, &person, &target, None));
         // A request that is wrong in itself does not use a current token up; a replaced one is
         // judged first.
-        let target = match target {
+        let (answer, access) = match made {
+            Ok((answer, access)) => (Ok(answer), access),
             Err(refusal) if is_current => return Err(refusal),
-            target => target,
+            Err(refusal) => (Err(refusal), None),
         };
 
         let until = now.plus(REFRESH_IDLE).min(grant.until);
@@ -116,6 +117,7 @@ impl<S: IssuerStore + Flows, C: Secrets + People> Issuer<S, C> {
                         until,
                         binding: None,
                     }),
+                    access,
                     retry: if asked.is_bound_or_authenticated() {
                         RETRY
                     } else {
@@ -128,8 +130,8 @@ impl<S: IssuerStore + Flows, C: Secrets + People> Issuer<S, C> {
                 self.draft(asked, "refresh_token.reuse", subject),
             )
             .await?;
-        let grant = match refreshed {
-            Refreshed::Current(grant) | Refreshed::Retried(grant) => grant,
+        match refreshed {
+            Refreshed::Current(_) | Refreshed::Retried(_) => {}
             Refreshed::Reused(grant) => {
                 self.learn_ended(&grant, now);
                 self.alarms()
@@ -138,15 +140,12 @@ impl<S: IssuerStore + Flows, C: Secrets + People> Issuer<S, C> {
             }
             Refreshed::Ended => return Err(Reason::GrantEnded.into()),
             Refreshed::Unknown => return Err(Reason::RefreshUnknown.into()),
-        };
-        let refresh_token = match &successor {
+        }
+        let mut answer = answer?;
+        answer.refresh_token = Some(match &successor {
             Some(issued) => issued.text().to_owned(),
             None => text.to_owned(),
-        };
-        let beside = Beside {
-            refresh_token: Some(refresh_token),
-            nonce: None,
-        };
-        self.issue_tokens(asked, &grant, &person, &target?, beside)
+        });
+        Ok(answer)
     }
 }

@@ -5,6 +5,7 @@
 use core::time::Duration;
 use std::sync::Arc;
 
+use registry::api::TokenFormat;
 use registry::client::IdentityScope;
 
 use crate::declared::{GrantedApi, RegisteredClient};
@@ -28,6 +29,8 @@ pub(crate) struct Target {
     pub(crate) scopes: Vec<Arc<str>>,
     /// Its life: the shortest of its APIs' and the client's own.
     pub(crate) lifetime: Duration,
+    /// Its form, which its APIs agree in.
+    pub(crate) format: TokenFormat,
 }
 
 /// Narrows what a client is granted to what the request asks for.
@@ -59,10 +62,23 @@ pub(crate) fn narrow(client: &RegisteredClient, params: &Params<'_>) -> Outcome<
         .min()
         .ok_or(Reason::TargetNeeded)?;
     Ok(Target {
+        format: format(&apis)?,
         audiences,
         scopes,
         lifetime,
     })
+}
+
+/// The form of a token for these APIs. One token has one; where APIs disagree, the client asks for a
+/// token for each (RFC 8707 §2.2). UserInfo has no say, since it takes both, and alone gets a JWT.
+pub(crate) fn format(apis: &[&GrantedApi]) -> Outcome<TokenFormat> {
+    let mut formats = apis.iter().map(|granted| granted.api.token_format);
+    let first = formats.next().unwrap_or_default();
+    if formats.all(|format| format == first) {
+        Ok(first)
+    } else {
+        Err(Reason::MixedTargets.into())
+    }
 }
 
 type Resources<'a> = (Vec<Arc<str>>, Vec<&'a GrantedApi>);
@@ -113,6 +129,8 @@ pub(crate) struct PersonTarget<'a> {
     pub(crate) scopes: Vec<&'a str>,
     /// Its life.
     pub(crate) lifetime: Duration,
+    /// Its form.
+    pub(crate) format: TokenFormat,
 }
 
 impl PersonTarget<'_> {
@@ -216,6 +234,7 @@ pub(crate) fn of_grant<'a>(
         .min()
         .unwrap_or(USERINFO_LIFETIME);
     Ok(PersonTarget {
+        format: format(&apis)?,
         audiences,
         scopes,
         lifetime,
@@ -236,7 +255,8 @@ pub(crate) fn add<'a>(
     }
 }
 
-/// What a device asks a person for: scopes and audiences, within the client's declaration. Without
+/// What a device asks a person for: scopes and audiences, within the client's declaration, and such
+/// that one token can be had for them, since its code is spent before that is made. Without
 /// `scope` it is all that the client is granted for what it names, or for its only API.
 pub(crate) fn requested(
     client: &RegisteredClient,
@@ -258,6 +278,7 @@ pub(crate) fn requested(
         return by_scopes(client, identity, of_apis);
     }
     let (audiences, apis) = resources(client, params)?;
+    format(&apis)?;
     let mut scopes: Vec<String> = identity.into_iter().map(str::to_owned).collect();
     let held = apis.iter().flat_map(|granted| &granted.scopes);
     if asked.is_none() {
@@ -283,6 +304,7 @@ fn by_scopes(
     of_apis: Vec<&str>,
 ) -> Outcome<(Vec<String>, Vec<String>)> {
     let mut audiences: Vec<String> = Vec::new();
+    let mut apis: Vec<&GrantedApi> = Vec::new();
     for scope in &of_apis {
         let mut holders = client
             .granted
@@ -295,8 +317,10 @@ fn by_scopes(
         let audience = only.api.audiences.first().ok_or(Reason::TargetNeeded)?;
         if !audiences.iter().any(|known| **known == **audience) {
             audiences.push(audience.to_string());
+            apis.push(only);
         }
     }
+    format(&apis)?;
     let mut scopes: Vec<String> = identity
         .into_iter()
         .chain(of_apis)

@@ -32,8 +32,8 @@ use crate::declared::Declared;
 use crate::error::{ErrorCode, Reason};
 use crate::flow::{
     Code, CodeIssued, Device, DeviceDecision, EndReason, FlowFilter, Flows, Grant, GrantState,
-    ListedGrant, LogoutNotice, NewCode, NewRefresh, Polled, Pushed, Redeemed, Refresh, Refreshed,
-    Remembered, Session,
+    ListedGrant, LogoutNotice, NewCode, NewRefresh, NewTokens, Polled, Pushed, Redeemed, Refresh,
+    Refreshed, Remembered, Session,
 };
 use crate::grant::TokenResponse;
 use crate::introspect::Introspection;
@@ -41,8 +41,8 @@ use crate::keys::{KeyManager, KeySettings};
 use crate::metadata::Endpoints;
 use crate::params::Params;
 use crate::ports::{
-    Boxed, ClientKeys, FirstUse, IssuerStore, KeyPurpose, KeyState, People, Person, PersonCheck,
-    Readiness, Replay, Revocation, Revocations, Secrets, StoredKey, TokenNames,
+    Boxed, ClientKeys, FirstUse, IssuerStore, KeptToken, KeyPurpose, KeyState, People, Person,
+    PersonCheck, Readiness, Replay, Revocation, Revocations, Secrets, StoredKey, TokenNames,
 };
 use crate::{Issuer, IssuerSettings, OAuthRequest, Ports};
 
@@ -59,6 +59,7 @@ pub(crate) struct MemoryStore {
     pub(crate) keys: Mutex<Vec<StoredKey>>,
     used: Mutex<HashSet<(String, String)>>,
     pub(crate) revoked: Mutex<Vec<Revocation>>,
+    pub(crate) kept: Mutex<HashMap<TokenHash, KeptToken>>,
     pub(crate) audit: Mutex<Vec<AuditDraft>>,
     pub(crate) away: AtomicBool,
 }
@@ -182,6 +183,16 @@ impl IssuerStore for MemoryStore {
         self.here()?;
         Ok(self.revoked.lock().expect("lock").clone())
     }
+    async fn keep_token(&self, token: KeptToken) -> Stores<()> {
+        self.here()?;
+        self.kept.lock().expect("lock").insert(token.hash, token);
+        Ok(())
+    }
+    async fn kept_token(&self, hash: &TokenHash) -> Stores<Option<String>> {
+        self.here()?;
+        let kept = self.kept.lock().expect("lock");
+        Ok(kept.get(hash).map(|token| token.claims.clone()))
+    }
 }
 
 /// What the flows' own tests need a real store for.
@@ -193,7 +204,7 @@ impl Flows for MemoryStore {
         &self,
         _hash: TokenHash,
         _client_id: &ClientId,
-        _refresh: Option<NewRefresh>,
+        _tokens: NewTokens,
         _now: Timestamp,
         _audit: AuditDraft,
         _reused: AuditDraft,
@@ -514,6 +525,7 @@ pub(crate) fn api(
             .map(|scope| (scope.to_owned(), String::new()))
             .to_vec(),
         token_lifetime: Duration::from_secs(minutes * 60),
+        token_format: registry::api::TokenFormat::Jwt,
         routes: Vec::new(),
     }
 }

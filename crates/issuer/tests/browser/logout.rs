@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use issuer::backchannel::{Delivered, LogoutDelivery};
 use issuer::browser::{Done, Step};
-use issuer::flow::{FlowFilter, Flows};
+use issuer::flow::{FlowFilter, Flows, NewTokens};
 use issuer::params::Params;
 use issuer::ports::KeyPurpose;
 use proof::jose::jws;
@@ -242,7 +242,14 @@ async fn logged_out(world: &World) -> String {
     let web = verdict::identity::ClientId::new("web");
     world
         .store
-        .redeem_code(code(&back), &web, None, world.now(), draft(), draft())
+        .redeem_code(
+            code(&back),
+            &web,
+            NewTokens::default(),
+            world.now(),
+            draft(),
+            draft(),
+        )
         .await
         .expect("the store");
     let sid = sid(world).await;

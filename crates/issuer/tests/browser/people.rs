@@ -1,7 +1,7 @@
 //! From a request to a code: login, consent, and what the code stands for.
 
 use issuer::browser::{Decision, LoginNotice, Step};
-use issuer::flow::{Flows, Redeemed};
+use issuer::flow::{Flows, NewTokens, Redeemed};
 use registry::profile::ResponseMode;
 
 use crate::world::{
@@ -225,7 +225,14 @@ async fn f06_a_code_is_redeemed_once_and_by_its_client() {
         let client = verdict::identity::ClientId::new(client);
         world
             .store
-            .redeem_code(hash, &client, None, world.now(), draft(), draft())
+            .redeem_code(
+                hash,
+                &client,
+                NewTokens::default(),
+                world.now(),
+                draft(),
+                draft(),
+            )
             .await
             .expect("the store")
     };

@@ -177,6 +177,7 @@ fn api(name: &str, scopes: &[(&str, &str)]) -> ApiMeaning {
             .map(|(name, words)| ((*name).to_owned(), (*words).to_owned()))
             .collect(),
         token_lifetime: Duration::from_secs(600),
+        token_format: registry::api::TokenFormat::Jwt,
         routes: Vec::new(),
     }
 }

@@ -5,5 +5,6 @@ mod bound;
 mod code;
 mod device;
 mod exchange;
+mod opaque;
 mod refresh;
 mod world;

@@ -32,7 +32,7 @@ use proof::random::{SystemEntropy, uuid_v7};
 use proof::seal::{KekRing, KeyEncryptionKey};
 use proof::secret::Secret;
 use proof::time::Timestamp;
-use registry::api::{ApiMeaning, IdentityForward, UpstreamMeaning};
+use registry::api::{ApiMeaning, IdentityForward, TokenFormat, UpstreamMeaning};
 use registry::audit::AuditDraft;
 use registry::client::{
     ClientAuthMethod, ClientKind, ClientMeaning, GrantType, IdentityScope, Profile,
@@ -172,7 +172,7 @@ pub(crate) struct World {
     _directory: tempfile::TempDir,
 }
 
-fn api(name: &str, environment: Environment) -> ApiMeaning {
+fn api(name: &str, environment: Environment, token_format: TokenFormat) -> ApiMeaning {
     ApiMeaning {
         judged: Arc::new(Api {
             name: ApiName::new(name),
@@ -199,6 +199,7 @@ fn api(name: &str, environment: Environment) -> ApiMeaning {
             .map(|verb| (format!("{name}:{verb}"), String::new()))
             .to_vec(),
         token_lifetime: Duration::from_secs(600),
+        token_format,
         routes: Vec::new(),
     }
 }
@@ -265,21 +266,27 @@ fn clients(key: &SigningKey) -> Vec<ClientMeaning> {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        Self::with(None).await
+        Self::made(None, [TokenFormat::Jwt; 2]).await
+    }
+
+    /// The forms of tokens for `orders` and for `stock`.
+    pub(crate) async fn with(orders: TokenFormat, stock: TokenFormat) -> Self {
+        Self::made(None, [orders, stock]).await
     }
 
     /// One process that remembers proofs by itself.
     pub(crate) async fn of_one_process() -> Self {
-        Self::with(Some(Arc::new(Surroundings::default()))).await
+        let proofs = Some(Arc::new(Surroundings::default()));
+        Self::made(proofs, [TokenFormat::Jwt; 2]).await
     }
 
-    async fn with(proofs: Option<Arc<Surroundings>>) -> Self {
+    async fn made(proofs: Option<Arc<Surroundings>>, formats: [TokenFormat; 2]) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let at = Location::Sqlite(directory.path().join("test.db"));
         let store = Arc::new(Store::open(&Settings::new(at)).await.expect("a database"));
         let surroundings = Arc::new(Surroundings::default());
         let client_key = SigningKey::generate(Algorithm::ES256).expect("a key");
-        let issuer = Self::process(&store, &surroundings, &client_key, proofs).await;
+        let issuer = Self::process(&store, &surroundings, &client_key, proofs, formats).await;
         let key = || SigningKey::generate(Algorithm::ES256).expect("a key");
         Self {
             issuer,
@@ -298,7 +305,8 @@ impl World {
     pub(crate) async fn restart(&mut self) {
         let proofs = Some(Arc::new(Surroundings::default()));
         let (store, surroundings) = (&self.store, &self.surroundings);
-        self.issuer = Self::process(store, surroundings, &self.client_key, proofs).await;
+        let formats = [TokenFormat::Jwt; 2];
+        self.issuer = Self::process(store, surroundings, &self.client_key, proofs, formats).await;
     }
 
     async fn process(
@@ -306,6 +314,7 @@ impl World {
         surroundings: &Arc<Surroundings>,
         client_key: &SigningKey,
         proofs: Option<Arc<Surroundings>>,
+        [orders, stock]: [TokenFormat; 2],
     ) -> Issuer<Store, Surroundings> {
         let kek = KeyEncryptionKey::from_bytes("k1", &Secret::new([7u8; 32])).expect("a key");
         let keys = Arc::new(KeyManager::new(
@@ -332,9 +341,9 @@ impl World {
             keys,
         );
         let apis = [
-            api("orders", Environment::Live),
-            api("stock", Environment::Live),
-            api("sandbox", Environment::Test),
+            api("orders", Environment::Live, orders),
+            api("stock", Environment::Live, stock),
+            api("sandbox", Environment::Test, TokenFormat::Jwt),
         ];
         let mut clients = clients(client_key);
         // Nobody here needs an RSA key.

@@ -16,6 +16,8 @@ use crate::fetch::{FetchOptions, Fetcher};
 use crate::keysets::KeySetOptions;
 use crate::revocations::Revoked;
 
+mod opaque;
+
 pub(crate) fn now() -> Timestamp {
     Timestamp::from_secs(1_800_000_000)
 }
@@ -81,6 +83,7 @@ struct Stored {
     prefixes: Mutex<HashMap<String, IssuedKey>>,
     accounts: Mutex<HashMap<String, Account>>,
     signing: Mutex<HashMap<String, signing::Written>>,
+    tokens: Mutex<HashMap<TokenHash, String>>,
     gone: AtomicBool,
     asked: AtomicUsize,
 }
@@ -104,6 +107,12 @@ impl Records for Stored {
     }
     async fn key_by_prefix(&self, prefix: &str) -> Answer<Option<IssuedKey>> {
         self.answer(self.prefixes.lock().get(prefix).cloned())
+    }
+    async fn opaque_token(&self, hash: &TokenHash) -> Answer<Option<String>> {
+        let found = self.tokens.lock().get(hash).cloned();
+        // Long enough for others to come meanwhile.
+        tokio::task::yield_now().await;
+        self.answer(found)
     }
     async fn account(&self, username: &str) -> Answer<Option<Account>> {
         self.answer(self.accounts.lock().get(username).cloned())

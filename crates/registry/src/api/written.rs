@@ -11,6 +11,7 @@ use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use verdict::credential::CredentialKind;
 
+use crate::api::TokenFormat;
 use crate::document::present;
 use crate::units::{Frequency, Period, Size};
 
@@ -137,6 +138,13 @@ pub struct ApiSpec {
         skip_serializing_if = "Option::is_none"
     )]
     pub token: Option<TokenSpec>,
+    /// The form of those tokens: `jwt` (default), or `opaque`, which says nothing to who holds it.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub token_format: Option<TokenFormat>,
     /// The realm in `WWW-Authenticate`; default the API's name.
     #[serde(
         default,
@@ -272,6 +280,8 @@ pub enum WrittenKind {
     Jwt,
     /// The client's certificate of the TLS handshake; see `client_certificates`.
     Mtls,
+    /// An opaque access token of this installation's own issuer.
+    Opaque,
 }
 
 impl From<WrittenKind> for CredentialKind {
@@ -281,6 +291,7 @@ impl From<WrittenKind> for CredentialKind {
             WrittenKind::Basic => Self::Basic,
             WrittenKind::Jwt => Self::Jwt,
             WrittenKind::Mtls => Self::Mtls,
+            WrittenKind::Opaque => Self::Opaque,
         }
     }
 }

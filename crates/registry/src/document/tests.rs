@@ -25,7 +25,7 @@ fn whole_spec() -> Value {
             "tls": { "ca_file": "ca.pem", "server_name": "orders.internal" }
         },
         "scopes": { "orders:read": "See orders" },
-        "credentials": ["api_key", ["api_key", "jwt"]],
+        "credentials": ["api_key", ["api_key", "jwt"], "opaque"],
         "issuers": ["own"],
         "key_headers": ["x-api-key"],
         "foreign_keys": [{ "prefix": "old_", "id_length": 8, "min_length": 32, "max_length": 64 }],
@@ -36,6 +36,7 @@ fn whole_spec() -> Value {
         },
         "limits": { "per_address": "100/s", "per_principal": "6000/m", "body": "2MiB" },
         "token": { "lifetime": "5m" },
+        "token_format": "opaque",
         "realm": "orders",
         "resource_metadata": "https://orders.example.com/.well-known/oauth-protected-resource",
         "routes": [{

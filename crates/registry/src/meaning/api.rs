@@ -124,6 +124,7 @@ pub(super) fn mean(
         resource_metadata: spec.resource_metadata.as_deref().map(Arc::from),
     });
     let routes = route::mean_all(spec, &api, known.context.loopback_dev, report);
+    route::takes_its_tokens(spec, &routes, report);
     let limits = spec.limits.clone().unwrap_or_default();
     let pool = pool?;
     (report.count() == before).then(|| ApiMeaning {
@@ -143,6 +144,7 @@ pub(super) fn mean(
             .map(|(scope, words)| (scope.clone(), words.clone()))
             .collect(),
         token_lifetime: lifetime.0,
+        token_format: spec.token_format.unwrap_or_default(),
         routes,
     })
 }

@@ -10,13 +10,20 @@ use verdict::route::{Api, Demand, Route, RouteName, Rule};
 use super::At;
 use super::owner::role_names;
 use crate::api::written::{ApiSpec, Combination, RouteSpec};
-use crate::api::{ApiMeaning, PathTemplate, RouteMeaning, Segment};
+use crate::api::{ApiMeaning, PathTemplate, RouteMeaning, Segment, TokenFormat};
 use crate::document::Name;
 use crate::flaw::{Flaw, Place, Report};
 use crate::units::Size;
 
 /// Most segments of a template: matching looks no deeper.
 const MOST_SEGMENTS: usize = 64;
+
+/// Kinds that are sent in `Authorization` and nowhere else.
+const IN_AUTHORIZATION: [CredentialKind; 3] = [
+    CredentialKind::Basic,
+    CredentialKind::Jwt,
+    CredentialKind::Opaque,
+];
 
 /// Largest body unless written otherwise.
 const BODY_LIMIT: Size = Size(1 << 20);
@@ -277,28 +284,35 @@ fn combinations(
             report.flaw(at.clone(), "the combination is empty");
         }
         report.no_doubles(&at, combination);
-        // Both stand in `Authorization`, and two of that field are refused (threat B7).
-        let both = [CredentialKind::Basic, CredentialKind::Jwt];
-        if both.iter().all(|kind| combination.contains(kind)) {
+        // They stand in `Authorization`, and two of that field are refused (threat B7).
+        let mut there = IN_AUTHORIZATION
+            .into_iter()
+            .filter(|kind| combination.contains(kind));
+        if let (Some(one), Some(other)) = (there.next(), there.next()) {
             report.flaw(
                 at,
-                "basic and jwt both stand in Authorization and can't come together",
+                format!(
+                    "{} and {} both stand in Authorization and can't come together",
+                    one.name(),
+                    other.name()
+                ),
             );
         }
     }
-    let takes_jwt = combinations
-        .iter()
-        .flatten()
-        .any(|kind| *kind == CredentialKind::Jwt);
-    let takes_mtls = combinations
-        .iter()
-        .flatten()
-        .any(|kind| *kind == CredentialKind::Mtls);
-    if takes_mtls && spec.client_certificates.is_none() {
+    let takes = |kind| combinations.iter().flatten().any(|taken| *taken == kind);
+    let takes_jwt = takes(CredentialKind::Jwt);
+    if takes(CredentialKind::Mtls) && spec.client_certificates.is_none() {
         report.hinted(
             place.clone(),
             "mtls is asked for and nobody vouches for certificates",
             "write `client_certificates` with `ca_file` and `identities`",
+        );
+    }
+    if takes(CredentialKind::Opaque) && !api.issuers.iter().any(|issuer| issuer.own) {
+        report.hinted(
+            place.clone(),
+            "an opaque token is asked for and this installation's own issuer is not trusted",
+            "opaque tokens are taken from this installation's own issuer only: `own` under `issuers`",
         );
     }
     // A list that is written has flaws of its own if it came to nothing.
@@ -310,6 +324,35 @@ fn combinations(
         );
     }
     combinations
+}
+
+/// Tokens of the form that is issued for an API must be good for something: some route takes them,
+/// where any takes tokens of ours. So a change of form goes by routes that take both.
+pub(super) fn takes_its_tokens(spec: &ApiSpec, routes: &[RouteMeaning], report: &mut Report<'_>) {
+    let takes = |kind: CredentialKind| {
+        routes.iter().any(|route| match &route.judged.demand {
+            Demand::OneOf(combinations) => combinations.iter().flatten().any(|one| *one == kind),
+            Demand::Public { .. } => false,
+        })
+    };
+    let format = spec.token_format.unwrap_or_default();
+    let (kind, place) = (format.kind(), Place::spec().key("token_format"));
+    if takes(kind) {
+        return;
+    }
+    match format {
+        TokenFormat::Opaque => report.hinted(
+            place,
+            "tokens for this API are opaque, and no route takes `opaque`",
+            "write `opaque` under `credentials`, beside `jwt` as long as such tokens are about",
+        ),
+        TokenFormat::Jwt if takes(CredentialKind::Opaque) => report.hinted(
+            place,
+            "routes take `opaque`, and tokens for this API are JWTs that no route takes",
+            "`token_format: opaque`, or `jwt` under `credentials` too",
+        ),
+        TokenFormat::Jwt => {}
+    }
 }
 
 /// A literal segment: unreserved characters and a few that mean nothing in paths. What could be

@@ -196,6 +196,56 @@ fn an_apis_flaws_are_all_found_with_their_places() {
 }
 
 #[test]
+fn tokens_of_the_declared_form_are_taken_by_some_route() {
+    const USELESS_OPAQUE: &str = "Api/orders spec.token_format: tokens for this API are opaque, and no route takes `opaque` (write `opaque` under `credentials`, beside `jwt` as long as such tokens are about)\n";
+    const USELESS_JWT: &str = "Api/orders spec.token_format: routes take `opaque`, and tokens for this API are JWTs that no route takes (`token_format: opaque`, or `jwt` under `credentials` too)\n";
+    for (format, credentials, expected) in [
+        (None, json!(["jwt"]), "no flaw\n"),
+        (None, json!(["api_key"]), "no flaw\n"),
+        (Some("jwt"), json!(["jwt", "opaque"]), "no flaw\n"),
+        (Some("opaque"), json!(["opaque"]), "no flaw\n"),
+        (Some("opaque"), json!(["jwt", "opaque"]), "no flaw\n"),
+        (Some("opaque"), json!([["api_key", "opaque"]]), "no flaw\n"),
+        (Some("opaque"), json!(["jwt"]), USELESS_OPAQUE),
+        (Some("opaque"), json!(["api_key"]), USELESS_OPAQUE),
+        (None, json!(["opaque"]), USELESS_JWT),
+        (Some("jwt"), json!(["api_key", "opaque"]), USELESS_JWT),
+    ] {
+        let found = flaws_of_api(|spec| {
+            if let Some(format) = format {
+                spec["token_format"] = json!(format);
+            }
+            spec["credentials"] = credentials.clone();
+        });
+        assert_eq!(found, expected, "{format:?} {credentials}");
+    }
+}
+
+#[test]
+fn opaque_tokens_are_of_our_own_issuer_and_stand_in_authorization() {
+    let ours = |spec: &mut Value| spec["token_format"] = json!("opaque");
+    for (credentials, other) in [(["jwt", "opaque"], "jwt"), (["opaque", "basic"], "basic")] {
+        let found = flaws_of_api(|spec| {
+            ours(spec);
+            spec["credentials"] = json!([credentials]);
+        });
+        let sentence = format!(
+            "Api/orders spec.credentials[0]: {other} and opaque both stand in Authorization and can't come together\n"
+        );
+        assert_eq!(found, sentence);
+    }
+    let mut spec = orders();
+    ours(&mut spec);
+    spec["credentials"] = json!(["opaque"]);
+    let context = Context {
+        own_issuer: None,
+        ..context()
+    };
+    let flaws = mean_values(vec![document("Api", "orders", spec)], &context).unwrap_err();
+    assert!(flaws[0].to_string().contains("own issuer is not trusted"));
+}
+
+#[test]
 fn bad_routes_are_all_found_with_their_places() {
     insta::assert_snapshot!(flaws_of_api(|spec| {
         spec["routes"] = json!([

@@ -6,14 +6,15 @@ mod grants;
 mod refresh;
 mod sessions;
 mod sweep;
+mod tokens;
 
 use core::time::Duration;
 
 use issuer::flow::{
-    Authentication, Code, CodeIssued, Consent, Flows as _, Grant, NewCode, NewRefresh, Redeemed,
-    Refresh, Session,
+    Authentication, Code, CodeIssued, Consent, Flows as _, Grant, NewCode, NewRefresh, NewTokens,
+    Redeemed, Refresh, Session,
 };
-use issuer::ports::{IssuerStore as _, Revocation};
+use issuer::ports::{IssuerStore as _, KeptToken, Revocation};
 use proof::digest::TokenHash;
 use registry::ports::{AuditTrail as _, Registry as _};
 use verdict::identity::ClientId;
@@ -94,6 +95,13 @@ fn refresh_token(name: &str) -> NewRefresh {
     }
 }
 
+fn with_refresh(name: Option<&str>) -> NewTokens {
+    NewTokens {
+        refresh: name.map(refresh_token),
+        access: None,
+    }
+}
+
 fn consent(scopes: &[&str]) -> Consent {
     Consent {
         subject: "alice".into(),
@@ -137,7 +145,7 @@ async fn granted(store: &Store, grant: &Grant, token: Option<&str>) {
         .redeem_code(
             hash(&name),
             &grant.client_id,
-            token.map(refresh_token),
+            with_refresh(token),
             at(1),
             event("grant.redeem"),
             event("grant.end"),
@@ -153,6 +161,7 @@ fn rotating<'a>(client_id: &'a ClientId, token: &str, next: &str, second: i64) -
         hash: hash(token),
         client_id,
         successor: Some(refresh_token(next)),
+        access: None,
         retry: Duration::from_secs(10),
         idle_until: at(second + 100_000),
         now: at(second),

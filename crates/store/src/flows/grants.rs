@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use issuer::flow::{
     Code, CodeIssued, Consent, EndReason, FlowFilter, Grant, GrantEnd, GrantState, ListedGrant,
-    NewCode, NewRefresh, Redeemed, Remembered, Reuse,
+    NewCode, NewRefresh, NewTokens, Redeemed, Remembered, Reuse,
 };
 use proof::digest::TokenHash;
 use proof::time::Timestamp;
@@ -20,6 +20,7 @@ use crate::Store;
 use crate::error::failed;
 use crate::outbox::{Transition, taken};
 use crate::row::{Columns as _, placeholders, to_json};
+use crate::tokens as access_tokens;
 
 /// How long the revocation of a grant's tokens stands: the longest life of an access token (one
 /// hour) and the leeway of those who judge its end (one minute).
@@ -426,7 +427,7 @@ pub(super) async fn redeem_code(
     store: &Store,
     hash: TokenHash,
     client_id: &ClientId,
-    first: Option<NewRefresh>,
+    tokens: NewTokens,
     now: Timestamp,
     audit: &AuditDraft,
     reused: &AuditDraft,
@@ -448,9 +449,13 @@ pub(super) async fn redeem_code(
     };
     let (grant_id, code) = (row.text("grant_id")?, row.json("body")?);
     write.number(0, 1).await?;
-    let Some(grant) = activate(&mut write, &grant_id, first, now).await? else {
+    let Some(grant) = activate(&mut write, &grant_id, tokens.refresh, now).await? else {
         return Ok(Redeemed::Unknown);
     };
+    if let Some(access) = &tokens.access {
+        let realm = write.realm();
+        access_tokens::insert(write.connection(), realm, &[access]).await?;
+    }
     write.audit(audit).await?;
     write.commit().await?;
     Ok(Redeemed::First(code, grant))

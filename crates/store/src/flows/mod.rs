@@ -20,8 +20,8 @@ mod sweep;
 
 use issuer::flow::{
     Code, CodeIssued, Device, DeviceDecision, EndReason, FlowFilter, Flows, Grant, GrantState,
-    ListedGrant, LogoutNotice, NewCode, NewRefresh, Polled, Pushed, Redeemed, Refresh, Refreshed,
-    Remembered, Session,
+    ListedGrant, LogoutNotice, NewCode, NewRefresh, NewTokens, Polled, Pushed, Redeemed, Refresh,
+    Refreshed, Remembered, Session,
 };
 use proof::digest::TokenHash;
 use proof::time::Timestamp;
@@ -87,12 +87,12 @@ impl Flows for Store {
         &self,
         hash: TokenHash,
         client_id: &ClientId,
-        refresh: Option<NewRefresh>,
+        tokens: NewTokens,
         now: Timestamp,
         audit: AuditDraft,
         reused: AuditDraft,
     ) -> Stores<Redeemed> {
-        grants::redeem_code(self, hash, client_id, refresh, now, &audit, &reused).await
+        grants::redeem_code(self, hash, client_id, tokens, now, &audit, &reused).await
     }
     async fn code(&self, hash: TokenHash, now: Timestamp) -> Stores<Option<(Code, Grant)>> {
         grants::code(self, hash, now).await

@@ -15,6 +15,7 @@ use crate::Store;
 use crate::error::failed;
 use crate::outbox::{Transition, taken};
 use crate::row::{Columns as _, millis};
+use crate::tokens;
 
 /// Whether the grant `g` gives tokens at a time: it is active, and so is its session, if it does
 /// not outlive it.
@@ -71,6 +72,7 @@ pub(super) async fn present(
                 at: refresh.now.as_millis(),
                 successor: successor.hash.to_string(),
                 until: successor.until.as_millis(),
+                access: refresh.access.clone(),
                 audit: audit.clone(),
             };
             rotation::rotate(store, rotation).await?
@@ -78,8 +80,22 @@ pub(super) async fn present(
         None => prolong(store, &refresh).await?,
     };
     match current {
-        Some(grant) => Ok(Refreshed::Current(grant)),
+        Some(grant) => {
+            // A rotation keeps it in its own commit.
+            if refresh.successor.is_none() {
+                keep_access(store, &refresh).await?;
+            }
+            Ok(Refreshed::Current(grant))
+        }
         None => explain(store, &refresh, reused).await,
+    }
+}
+
+/// Keeps the opaque access token of a refresh that changed nothing that could not be done again.
+async fn keep_access(store: &Store, refresh: &Refresh<'_>) -> Stores<()> {
+    match &refresh.access {
+        Some(access) => tokens::keep(store, access).await,
+        None => Ok(()),
     }
 }
 
@@ -136,6 +152,7 @@ async fn explain(store: &Store, refresh: &Refresh<'_>, reused: &AuditDraft) -> S
     let same = refresh.successor.as_ref().map(|new| new.hash.to_string())
         == row.text_or_null("successor")?;
     if in_time && same && row.number("unused")? == 1 {
+        keep_access(store, refresh).await?;
         return Ok(Refreshed::Retried(grant));
     }
     let (write, reason) = (Transition::open(store).await?, EndReason::RefreshReused);

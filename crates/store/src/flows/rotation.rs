@@ -2,6 +2,7 @@
 //! if the presented token was current.
 
 use issuer::flow::Grant;
+use issuer::ports::KeptToken;
 use registry::audit::AuditDraft;
 use registry::ports::Stores;
 use sqlx::AssertSqlSafe;
@@ -12,6 +13,7 @@ use crate::error::failed;
 use crate::outbox::{Transition, taken};
 use crate::row::{Columns as _, placeholders};
 use crate::together::{Shared, Together};
+use crate::tokens as access_tokens;
 
 /// The rotations of a store; its clones share them.
 pub(crate) type Rotations = Together<Rotation>;
@@ -25,6 +27,8 @@ pub(crate) struct Rotation {
     /// Its successor's hash and end.
     pub(super) successor: String,
     pub(super) until: i64,
+    /// The opaque access token that is issued with it.
+    pub(super) access: Option<KeptToken>,
     pub(super) audit: AuditDraft,
 }
 
@@ -110,6 +114,11 @@ async fn together(store: &Store, rotations: &[Rotation]) -> Stores<Vec<Option<Gr
         .execute(write.connection())
         .await
         .map_err(|error| taken(error, "a refresh token with this hash or of this grant"))?;
+    let access: Vec<&KeptToken> = replaced
+        .iter()
+        .filter_map(|(_, rotation)| rotation.access.as_ref())
+        .collect();
+    access_tokens::insert(write.connection(), store.realm, &access).await?;
     let events: Vec<&AuditDraft> = replaced
         .iter()
         .map(|(_, rotation)| &rotation.audit)

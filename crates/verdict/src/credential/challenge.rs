@@ -2,7 +2,7 @@
 //!
 //! | kind | challenge |
 //! |---|---|
-//! | `jwt` | `Bearer realm="…"`, then `error` and `scope` (RFC 6750 §3) and `resource_metadata` (RFC 9728 §5.1); and `DPoP realm="…", algs="…"` with the same (RFC 9449 §7.1) |
+//! | `jwt`, `opaque` | `Bearer realm="…"`, then `error` and `scope` (RFC 6750 §3) and `resource_metadata` (RFC 9728 §5.1); and `DPoP realm="…", algs="…"` with the same (RFC 9449 §7.1) |
 //! | `basic` | `Basic realm="…", charset="UTF-8"` (RFC 7617 §2.1) |
 //! | `api_key` | `ApiKey realm="…", header="x-api-key"`: no registered scheme exists; this one is ours and documented. Keys are taken as `Bearer` too |
 //! | `mtls` | `ClientCertificate realm="…"`: a certificate is shown in the handshake and no scheme is registered; this one is ours and documented |
@@ -39,7 +39,7 @@ pub(crate) fn attach(mut problem: Problem, head: &Head, route: &Route) -> Proble
         (error, None)
     };
     let mut challenges = core::mem::take(&mut problem.challenges);
-    // A kind of several combinations, and both bearer kinds, are one challenge.
+    // A kind of several combinations, and all bearer kinds, are one challenge.
     let mut add = |value: HeaderValue| {
         if !challenges.contains(&value) {
             challenges.push(value);
@@ -47,7 +47,7 @@ pub(crate) fn attach(mut problem: Problem, head: &Head, route: &Route) -> Proble
     };
     for kind in combinations.iter().flatten() {
         add(for_kind(*kind, &route.api, bearer, None));
-        if *kind == CredentialKind::Jwt {
+        if kind.is_access_token() {
             add(for_dpop(&route.api, dpop, None));
         }
     }
@@ -84,9 +84,9 @@ fn for_kind(
             format!("ApiKey realm={realm}, header={}", quoted(header.as_str()))
         }
         CredentialKind::Mtls => format!("ClientCertificate realm={realm}"),
-        CredentialKind::Jwt | CredentialKind::AdminKey => {
+        CredentialKind::Jwt | CredentialKind::Opaque | CredentialKind::AdminKey => {
             let metadata = api.resource_metadata.as_deref();
-            let metadata = metadata.filter(|_| kind == CredentialKind::Jwt);
+            let metadata = metadata.filter(|_| kind.is_access_token());
             detailed(format!("Bearer realm={realm}"), error, scope, metadata)
         }
     };

@@ -4,7 +4,7 @@
 //! judged on every use (threat C6). Nothing of a token is believed before its signature holds,
 //! except `iss` and `kid` as keys of maps: they choose which key may speak, never how.
 
-mod claims;
+pub(super) mod claims;
 
 use core::time::Duration;
 use std::sync::Arc;
@@ -118,7 +118,7 @@ pub(super) async fn prove(
             (profile, verified)
         }
     };
-    let proved = judge(&verified, profile, api, facts, now)?;
+    let proved = judge(CredentialKind::Jwt, &verified, profile, api, facts, now)?;
     // After the token: a proof says who sends it, and that matters for a good token only.
     if let Some(unspent) = binding::judge(verified.binding.as_ref(), sent, token, head, now)? {
         Box::pin(unspent.spend(facts, now)).await?;
@@ -128,8 +128,9 @@ pub(super) async fn prove(
 
 /// What is judged on every use, cached or not: everything that time or a person may change.
 /// All of it is local and cheap; revocation stands last because only a token that would pass
-/// needs the question.
-fn judge(
+/// needs the question. Tokens of every form are judged here.
+pub(super) fn judge(
+    kind: CredentialKind,
     token: &VerifiedToken,
     profile: &IssuerProfile,
     api: &Api,
@@ -154,7 +155,7 @@ fn judge(
         )));
     }
     Ok(Proved {
-        kind: CredentialKind::Jwt,
+        kind,
         standing: token.standing.clone(),
         expires_at: Some(token.expires_at),
         ends: Some(token.expires_at.plus(leeway.0)),

@@ -11,6 +11,7 @@ pub mod challenge;
 mod exposed;
 pub mod jwt;
 pub mod mtls;
+pub mod opaque;
 mod presentation;
 
 use std::sync::Arc;
@@ -45,6 +46,9 @@ pub enum CredentialKind {
     Jwt,
     /// The client's certificate of the TLS handshake, vouched for by an authority of the API.
     Mtls,
+    /// An access token of our own issuer that is a random reference: as `Authorization: Bearer` or
+    /// `DPoP`, like a JWT, and told from one by its grammar.
+    Opaque,
     /// An administrator's key on the admin listener; never a data credential, nor the reverse.
     /// `Authorization: Bearer` only.
     AdminKey,
@@ -52,11 +56,12 @@ pub enum CredentialKind {
 
 impl CredentialKind {
     /// Every kind, for discovery, docs and tests to walk.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::ApiKey,
         Self::Basic,
         Self::Jwt,
         Self::Mtls,
+        Self::Opaque,
         Self::AdminKey,
     ];
 
@@ -67,8 +72,14 @@ impl CredentialKind {
             Self::Basic => "basic",
             Self::Jwt => "jwt",
             Self::Mtls => "mtls",
+            Self::Opaque => "opaque",
             Self::AdminKey => "admin_key",
         }
+    }
+
+    /// Whether it is an access token (RFC 6749 §1.4), whatever its form: sent alike, judged alike.
+    pub fn is_access_token(self) -> bool {
+        matches!(self, Self::Jwt | Self::Opaque)
     }
 }
 
@@ -111,6 +122,9 @@ pub(crate) async fn prove(
         Presented::Basic(pair) => Box::pin(basic::prove(pair, head, route, facts, now)).await,
         Presented::Jwt(token, sent) => jwt::prove(token, sent, head, &route.api, facts, now).await,
         Presented::Mtls(tls) => mtls::prove(tls, route.api.certificates.as_ref(), facts, now),
+        Presented::Opaque(token, sent) => {
+            Box::pin(opaque::prove(token, sent, head, &route.api, facts, now)).await
+        }
     }
 }
 

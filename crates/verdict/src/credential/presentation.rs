@@ -11,7 +11,7 @@ use http::header::AUTHORIZATION;
 use smallvec::SmallVec;
 
 use super::binding::{self, Sent};
-use super::{CredentialKind, X_API_KEY, apikey, refused};
+use super::{CredentialKind, X_API_KEY, apikey, opaque, refused};
 use crate::call::{Head, TlsFacts};
 use crate::problem::{Code, Problem};
 use crate::route::{Api, Route};
@@ -28,6 +28,8 @@ pub(crate) enum Presented<'a> {
     Mtls(&'a TlsFacts),
     /// What stands after `Bearer ` in no key grammar, or after `DPoP `; and how it was sent.
     Jwt(&'a [u8], Sent<'a>),
+    /// In our grammar, of the kind for access tokens; and how it was sent.
+    Opaque(proof::issued::Presented<'a>, Sent<'a>),
 }
 
 /// Something in a place for credentials: its kind, as far as that can be told, and whether it
@@ -164,12 +166,12 @@ fn authorization<'a>(
     }
     if scheme.eq_ignore_ascii_case(b"bearer") {
         bearer(word, api, takes)
-    } else if scheme.eq_ignore_ascii_case(binding::DPOP_SCHEME) && takes(CredentialKind::Jwt) {
-        // Whatever its form: a text under this scheme is a token, and is never tried as a key.
-        Found {
-            kind: Some(CredentialKind::Jwt),
-            read: Sent::dpop(head).map(|sent| Presented::Jwt(word, sent)),
-        }
+    } else if scheme.eq_ignore_ascii_case(binding::DPOP_SCHEME)
+        && CredentialKind::ALL
+            .iter()
+            .any(|kind| kind.is_access_token() && takes(*kind))
+    {
+        bound(word, head, api, takes)
     } else if scheme.eq_ignore_ascii_case(b"basic") {
         let kind = CredentialKind::Basic;
         if takes(kind) {
@@ -188,10 +190,36 @@ fn authorization<'a>(
     }
 }
 
+/// Whatever its form, a text under the `DPoP` scheme is a token, and is never tried as a key; our
+/// brand says which of the two kinds.
+fn bound<'a>(
+    text: &'a [u8],
+    head: &'a Head,
+    api: &'a Api,
+    takes: impl Fn(CredentialKind) -> bool,
+) -> Found<'a> {
+    let is_ours = apikey::is_branded(text, &api.brand);
+    let kind = match is_ours {
+        true => CredentialKind::Opaque,
+        false => CredentialKind::Jwt,
+    };
+    let read = if !takes(kind) {
+        Err(refused("a token of a kind that is not taken here"))
+    } else if is_ours {
+        opaque::read(text, api).and_then(|token| Ok(Presented::Opaque(token, Sent::dpop(head)?)))
+    } else {
+        Sent::dpop(head).map(|sent| Presented::Jwt(text, sent))
+    };
+    Found {
+        kind: Some(kind),
+        read,
+    }
+}
+
 /// Tells by its form what a bearer text is (RFC 6750 §2.1): our brand, a configured pattern, or
 /// else a token. The form decides once; what fails as one is never tried as another.
 fn bearer<'a>(text: &'a [u8], api: &'a Api, takes: impl Fn(CredentialKind) -> bool) -> Found<'a> {
-    use CredentialKind::{AdminKey, ApiKey, Jwt};
+    use CredentialKind::{AdminKey, ApiKey, Jwt, Opaque};
     let found = |kind: CredentialKind, read: Result<Presented<'a>, Problem>| {
         let read = if takes(kind) {
             read
@@ -203,7 +231,13 @@ fn bearer<'a>(text: &'a [u8], api: &'a Api, takes: impl Fn(CredentialKind) -> bo
             read,
         }
     };
-    if apikey::is_branded(text, &api.brand) {
+    if opaque::is_named(text, &api.brand) {
+        let read = opaque::read(text, api);
+        found(
+            Opaque,
+            read.map(|token| Presented::Opaque(token, Sent::Bearer)),
+        )
+    } else if apikey::is_branded(text, &api.brand) {
         match proof::issued::parse(text, &api.brand) {
             Ok(key) if key.kind == proof::issued::SecretKind::AdminKey => {
                 found(AdminKey, Ok(Presented::AdminKey(key)))

@@ -4,5 +4,6 @@
 mod binding;
 mod matrix;
 mod mtls;
+mod opaque;
 mod presentation;
 mod tokens;

@@ -10,7 +10,9 @@ use serde_json::json;
 use super::pki::Ca;
 use super::{NOW, Sent, Stored, World};
 use crate::call::TlsFacts;
-use crate::credential::CredentialKind::{self, AdminKey, ApiKey, Basic as BasicKind, Jwt, Mtls};
+use crate::credential::CredentialKind::{
+    self, AdminKey, ApiKey, Basic as BasicKind, Jwt, Mtls, Opaque,
+};
 use crate::credential::jwt::ConfigId;
 use crate::credential::mtls::{AuthorityId, CertificateIdentity, CertificateProfile, NamePattern};
 use crate::identity::Scopes;
@@ -23,6 +25,7 @@ pub(crate) struct Hand {
     pub(crate) key: String,
     pub(crate) admin: String,
     pub(crate) token: String,
+    pub(crate) opaque: String,
     pub(crate) basic: String,
     pub(crate) session: TlsFacts,
 }
@@ -52,6 +55,7 @@ pub(crate) fn hand() -> Hand {
         ..good.clone()
     });
     let token = world.own_token(&json!({}));
+    let opaque = world.opaque_token(&json!({}));
     world.account("svc", "pw", &good);
     let pair = Basic::encode("svc", &Secret::from_text("pw".into()));
     let basic = format!("Basic {}", pair.expose_text().unwrap());
@@ -60,6 +64,7 @@ pub(crate) fn hand() -> Hand {
         key,
         admin,
         token,
+        opaque,
         basic,
         session: ca.session(|_| {}),
     }
@@ -72,6 +77,7 @@ impl Hand {
             ApiKey => sent.bearer(&self.key),
             AdminKey => sent.bearer(&self.admin),
             Jwt => sent.bearer(&self.token),
+            Opaque => sent.bearer(&self.opaque),
             BasicKind => sent.with("authorization", &self.basic),
             Mtls => {
                 let mut sent = sent;

@@ -11,6 +11,7 @@ use proof::time::Timestamp;
 use super::NOW;
 use crate::credential::jwt::{ConfigId, IssuerId, IssuerProfile, VerifiedToken};
 use crate::credential::mtls::{Authority, AuthorityId, VerifiedCertificate};
+use crate::credential::opaque;
 use crate::facts::{
     Answer, Facts, FirstUse, KeyCheck, KeyLookup, PasswordCheck, ReplayScope, Unavailable,
 };
@@ -26,6 +27,8 @@ pub(crate) struct Table {
     /// By their public names.
     pub(crate) signing_keys: HashMap<String, Arc<SigningKey>>,
     pub(crate) signers: Vec<(IssuerId, Arc<VerifyingKey>)>,
+    /// Claims of opaque tokens.
+    pub(crate) kept: Mutex<HashMap<TokenHash, String>>,
     pub(crate) known: Mutex<HashMap<(TokenHash, ConfigId), Arc<VerifiedToken>>>,
     pub(crate) revoked: Mutex<Vec<String>>,
     pub(crate) certificates: Mutex<HashMap<(TokenHash, ConfigId), Arc<VerifiedCertificate>>>,
@@ -95,6 +98,29 @@ impl Facts for Table {
             .get(id.as_str())
             .cloned()
             .ok_or(Unavailable::Authority)
+    }
+    async fn opaque_token(
+        &self,
+        hash: &TokenHash,
+        profile: &IssuerProfile,
+        _now: Timestamp,
+    ) -> Answer<Option<Arc<VerifiedToken>>> {
+        self.ask("opaque_token")?;
+        let Some(claims) = self.kept.lock().unwrap().get(hash).cloned() else {
+            return Ok(None);
+        };
+        opaque::from_record(claims.as_bytes(), hash, profile)
+            .map(|token| token.map(Arc::new))
+            .map_err(|_damaged| Unavailable::Store)
+    }
+
+    fn known_opaque(
+        &self,
+        _: &TokenHash,
+        _: &IssuerProfile,
+        _: Timestamp,
+    ) -> Option<Arc<VerifiedToken>> {
+        None
     }
 
     fn revoked(&self, token: &VerifiedToken) -> Answer<bool> {

@@ -51,6 +51,7 @@ pub fn declaration(brand: Brand, per_address: Option<Rate>) -> ApiMeaning {
         scopes: Vec::new(),
         // No token is ever issued for this API; the field wants a value within its bounds.
         token_lifetime: Duration::from_secs(600),
+        token_format: registry::api::TokenFormat::Jwt,
         routes: routes(&api),
         judged: api,
     }

@@ -65,6 +65,7 @@ pub fn built_in_api(
         scopes: Vec::new(),
         // No token is ever issued for this API; the field wants a value within its bounds.
         token_lifetime: Duration::from_secs(600),
+        token_format: registry::api::TokenFormat::Jwt,
         routes: Endpoint::ALL
             .into_iter()
             .filter(|endpoint| endpoints.serves(*endpoint))

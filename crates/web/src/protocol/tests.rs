@@ -86,6 +86,12 @@ impl IssuerStore for Store {
     async fn revocations(&self, _: Timestamp) -> Stores<Vec<Revocation>> {
         Ok(Vec::new())
     }
+    async fn keep_token(&self, _: issuer::ports::KeptToken) -> Stores<()> {
+        Ok(())
+    }
+    async fn kept_token(&self, _: &TokenHash) -> Stores<Option<String>> {
+        Ok(None)
+    }
 }
 
 /// One secret.
@@ -159,6 +165,22 @@ impl Facts for NoFacts {
     fn remember_certificate(&self, _: TokenHash, _: ConfigId, _: Arc<VerifiedCertificate>) {}
     fn authority(&self, _: &AuthorityId) -> Answer<Arc<Authority>> {
         Err(Unavailable::Authority)
+    }
+    async fn opaque_token(
+        &self,
+        _: &TokenHash,
+        _: &IssuerProfile,
+        _: Timestamp,
+    ) -> Answer<Option<Arc<VerifiedToken>>> {
+        Ok(None)
+    }
+    fn known_opaque(
+        &self,
+        _: &TokenHash,
+        _: &IssuerProfile,
+        _: Timestamp,
+    ) -> Option<Arc<VerifiedToken>> {
+        None
     }
     fn revoked(&self, _: &VerifiedToken) -> Answer<bool> {
         Err(Unavailable::Store)

@@ -3,7 +3,7 @@
 
 use core::time::Duration;
 
-use proof::issued::{self, Brand, Malformed};
+use proof::issued::{self, Brand, Malformed, SecretKind};
 use proof::jose::alg::Algorithm;
 use proof::jose::jws::{self, Unverified};
 use proof::jose::jwt::Claims;
@@ -82,6 +82,15 @@ fn other_than_jws(token: &str) -> Option<Failure> {
         .and_then(|first| Brand::new(first).ok())
     {
         match issued::parse(token.as_bytes(), &brand) {
+            Ok(secret) if secret.kind == SecretKind::OpaqueToken => {
+                return Some(
+                    Failure::new(format!(
+                        "This is an opaque access token ({}): it says nothing by itself.",
+                        secret.environment
+                    ))
+                    .next("ask the introspection endpoint what it stands for"),
+                );
+            }
             Ok(secret) => {
                 return Some(
                     Failure::new(format!(
@@ -418,6 +427,17 @@ mod tests {
             "{words}"
         );
         assert!(other_than_jws(&text[..text.len() - 1]).is_some());
+        let token = issued::Issued::generate(
+            &brand,
+            issued::SecretKind::OpaqueToken,
+            issued::Environment::Live,
+            &proof::random::SystemEntropy,
+        );
+        let words = other_than_jws(token.text()).unwrap().to_string();
+        assert!(
+            words.contains("introspection") && !words.contains(token.text()),
+            "{words}"
+        );
         assert!(
             other_than_jws("a.b.c.d.e")
                 .unwrap()

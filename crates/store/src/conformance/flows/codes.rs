@@ -28,7 +28,7 @@ async fn redeem(store: &Store, name: &str, client_id: &str, second: i64) -> Rede
         .redeem_code(
             hash(name),
             &client(client_id),
-            Some(refresh_token(&fresh("refresh"))),
+            with_refresh(Some(&fresh("refresh"))),
             at(second),
             event("code.redeem"),
             event("grant.end"),
@@ -47,7 +47,7 @@ async fn a_code_is_redeemed_once_with_its_first_refresh_token(bench: Bench) {
         .redeem_code(
             hash("c"),
             &client("shop"),
-            Some(refresh_token("r")),
+            with_refresh(Some("r")),
             at(59),
             event("code.redeem"),
             event("grant.end"),
@@ -100,7 +100,10 @@ async fn a_grant_is_bound_to_the_key_that_came_with_its_code(bench: Bench) {
         .redeem_code(
             hash("c"),
             &client("shop"),
-            Some(first),
+            NewTokens {
+                refresh: Some(first),
+                access: None,
+            },
             at(1),
             event("code.redeem"),
             event("grant.end"),

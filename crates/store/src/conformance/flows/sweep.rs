@@ -159,6 +159,13 @@ async fn a_grant_whose_last_token_lapsed_is_over(bench: Bench) {
     let listed = store.grants(&FlowFilter::default(), at(200_000), 9).await;
     assert_eq!(listed.unwrap()[0].state, GrantState::Ended);
     // Codes are long gone by then, and say so.
-    let late = store.redeem_code(hash("c"), &shop, None, at(200_000), event("a"), event("b"));
+    let late = store.redeem_code(
+        hash("c"),
+        &shop,
+        NewTokens::default(),
+        at(200_000),
+        event("a"),
+        event("b"),
+    );
     assert_eq!(late.await.unwrap(), Redeemed::Unknown);
 }

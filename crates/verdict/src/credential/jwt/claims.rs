@@ -50,7 +50,7 @@ pub(super) fn refuse_other_tokens(
 
 /// The token as it is remembered. Times and audience were checked; they come along to be judged on
 /// every use.
-pub(super) fn verified(
+pub(in crate::credential) fn verified(
     claims: &Claims,
     hash: &TokenHash,
     profile: &IssuerProfile,

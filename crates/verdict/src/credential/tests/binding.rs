@@ -10,7 +10,7 @@ use proof::x509;
 use serde_json::{Value, json};
 
 use crate::call::{PeerCertificate, Scheme, TlsFacts};
-use crate::credential::CredentialKind::{ApiKey, Basic as BasicKind, Jwt};
+use crate::credential::CredentialKind::{ApiKey, Basic as BasicKind, Jwt, Opaque};
 use crate::facts::Unavailable;
 use crate::permit::{Permitted, Refused};
 use crate::problem::Code;
@@ -68,7 +68,7 @@ fn over(mut sent: Sent, certificate: Option<&[u8]>) -> Sent {
 
 #[expect(clippy::result_large_err, reason = "as the steps themselves")]
 fn judged(world: &World, sent: Sent) -> Result<Permitted<()>, Refused<()>> {
-    world.judge(sent.call(), &world.route(&[&[Jwt]]), NOW)
+    world.judge(sent.call(), &world.route(&[&[Jwt], &[Opaque]]), NOW)
 }
 
 fn code(world: &World, sent: Sent) -> Result<(), Code> {
@@ -87,9 +87,11 @@ fn challenges(world: &World, sent: Sent) -> Vec<String> {
 fn d01_a_token_passes_as_what_it_is_bound_to_and_in_no_other_way() {
     use Code::{CredentialRefused, ProofRefused};
     let (world, ada, eve) = (World::new(), Holder::new(), Holder::new());
-    let free = world.own_token(&json!({}));
-    let keyed = world.own_token(&ada.cnf());
-    let certified = world.own_token(&json!({"cnf": {"x5t#S256": x509::thumbprint(CERTIFICATE)}}));
+    // Both forms of a token.
+    let tokens = |changes: &Value| [world.own_token(changes), world.opaque_token(changes)];
+    let free = tokens(&json!({}));
+    let keyed = tokens(&ada.cnf());
+    let certified = tokens(&json!({"cnf": {"x5t#S256": x509::thumbprint(CERTIFICATE)}}));
     let other = b"the bytes of another certificate";
 
     type Make<'a> = Box<dyn Fn(&str, usize) -> Sent + 'a>;
@@ -158,13 +160,13 @@ fn d01_a_token_passes_as_what_it_is_bound_to_and_in_no_other_way() {
     let mut turn = 0;
     for ((what, make), (row, for_free, for_keyed, for_certified)) in ways.iter().zip(table) {
         assert_eq!(*what, row);
-        for (binding, token, expected) in [
+        for (binding, tokens, expected) in [
             ("free", &free, for_free),
             ("to a key", &keyed, for_keyed),
             ("to a certificate", &certified, for_certified),
         ] {
             // Seen for the first time, and known.
-            for _ in 0..2 {
+            for token in tokens.iter().chain(tokens) {
                 turn += 1;
                 assert_eq!(
                     code(&world, make(token, turn)),

@@ -9,7 +9,7 @@ use proof::secret::Secret;
 use serde_json::json;
 
 use crate::call::Scheme;
-use crate::credential::CredentialKind::{self, AdminKey, ApiKey, Basic as BasicKind, Jwt};
+use crate::credential::CredentialKind::{self, AdminKey, ApiKey, Basic as BasicKind, Jwt, Opaque};
 use crate::facts::Unavailable;
 use crate::identity::{ApiAllow, LifeState};
 use crate::permit::{Permitted, Refused};
@@ -81,6 +81,7 @@ fn every_kind_with_every_defect_is_answered_as_the_golden_file_says() {
     accounts(&mut matrix);
     own_tokens(&mut matrix);
     foreign_tokens(&mut matrix);
+    opaque_tokens(&mut matrix);
     insta::assert_snapshot!("credential_kind_by_defect", matrix.0);
 }
 
@@ -594,4 +595,85 @@ fn foreign_tokens(matrix: &mut Matrix) {
             &world.judge(Sent::get("/orders").bearer(token).call(), &route, NOW),
         );
     }
+}
+
+fn opaque_tokens(matrix: &mut Matrix) {
+    let mut world = World::new();
+    let now = NOW.as_secs();
+    let token = world.opaque_token(&json!({}));
+    let mut cases = vec![
+        ("none", token.clone()),
+        ("unknown", world.unstored(SecretKind::OpaqueToken)),
+        ("typing mistake", format!("{}!", &token[..token.len() - 1])),
+        ("wrong checksum", {
+            let last = if token.ends_with('0') { '1' } else { '0' };
+            format!("{}{last}", &token[..token.len() - 1])
+        }),
+        ("cut", token[..40].to_owned()),
+        ("its name alone", "dw_ot_".to_owned()),
+        ("an API key", world.unstored(SecretKind::SecretKey)),
+        ("a refresh token", world.unstored(SecretKind::RefreshToken)),
+        ("a client secret", world.unstored(SecretKind::ClientSecret)),
+        ("a JWT", world.own_token(&json!({}))),
+        ("garbage", "garbage".to_owned()),
+    ];
+    for (what, changes) in [
+        ("expired for 61 s", json!({"exp": now - 61})),
+        ("valid in 61 s", json!({"nbf": now + 61})),
+        ("issued in 61 s", json!({"iat": now + 61})),
+        (
+            "another audience",
+            json!({"aud": "https://billing.example"}),
+        ),
+        ("no audience", json!({"aud": null})),
+        (
+            "of the issuer's name before a move",
+            json!({"iss": "https://old.example"}),
+        ),
+        ("a test token at a live API", json!({"env": "test"})),
+        ("lacks the scope", json!({"scope": "orders:write orders"})),
+        (
+            "bound to a key",
+            json!({"cnf": {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}}),
+        ),
+        (
+            "bound to a certificate",
+            json!({"cnf": {"x5t#S256": "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0"}}),
+        ),
+        ("of a client for itself", json!({"sub": "cli_app"})),
+        ("a damaged record", json!({"exp": "soon"})),
+    ] {
+        cases.push((what, world.opaque_token(&changes)));
+    }
+    let route = world.route(&[&[Opaque]]);
+    for (what, token) in &cases {
+        matrix.cell(
+            Opaque,
+            what,
+            &world.judge(Sent::get("/orders").bearer(token).call(), &route, NOW),
+        );
+    }
+    for (what, sent) in [
+        ("missing", Sent::get("/orders")),
+        (
+            "in the field of API keys",
+            Sent::get("/orders").with("x-api-key", &token),
+        ),
+        ("in the query", Sent::get(&format!("/orders?t={token}"))),
+        (
+            "under DPoP without a proof",
+            Sent::get("/orders").with("authorization", format!("DPoP {token}")),
+        ),
+    ] {
+        matrix.cell(Opaque, what, &world.judge(sent.call(), &route, NOW));
+    }
+    let good = || Sent::get("/orders").bearer(&token).call();
+    world.facts.revoked.lock().unwrap().push("t-1".into());
+    matrix.cell(Opaque, "revoked", &world.judge(good(), &route, NOW));
+    world.facts.out = Some(Unavailable::Store);
+    matrix.cell(
+        Opaque,
+        "records not to be had",
+        &world.judge(good(), &route, NOW),
+    );
 }

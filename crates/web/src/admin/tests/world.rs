@@ -179,6 +179,22 @@ impl Facts for Stored {
     fn authority(&self, _: &AuthorityId) -> Answer<Arc<Authority>> {
         Err(Unavailable::Authority)
     }
+    async fn opaque_token(
+        &self,
+        _: &TokenHash,
+        _: &IssuerProfile,
+        _: Timestamp,
+    ) -> Answer<Option<Arc<VerifiedToken>>> {
+        Ok(None)
+    }
+    fn known_opaque(
+        &self,
+        _: &TokenHash,
+        _: &IssuerProfile,
+        _: Timestamp,
+    ) -> Option<Arc<VerifiedToken>> {
+        None
+    }
     fn revoked(&self, _: &VerifiedToken) -> Answer<bool> {
         Err(Unavailable::Store)
     }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use issuer::flow::{
     Code, CodeIssued, Device, DeviceDecision, EndReason, FlowFilter, Flows, Grant, GrantState,
-    ListedGrant, LogoutNotice, NewCode, NewRefresh, Polled, Pushed, Redeemed, Refresh, Refreshed,
-    Remembered, Session,
+    ListedGrant, LogoutNotice, NewCode, NewRefresh, NewTokens, Polled, Pushed, Redeemed, Refresh,
+    Refreshed, Remembered, Session,
 };
 use issuer::ports::{People, Person, PersonCheck};
 use proof::digest::TokenHash;
@@ -27,7 +27,7 @@ impl Flows for Store {
         &self,
         _hash: TokenHash,
         _client_id: &ClientId,
-        _refresh: Option<NewRefresh>,
+        _tokens: NewTokens,
         _now: Timestamp,
         _audit: AuditDraft,
         _reused: AuditDraft,
