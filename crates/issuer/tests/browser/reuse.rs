@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use issuer::browser::{Decision, Done, LoginNotice, Step};
-use issuer::flow::{Device, Flows, NewRefresh, Redeemed, Refresh, Refreshed};
+use issuer::flow::{Device, Flows, NewRefresh, NewTokens, Redeemed, Refresh, Refreshed};
 use proof::digest::TokenHash;
 use proof::random::{SystemEntropy, uuid_v7};
 use registry::audit::AuditDraft;
@@ -45,7 +45,10 @@ async fn reused(world: &World, who: &mut Window, name: &str, client: &str) {
         .redeem_code(
             code(&answer),
             &client_id,
-            Some(token(0)),
+            NewTokens {
+                refresh: Some(token(0)),
+                access: None,
+            },
             world.now(),
             draft(world),
             draft(world),
@@ -59,6 +62,7 @@ async fn reused(world: &World, who: &mut Window, name: &str, client: &str) {
             hash: token(0).hash,
             client_id: &client_id,
             successor: Some(token(1 + u32::from(last))),
+            access: None,
             retry: Duration::ZERO,
             idle_until: world.now(),
             now: world.now(),
