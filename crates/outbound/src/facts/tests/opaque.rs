@@ -46,10 +46,6 @@ impl World {
         let found = self.facts.opaque_token(hash, &profile(1), now).await?;
         Ok(found.is_some())
     }
-
-    fn asked(&self) -> usize {
-        self.stored.asked.load(Ordering::SeqCst)
-    }
 }
 
 #[tokio::test]
