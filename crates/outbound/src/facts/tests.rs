@@ -212,6 +212,11 @@ impl World {
         }
     }
 
+    /// Questions to the store so far.
+    fn asked(&self) -> usize {
+        self.stored.asked.load(Ordering::SeqCst)
+    }
+
     fn store_key(&self, n: u64, secret: &[u8]) {
         self.stored.keys.lock().insert(id(n), key(n, &weak(secret)));
     }

@@ -50,10 +50,6 @@ impl World {
             (texts.collect(), key.state)
         }))
     }
-
-    fn asked(&self) -> usize {
-        self.stored.asked.load(Ordering::SeqCst)
-    }
 }
 
 fn active(texts: &[&str]) -> Answer<Option<(Vec<String>, LifeState)>> {
