@@ -153,6 +153,7 @@ fn span(at: Timestamp) -> i64 {
 fn hashed(scope: ReplayScope<'_>, id: &str) -> Used {
     let (use_of, within) = match scope {
         ReplayScope::DpopProof { key } => ("dpop", key),
+        ReplayScope::Signature { key } => ("signature", key),
     };
     // Each part with its length in front: no two lists of parts are one text.
     let mut text = Vec::with_capacity(64 + id.len());

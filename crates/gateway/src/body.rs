@@ -2,6 +2,10 @@
 //!
 //! [`RequestBody`] is what upstreams and local services receive: it counts what passes and breaks
 //! off at the route's limit, so that the upstream never sees a complete message that was too large.
+//! Where the body was signed, it also checks what passes: up to [`READ_AHEAD`] is verified before
+//! the first byte goes out, and of a longer one the last piece is held back until the whole is known
+//! to be what was signed, so that the upstream never sees a complete message that was not (threat
+//! D7).
 //! [`Body`] is what callers receive. Frames pass one by one in both directions; the only memory a
 //! body holds is the frame that is moving.
 
@@ -15,6 +19,7 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
+use proof::request::{BodyCheck, BodyDefect};
 
 use crate::idle::IdleTimer;
 use crate::upstream::conn::UpstreamBody;
@@ -31,7 +36,13 @@ pub enum BodyError {
     /// The peer broke off or broke the protocol.
     #[error("the body broke off")]
     Broken,
+    /// It is not the one that was signed.
+    #[error("{0}")]
+    Forged(BodyDefect),
 }
+
+/// How much of a signed body is read and verified before anything of it goes out.
+pub(crate) const READ_AHEAD: usize = 256 * 1024;
 
 /// How far a request body has come, seen by the exchange that waits for the answer.
 #[derive(Debug, Default)]
@@ -45,6 +56,7 @@ const DONE: u8 = 1;
 const TOO_LARGE: u8 = 2;
 const STALLED: u8 = 3;
 const BROKEN: u8 = 4;
+const FORGED: u8 = 5;
 
 impl BodyWatch {
     /// What ended the body early, if anything did.
@@ -53,6 +65,7 @@ impl BodyWatch {
             TOO_LARGE => Some(BodyError::TooLarge),
             STALLED => Some(BodyError::Stalled),
             BROKEN => Some(BodyError::Broken),
+            FORGED => Some(BodyError::Forged(BodyDefect::WrongDigest)),
             _ => None,
         }
     }
@@ -72,6 +85,99 @@ enum Source {
     Empty,
     Full(Bytes),
     Stream(Incoming),
+    Signed(Box<Signed>),
+}
+
+/// A signed body that was too long to be read ahead.
+struct Signed {
+    incoming: Incoming,
+    /// `None` once it was finished.
+    check: Option<BodyCheck>,
+    /// What may be passed on once more follows it, or the end is good.
+    held: Bytes,
+    /// Whether the content differs from what is on the wire, so that no length is known.
+    rewritten: bool,
+}
+
+impl Signed {
+    /// The next piece that may go out; `None` after the last.
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        left: &mut u64,
+    ) -> Poll<Option<Result<Bytes, BodyError>>> {
+        loop {
+            if self.check.is_none() {
+                return Poll::Ready(None);
+            }
+            match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
+                Some(Err(_)) => return Poll::Ready(Some(Err(BodyError::Broken))),
+                Some(Ok(frame)) => {
+                    // Trailers were not signed, and are not passed on.
+                    let Ok(data) = frame.into_data() else {
+                        continue;
+                    };
+                    let Some(rest) = left.checked_sub(data.len() as u64) else {
+                        return Poll::Ready(Some(Err(BodyError::TooLarge)));
+                    };
+                    *left = rest;
+                    let mut out = Vec::new();
+                    if let Some(check) = &mut self.check
+                        && let Err(defect) = check.push(&data, &mut out)
+                    {
+                        return Poll::Ready(Some(Err(BodyError::Forged(defect))));
+                    }
+                    if out.is_empty() {
+                        continue;
+                    }
+                    let ready = core::mem::replace(&mut self.held, out.into());
+                    if !ready.is_empty() {
+                        return Poll::Ready(Some(Ok(ready)));
+                    }
+                }
+                None => {
+                    let Some(check) = self.check.take() else {
+                        return Poll::Ready(None);
+                    };
+                    if let Err(defect) = check.finish() {
+                        return Poll::Ready(Some(Err(BodyError::Forged(defect))));
+                    }
+                    let last = core::mem::take(&mut self.held);
+                    return Poll::Ready((!last.is_empty()).then_some(Ok(last)));
+                }
+            }
+        }
+    }
+}
+
+/// Reads a whole body of at most `limit` bytes, with silences of at most `idle`.
+///
+/// # Errors
+/// [`BodyError`].
+pub(crate) async fn whole(
+    mut incoming: Incoming,
+    limit: u64,
+    idle: Duration,
+) -> Result<Bytes, BodyError> {
+    use http_body_util::BodyExt as _;
+    if incoming.size_hint().lower() > limit {
+        return Err(BodyError::TooLarge);
+    }
+    let mut whole = Vec::new();
+    loop {
+        let frame = match tokio::time::timeout(idle, incoming.frame()).await {
+            Err(_) => return Err(BodyError::Stalled),
+            Ok(Some(Err(_))) => return Err(BodyError::Broken),
+            Ok(Some(Ok(frame))) => frame,
+            Ok(None) => return Ok(whole.into()),
+        };
+        if let Ok(data) = frame.into_data() {
+            if (whole.len() + data.len()) as u64 > limit {
+                return Err(BodyError::TooLarge);
+            }
+            whole.extend_from_slice(&data);
+        }
+    }
 }
 
 /// A request's body as upstreams and local services receive it.
@@ -111,6 +217,53 @@ impl RequestBody {
             watch: Some(Arc::default()),
         }
     }
+    /// A signed body on the wire: verified whole if it ends within [`READ_AHEAD`], else piece by
+    /// piece on its way.
+    ///
+    /// # Errors
+    /// [`BodyError`], before anything went out.
+    pub(crate) async fn signed(
+        mut incoming: Incoming,
+        mut check: BodyCheck,
+        rewritten: bool,
+        limit: u64,
+        idle: Duration,
+    ) -> Result<Self, BodyError> {
+        use http_body_util::BodyExt as _;
+        let (mut out, mut left) = (Vec::new(), limit);
+        while out.len() < READ_AHEAD {
+            let frame = match tokio::time::timeout(idle, incoming.frame()).await {
+                Err(_) => return Err(BodyError::Stalled),
+                Ok(Some(Err(_))) => return Err(BodyError::Broken),
+                Ok(Some(Ok(frame))) => frame,
+                Ok(None) => {
+                    check.finish().map_err(BodyError::Forged)?;
+                    return Ok(if out.is_empty() {
+                        Self::empty()
+                    } else {
+                        Self::full(out.into())
+                    });
+                }
+            };
+            if let Ok(data) = frame.into_data() {
+                left = left
+                    .checked_sub(data.len() as u64)
+                    .ok_or(BodyError::TooLarge)?;
+                check.push(&data, &mut out).map_err(BodyError::Forged)?;
+            }
+        }
+        Ok(Self {
+            source: Source::Signed(Box::new(Signed {
+                incoming,
+                check: Some(check),
+                held: out.into(),
+                rewritten,
+            })),
+            left,
+            idle: IdleTimer::new(idle),
+            watch: Some(Arc::default()),
+        })
+    }
     /// The watch on a streaming body; none for bodies that can't break off.
     pub(crate) fn watch(&self) -> Option<Arc<BodyWatch>> {
         self.watch.clone()
@@ -120,7 +273,7 @@ impl RequestBody {
         match &self.source {
             Source::Empty => Some(Self::empty()),
             Source::Full(bytes) => Some(Self::full(bytes.clone())),
-            Source::Stream(_) => None,
+            Source::Stream(_) | Source::Signed(_) => None,
         }
     }
     /// Whether there is nothing to send.
@@ -138,6 +291,7 @@ impl RequestBody {
             BodyError::TooLarge => TOO_LARGE,
             BodyError::Stalled => STALLED,
             BodyError::Broken => BROKEN,
+            BodyError::Forged(_) => FORGED,
         });
         Poll::Ready(Some(Err(error)))
     }
@@ -160,6 +314,27 @@ impl HttpBody for RequestBody {
                 return Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))));
             }
             Source::Stream(incoming) => Pin::new(incoming).poll_frame(cx),
+            Source::Signed(signed) => {
+                let polled = signed.poll(cx, &mut this.left);
+                return match polled {
+                    Poll::Pending => {
+                        ready!(this.idle.poll_expired(cx));
+                        this.fail(BodyError::Stalled)
+                    }
+                    Poll::Ready(None) => {
+                        this.end(DONE);
+                        Poll::Ready(None)
+                    }
+                    Poll::Ready(Some(Err(error))) => this.fail(error),
+                    Poll::Ready(Some(Ok(data))) => {
+                        this.idle.progress();
+                        if let Some(watch) = &this.watch {
+                            watch.frames.fetch_add(1, Ordering::Relaxed);
+                        }
+                        Poll::Ready(Some(Ok(Frame::data(data))))
+                    }
+                };
+            }
         };
         match polled {
             Poll::Pending => {
@@ -195,6 +370,8 @@ impl HttpBody for RequestBody {
             Source::Empty => true,
             Source::Full(bytes) => bytes.is_empty(),
             Source::Stream(incoming) => incoming.is_end_stream(),
+            // It ends when the check says so.
+            Source::Signed(signed) => signed.check.is_none(),
         }
     }
 
@@ -203,6 +380,14 @@ impl HttpBody for RequestBody {
             Source::Empty => SizeHint::with_exact(0),
             Source::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Source::Stream(incoming) => incoming.size_hint(),
+            Source::Signed(signed) if signed.rewritten => SizeHint::default(),
+            Source::Signed(signed) => {
+                let held = signed.held.len() as u64;
+                match signed.incoming.size_hint().exact() {
+                    Some(coming) => SizeHint::with_exact(held + coming),
+                    None => SizeHint::default(),
+                }
+            }
         }
     }
 }

@@ -14,21 +14,23 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use registry::api::{IdentityForward, UpstreamMeaning};
-use verdict::Permitted;
 use verdict::call::{self, Head};
+use verdict::credential::CredentialKind;
 use verdict::credential::binding::DPOP;
+use verdict::credential::signed::{SIGNATURE, SIGNATURE_INPUT, forged};
 use verdict::identity::Identity;
 use verdict::problem::{Code, Problem};
 use verdict::route::Demand;
+use verdict::{Permitted, SignedBody};
 
-use crate::body::{Body, RequestBody};
+use crate::body::{Body, BodyError, RequestBody};
 use crate::hygiene;
 use crate::listen::Connection;
 use crate::plane::Plane;
 use crate::respond;
 use crate::snapshot::RouteEntry;
 use crate::tunnel;
-use crate::upstream::{Outgoing, Upstream};
+use crate::upstream::{Failure, Outgoing, Upstream};
 
 /// The name that carries an API key on every API.
 const X_API_KEY: http::HeaderName = http::HeaderName::from_static("x-api-key");
@@ -67,9 +69,21 @@ pub(crate) async fn forward<F>(
     let upgrade = asked_upgrade(permitted.call().head(), &road)?;
     let now = permitted.call().head().arrival().received;
     let admitted = matches!(route.api.upstream, Upstream::Local(_)).then(|| permitted.admitted());
-    let (mut head, body, identity) = permitted.into_forward();
+    let (mut head, body, identity, signed) = permitted.into_forward();
+    let told = |error: BodyError| match error {
+        BodyError::Forged(defect) => forged(&route.meaning.judged, defect.code()),
+        error => respond::of_body(error),
+    };
     let body = match body {
-        call::Body::Stream(incoming) => RequestBody::stream(incoming, limit, route.idle_timeout),
+        call::Body::Stream(incoming) => match signed {
+            None => RequestBody::stream(incoming, limit, route.idle_timeout),
+            Some(signed) => {
+                let SignedBody { check, rewrites } = signed;
+                RequestBody::signed(incoming, check, rewrites, limit, route.idle_timeout)
+                    .await
+                    .map_err(told)?
+            }
+        },
         call::Body::Buffered(bytes) => RequestBody::full(bytes),
         call::Body::Unavailable => {
             return Err(Problem::new(
@@ -121,7 +135,7 @@ pub(crate) async fn forward<F>(
             }
             let mut answer = service.call(request).await;
             if let Some(error) = watch.and_then(|watch| watch.defect()) {
-                return Err(respond::of_body(error));
+                return Err(told(error));
             }
             hygiene::clean_answer(answer.headers_mut());
             Ok(answer)
@@ -139,7 +153,10 @@ pub(crate) async fn forward<F>(
             let answer = pool
                 .send(outgoing, route.response_timeout)
                 .await
-                .map_err(respond::of_failure)?;
+                .map_err(|failure| match failure {
+                    Failure::Body(error) => told(error),
+                    failure => respond::of_failure(failure),
+                })?;
             if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
                 return tunnel::open(answer, upgrade, identity.as_ref(), road.connection);
             }
@@ -203,7 +220,12 @@ fn is_withheld(name: &HeaderName, route: &RouteEntry) -> bool {
         Demand::Public { pass_authorization } => pass_authorization,
         Demand::OneOf(_) => matches!(route.api.meaning.identity, IdentityForward::Original),
     };
-    if *name == AUTHORIZATION || *name == DPOP {
+    let signs = |name: &HeaderName| {
+        let kind = CredentialKind::HttpSignature;
+        matches!(&judged.demand, Demand::OneOf(list) if list.iter().flatten().any(|one| *one == kind))
+            && (*name == SIGNATURE || *name == SIGNATURE_INPUT)
+    };
+    if *name == AUTHORIZATION || *name == DPOP || signs(name) {
         // An API may take its keys there too; it goes or stays as that field does, and a proof
         // with the token that it is for.
         return !pass;

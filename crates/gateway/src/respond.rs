@@ -56,6 +56,7 @@ pub(crate) fn of_body(error: BodyError) -> Problem {
         BodyError::TooLarge => Code::BodyTooLarge,
         BodyError::Stalled => Code::BodyTimeout,
         BodyError::Broken => Code::InvalidRequest,
+        BodyError::Forged(_) => Code::CredentialRefused,
     };
     Problem::new(code, error.to_string())
 }

@@ -15,9 +15,9 @@ use hyper::upgrade::OnUpgrade;
 use verdict::call::{Body as CallBody, Call};
 use verdict::facts::Facts;
 use verdict::problem::{Code, Problem};
-use verdict::{Refused, decide, identify};
+use verdict::{Refused, decide, identify, needs_body};
 
-use crate::body::Body;
+use crate::body::{self, Body, READ_AHEAD};
 use crate::cors::Preflight;
 use crate::forward::{Road, forward};
 use crate::hygiene;
@@ -168,7 +168,15 @@ async fn way<F: Facts>(
     };
 
     let judged = &*route.meaning.judged;
-    let call = Call::new(head, CallBody::Stream(body));
+    // Some signatures are over a hash of the body that they don't name.
+    let body = if needs_body(&head, judged) {
+        let limit = route.meaning.body_limit.min(READ_AHEAD as u64);
+        let read = body::whole(body, limit, route.idle_timeout).await;
+        CallBody::Buffered(read.map_err(respond::of_body)?)
+    } else {
+        CallBody::Stream(body)
+    };
+    let call = Call::new(head, body);
     let who = match held {
         // Apart, so that other calls need no room for it.
         Some(held) => Box::pin(penalty::only_known(plane, call, judged, held, now)).await?,

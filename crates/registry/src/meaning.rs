@@ -10,6 +10,7 @@ mod issuer;
 mod owner;
 pub(crate) mod person;
 mod route;
+mod signatures;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

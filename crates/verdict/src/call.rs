@@ -325,6 +325,10 @@ impl<R> Call<R> {
         &self.head
     }
 
+    pub(crate) fn head_mut(&mut self) -> &mut Head {
+        &mut self.head
+    }
+
     /// The body.
     pub fn body(&self) -> &Body<R> {
         &self.body

@@ -79,6 +79,11 @@ pub enum ReplayScope<'a> {
         /// The thumbprint.
         key: &'a str,
     },
+    /// Signatures under one signing key, by its name on the wire.
+    Signature {
+        /// The name.
+        key: &'a str,
+    },
 }
 
 /// Whether an id was used before.

@@ -24,4 +24,4 @@ pub mod route;
 #[cfg(test)]
 mod testing;
 
-pub use permit::{Identified, Permitted, Refused, decide, identify};
+pub use permit::{Identified, Permitted, Refused, SignedBody, decide, identify, needs_body};

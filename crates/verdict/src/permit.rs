@@ -4,6 +4,7 @@
 //! without the value that the next one needs. What stands between the two is nobody's to skip.
 
 use http::header::ORIGIN;
+use proof::request::{BodyCheck, BodyDefect, BodyDigest};
 use proof::time::Timestamp;
 
 use crate::call::{Arrival, Body, Call, Head};
@@ -19,6 +20,17 @@ use crate::route::{Api, Demand, Route};
 pub struct Identified<R> {
     call: Call<R>,
     identity: Option<Identity>,
+    body: Option<SignedBody>,
+}
+
+/// What the body of a call must be, because a signature says so. Whoever forwards the call runs it
+/// over the body, and forwards what comes out of it and nothing else.
+#[derive(Debug)]
+pub struct SignedBody {
+    /// The check.
+    pub check: BodyCheck,
+    /// Whether what comes out differs from what goes in (signed chunks are decoded).
+    pub rewrites: bool,
 }
 
 /// A call that may pass: owns head and body, is not `Clone`, has no public constructor. The one
@@ -27,6 +39,7 @@ pub struct Identified<R> {
 pub struct Permitted<R> {
     call: Call<R>,
     identity: Option<Identity>,
+    body: Option<SignedBody>,
 }
 
 /// A call that may not pass, handed back whole so that answer and record have one place.
@@ -61,8 +74,17 @@ pub async fn identify<R>(
     facts: &impl Facts,
     now: Timestamp,
 ) -> Result<Identified<R>, Refused<R>> {
-    match who(call.head(), route, facts, now).await {
-        Ok(identity) => Ok(Identified { call, identity }),
+    let mut call = call;
+    let verdict = match who(&call, route, facts, now).await {
+        Ok((identity, digest)) => settle(&mut call, digest).map(|body| (identity, body)),
+        Err(problem) => Err(problem),
+    };
+    match verdict {
+        Ok((identity, body)) => Ok(Identified {
+            call,
+            identity,
+            body,
+        }),
         Err(problem) => {
             let problem = challenge::attach(problem, call.head(), route);
             Err(Refused {
@@ -74,29 +96,106 @@ pub async fn identify<R>(
     }
 }
 
-async fn who(
-    head: &Head,
+/// Whether the whole body must be at hand before this call can be judged: a signature covers a hash
+/// of it that it does not name. A front then reads it first, within a bound.
+pub fn needs_body(head: &Head, route: &Route) -> bool {
+    credential::signed::needs_body(head, route)
+}
+
+/// Holds a body that is at hand against what was signed; for one that is still on the wire, what is
+/// to be run over it.
+fn settle<R>(
+    call: &mut Call<R>,
+    digest: Option<BodyDigest>,
+) -> Result<Option<SignedBody>, Problem> {
+    let Some(digest) = digest else {
+        return Ok(None);
+    };
+    if matches!(digest, BodyDigest::Unsigned | BodyDigest::Checked) {
+        return Ok(None);
+    }
+    let rewrites = digest.rewrites();
+    let mut check = digest.into_check();
+    if rewrites {
+        // What is forwarded is the content: no field may say otherwise.
+        decoded(call.head_mut());
+    }
+    match call.body() {
+        Body::Stream(_) => Ok(Some(SignedBody { check, rewrites })),
+        Body::Buffered(bytes) => {
+            let forged = |defect: BodyDefect| credential::refused(defect.code());
+            let mut out = Vec::with_capacity(bytes.len());
+            check.push(bytes, &mut out).map_err(forged)?;
+            check.finish().map_err(forged)?;
+            *call.body_mut() = Body::Buffered(out.into());
+            Ok(None)
+        }
+        Body::Unavailable => Err(Problem::new(
+            Code::Internal,
+            "a signed body that this front can't show",
+        )),
+    }
+}
+
+/// Takes off the head what was said of chunks that are decoded here.
+fn decoded(head: &mut Head) {
+    use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+    for name in ["x-amz-decoded-content-length", "x-amz-trailer"] {
+        head.headers.remove(name);
+    }
+    head.headers.remove(CONTENT_LENGTH);
+    let left: Vec<_> = head
+        .headers
+        .get_all(CONTENT_ENCODING)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("aws-chunked"))
+        .map(str::to_owned)
+        .collect();
+    head.headers.remove(CONTENT_ENCODING);
+    if let Ok(value) = http::HeaderValue::try_from(left.join(", "))
+        && !left.is_empty()
+    {
+        head.headers.insert(CONTENT_ENCODING, value);
+    }
+}
+
+async fn who<R>(
+    call: &Call<R>,
     route: &Route,
     facts: &impl Facts,
     now: Timestamp,
-) -> Result<Option<Identity>, Problem> {
+) -> Result<(Option<Identity>, Option<BodyDigest>), Problem> {
+    let head = call.head();
     // Before anything else: an exposed credential must not reach an upstream on any route, and
     // must not be outweighed by a second one that holds.
     credential::refuse_exposed(head, route)?;
     let combinations = match &route.demand {
-        Demand::Public { .. } => return Ok(None),
+        Demand::Public { .. } => return Ok((None, None)),
         Demand::OneOf(combinations) => combinations,
     };
     let mut identity: Option<Identity> = None;
+    let mut body = None;
     for presented in credential::take(head, route, combinations)? {
-        let proved = credential::prove(presented, head, route, facts, now).await?;
+        let (proved, digest) =
+            credential::prove(presented, head, call.body(), route, facts, now).await?;
+        if let Some(digest) = digest
+            && body.replace(digest).is_some()
+        {
+            return Err(Problem::new(
+                Code::Internal,
+                "two signatures in one combination",
+            ));
+        }
         match &mut identity {
             None => identity = Some(principal(proved, now)),
             Some(identity) => join(identity, proved),
         }
     }
     match identity {
-        Some(identity) => Ok(Some(identity)),
+        Some(identity) => Ok((Some(identity), body)),
         None => Err(Problem::new(
             Code::CredentialMissing,
             "an empty combination",
@@ -146,7 +245,11 @@ pub async fn decide<R>(
     _facts: &impl Facts,
     now: Timestamp,
 ) -> Result<Permitted<R>, Refused<R>> {
-    let Identified { call, identity } = who;
+    let Identified {
+        call,
+        identity,
+        body,
+    } = who;
     let verdict = match (&identity, &route.demand) {
         (None, Demand::Public { .. }) => Ok(()),
         // Identified under another route: nobody is not an answer here.
@@ -157,7 +260,11 @@ pub async fn decide<R>(
         (Some(identity), _) => may(identity, call.head(), route, now),
     };
     match verdict {
-        Ok(()) => Ok(Permitted { call, identity }),
+        Ok(()) => Ok(Permitted {
+            call,
+            identity,
+            body,
+        }),
         Err(problem) => {
             let problem = challenge::attach(problem, call.head(), route);
             Err(Refused {
@@ -257,10 +364,12 @@ impl<R> Permitted<R> {
             identity: self.identity.clone(),
         }
     }
-    /// Takes the permit apart to forward the call. What it is made of can't be joined again.
-    pub fn into_forward(self) -> (Box<Head>, Body<R>, Option<Identity>) {
+    /// Takes the permit apart to forward the call: head, body, who calls, and what the body must
+    /// turn out to be. What it is made of can't be joined again.
+    #[must_use = "a signed body is forwarded through its check"]
+    pub fn into_forward(self) -> (Box<Head>, Body<R>, Option<Identity>, Option<SignedBody>) {
         let (head, body) = self.call.into_parts();
-        (head, body, self.identity)
+        (head, body, self.identity, self.body)
     }
     /// Gives up on the call after all (a spent budget, an upstream that is gone).
     pub fn refuse(self, problem: Problem) -> Refused<R> {

@@ -10,6 +10,7 @@ use proof::issued::{Brand, Environment};
 use crate::credential::CredentialKind;
 use crate::credential::jwt::IssuerProfile;
 use crate::credential::mtls::CertificateProfile;
+use crate::credential::signed::SignatureRules;
 use crate::identity::{RoleName, text_id};
 
 text_id!(
@@ -34,6 +35,8 @@ pub struct Api {
     pub issuers: Vec<Arc<IssuerProfile>>,
     /// Whose client certificates it takes, if any.
     pub certificates: Option<CertificateProfile>,
+    /// How it judges signed requests.
+    pub signatures: SignatureRules,
     /// Brand of the keys it takes.
     pub brand: Brand,
     /// Header names that carry an API key besides `Authorization: Bearer` (lower case).

@@ -3,6 +3,7 @@
 
 mod hand;
 pub(crate) mod pki;
+pub(crate) mod signing;
 mod table;
 
 use core::future::Future;
@@ -99,7 +100,7 @@ impl Stored {
         }
     }
 
-    fn standing(&self, id: &str) -> Arc<Standing> {
+    pub(crate) fn standing(&self, id: &str) -> Arc<Standing> {
         let subject = SubjectId::new(format!("sub_{id}"));
         Arc::new(Standing {
             principal: match self.kind {
@@ -213,6 +214,7 @@ impl World {
             realm: "orders".into(),
             resource_metadata: None,
             certificates,
+            signatures: signing::rules(),
         });
         Self {
             api,

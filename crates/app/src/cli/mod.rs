@@ -16,6 +16,7 @@ mod input;
 mod resource;
 mod screen;
 mod secret;
+mod sign;
 mod signing_key;
 mod status;
 mod token;
@@ -120,6 +121,9 @@ pub(crate) enum Command {
     /// Tokens: look at, check, get, revoke
     #[command(subcommand)]
     Token(token::TokenAct),
+    /// Signs a request on this machine, for `curl -K -`; sends nothing
+    #[command(subcommand)]
+    Sign(sign::SignAct),
     /// How the running Doorward is
     Status,
     /// Looks for what is wrong: settings, files, database, clocks, listeners, keys
@@ -195,6 +199,7 @@ async fn dispatch(command: Command, global: &Global, screen: Screen) -> Outcome<
         Command::Audit(act) => audit::run(act, &client()?, screen).await,
         Command::Decisions(act) => audit::decisions(act, &client()?, screen).await,
         Command::Token(act) => token::run(act, global, screen).await,
+        Command::Sign(act) => sign::run(act, screen),
         Command::Status => status::run(&client()?, screen).await,
         Command::Doctor(args) => doctor::run(args, global, screen).await,
     }

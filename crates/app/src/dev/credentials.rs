@@ -1,7 +1,7 @@
 //! **Demonstration credentials**: made anew at each start, those of the start before are revoked,
 //! so that the tour can show secrets in clear although the store keeps none.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use proof::issued::Environment;
@@ -12,11 +12,14 @@ use registry::credential::CredentialType;
 use registry::key::{ApiKeySpec, KeyType};
 use registry::ports::CredentialFilter;
 use registry::usecase::credential::{Family, Made};
-use registry::usecase::{Ctx, Refusal, admin_key, api_key, credential, owned_secret};
-use verdict::identity::LifeState;
+use registry::usecase::signing_secret::{NewMaterial, NewSigningKey};
+use registry::usecase::{
+    Ctx, Refusal, admin_key, api_key, credential, owned_secret, signing_secret,
+};
+use verdict::identity::{LifeState, SigningScheme};
 
 use super::setup::write_private;
-use crate::wire::{Shared, now};
+use crate::wire::{Shared, key_ring, now};
 
 /// The application of the demonstration.
 const APPLICATION: &str = "shop";
@@ -39,9 +42,62 @@ pub(super) struct Demo {
     pub(super) partner_secret: Option<Secret>,
     /// Of the account `alice`.
     pub(super) password: Secret,
+    /// Keys that requests are signed with; none if the settings take none.
+    pub(super) signers: Vec<Signer>,
     /// Of the person `ada`; none if the settings have lost her.
     pub(super) person: Option<Secret>,
 }
+
+/// A key that requests are signed with, and what the tour says of it.
+pub(super) struct Signer {
+    /// The command that signs with it.
+    pub(super) command: &'static str,
+    /// Its public name.
+    pub(super) key_id: String,
+    /// Where its secret stands.
+    pub(super) secret_file: PathBuf,
+    /// What else the command wants to know.
+    pub(super) options: &'static str,
+    /// Titles of the steps: a good call, the same once more, another call, an old one.
+    pub(super) titles: [&'static str; 4],
+}
+
+/// What is signed by, with the words of the tour.
+const SIGNERS: [(SigningScheme, &str, &str, [&str; 4]); 3] = [
+    (
+        SigningScheme::Hmac,
+        "hmac",
+        "",
+        [
+            "HMAC: the request is signed, the secret stays at home",
+            "HMAC: the same signature a second time",
+            "HMAC: the signature of another request",
+            "HMAC: a signature of long ago",
+        ],
+    ),
+    (
+        SigningScheme::SigV4,
+        "sigv4",
+        " --region local --service orders",
+        [
+            "SigV4: what the SDKs of AWS send, with a key of Doorward's",
+            "SigV4: the same signature a second time",
+            "SigV4: the signature of another request",
+            "SigV4: a signature of long ago",
+        ],
+    ),
+    (
+        SigningScheme::HttpSignature,
+        "http-signature",
+        "",
+        [
+            "RFC 9421: an HTTP message signature",
+            "RFC 9421: the same signature a second time",
+            "RFC 9421: the signature of another request",
+            "RFC 9421: a signature of long ago",
+        ],
+    ),
+];
 
 /// Makes them.
 pub(super) async fn make(shared: &Shared, first: Option<&Secret>, dir: &Path) -> Result<Demo> {
@@ -60,6 +116,7 @@ pub(super) async fn make(shared: &Shared, first: Option<&Secret>, dir: &Path) ->
         Family::ClientSecret,
         Family::Password,
         Family::UserPassword,
+        Family::SigningSecret,
     ] {
         let filter = CredentialFilter {
             limit: 1000,
@@ -120,6 +177,30 @@ pub(super) async fn make(shared: &Shared, first: Option<&Secret>, dir: &Path) ->
     };
     let password =
         owned_secret::create_password(store, hasher, &actor, &ctx, "alice", None, None).await?;
+    let mut signers = Vec::new();
+    // Settings that an older `dev` wrote take no signed requests.
+    let declared = std::fs::read_to_string(dir.join("doorward.yaml")).unwrap_or_default();
+    if declared.contains("http_signature") {
+        let master = key_ring(&shared.loaded.load().settings)?;
+        for (scheme, command, options, titles) in SIGNERS {
+            let new = NewSigningKey {
+                scheme,
+                spec: &spec(command, &["orders:read"]),
+                material: NewMaterial::Made,
+            };
+            let made = signing_secret::create(store, &master, &actor, &ctx, new).await?;
+            let secret_file = dir.join(format!("tour-{command}.secret"));
+            let key_id = made.credential.display.clone();
+            write_private(&secret_file, shown(made)?.expose())?;
+            signers.push(Signer {
+                command,
+                key_id,
+                secret_file,
+                options,
+                titles,
+            });
+        }
+    }
     // Settings that an older `dev` wrote declare nobody.
     let person =
         match owned_secret::create_user_password(store, hasher, &actor, &ctx, PERSON, None, None)

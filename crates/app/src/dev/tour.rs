@@ -182,6 +182,56 @@ impl Tour {
                 Status(401, "credential-refused"),
             );
         }
+        for signer in &demo.signers {
+            let url = format!("{gateway}/orders");
+            let sign = |url: &str, more: &str| {
+                format!(
+                    "{} sign {} '{url}' --key-id {} --secret-file {}{}{more}",
+                    binary.display(),
+                    signer.command,
+                    signer.key_id,
+                    signer.secret_file.display(),
+                    signer.options,
+                )
+            };
+            let [good, replayed, changed, expired] = signer.titles;
+            step(
+                good,
+                format!("{} | curl -si -K -", sign(&url, "")),
+                Status(200, "item"),
+            );
+            step(
+                replayed,
+                format!(
+                    "CALL=$({}); echo \"$CALL\" | curl -s -K - > /dev/null; echo \"$CALL\" | curl -si -K -",
+                    sign(&url, "")
+                ),
+                Status(401, "credential-refused"),
+            );
+            step(
+                changed,
+                format!(
+                    "{} | sed 's|/orders|/whoami|' | curl -si -K -",
+                    sign(&url, "")
+                ),
+                Status(401, "credential-refused"),
+            );
+            step(
+                expired,
+                format!(
+                    "{} --at 2020-01-01T00:00:00Z | curl -si -K -",
+                    sign(&url, "")
+                ),
+                Status(401, "credential-refused"),
+            );
+            if signer.command == "sigv4" {
+                step(
+                    "Presigned: a URL that anybody may use for ten minutes",
+                    format!("{} | curl -si -K -", sign(&url, " --presign 10m")),
+                    Status(200, "item"),
+                );
+            }
+        }
         step(
             "What the API behind learns: a signed identity, never the token",
             format!("curl -si -H \"Authorization: Bearer $TOKEN\" {gateway}/whoami"),

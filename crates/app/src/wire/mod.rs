@@ -426,7 +426,7 @@ fn store_settings(settings: &Settings) -> store::Settings {
 }
 
 /// Ids of master keys are their own fingerprints: nothing to name, nothing to mix up.
-fn key_ring(settings: &Settings) -> Result<KekRing> {
+pub(crate) fn key_ring(settings: &Settings) -> Result<KekRing> {
     let key = |secret: &proof::secret::Secret| -> Result<KeyEncryptionKey> {
         Ok(KeyEncryptionKey::from_bytes(
             &fingerprint(secret.expose()),

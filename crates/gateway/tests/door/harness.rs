@@ -43,6 +43,7 @@ pub(crate) fn api(name: &str, upstream: UpstreamMeaning) -> ApiMeaning {
             realm: "acme".into(),
             resource_metadata: None,
             certificates: None,
+            signatures: Default::default(),
         }),
         hosts: vec![],
         base_path: "/".to_owned(),

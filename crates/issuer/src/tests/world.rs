@@ -511,6 +511,7 @@ pub(crate) fn api(
             realm: name.into(),
             resource_metadata: None,
             certificates: None,
+            signatures: Default::default(),
         }),
         hosts: Vec::new(),
         base_path: format!("/{name}"),

@@ -162,6 +162,7 @@ fn api(name: &str, scopes: &[(&str, &str)]) -> ApiMeaning {
             realm: name.into(),
             resource_metadata: None,
             certificates: None,
+            signatures: Default::default(),
         }),
         hosts: Vec::new(),
         base_path: format!("/{name}"),

@@ -185,6 +185,7 @@ fn api(name: &str, environment: Environment, token_format: TokenFormat) -> ApiMe
             realm: name.into(),
             resource_metadata: None,
             certificates: None,
+            signatures: Default::default(),
         }),
         hosts: Vec::new(),
         base_path: format!("/{name}"),

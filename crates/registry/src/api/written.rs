@@ -96,6 +96,13 @@ pub struct ApiSpec {
         skip_serializing_if = "Option::is_none"
     )]
     pub client_certificates: Option<ClientCertificatesSpec>,
+    /// How signed requests are judged.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub signatures: Option<SignaturesSpec>,
     /// Headers that carry an API key besides `Authorization: Bearer`; default `[x-api-key]`.
     #[serde(
         default,
@@ -282,6 +289,13 @@ pub enum WrittenKind {
     Mtls,
     /// An opaque access token of this installation's own issuer.
     Opaque,
+    /// AWS Signature Version 4; see `signatures`.
+    #[serde(rename = "sigv4")]
+    SigV4,
+    /// An HTTP message signature (RFC 9421); see `signatures`.
+    HttpSignature,
+    /// Doorward's own plain HMAC scheme.
+    Hmac,
 }
 
 impl From<WrittenKind> for CredentialKind {
@@ -292,6 +306,9 @@ impl From<WrittenKind> for CredentialKind {
             WrittenKind::Jwt => Self::Jwt,
             WrittenKind::Mtls => Self::Mtls,
             WrittenKind::Opaque => Self::Opaque,
+            WrittenKind::SigV4 => Self::SigV4,
+            WrittenKind::HttpSignature => Self::HttpSignature,
+            WrittenKind::Hmac => Self::Hmac,
         }
     }
 }
@@ -422,6 +439,75 @@ pub struct CertificateIdentitySpec {
         skip_serializing_if = "Option::is_none"
     )]
     pub tenant: Option<String>,
+}
+
+/// How signed requests are judged (`sigv4`, `http_signature`, `hmac`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SignaturesSpec {
+    /// What `sigv4` must name in its credential scope; needed where a route takes it.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub sigv4: Option<SigV4Spec>,
+    /// What `http_signature` must cover and carry.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub http_signature: Option<HttpSignatureSpec>,
+    /// Whether a body may go unsigned: `UNSIGNED-PAYLOAD`, unsigned chunks, no `Content-Digest`.
+    /// Default no.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub unsigned_body: bool,
+}
+
+/// AWS Signature Version 4.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SigV4Spec {
+    /// Regions that may stand in the credential scope, at least one.
+    pub regions: Vec<String>,
+    /// Services that may stand there, at least one. `s3` signs paths encoded once, others twice.
+    pub services: Vec<String>,
+    /// How long a presigned URL may live at most, up to `7d`; default: presigned ones don't pass.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub presigned: Option<Period>,
+    /// Whether a presigned URL passes once only.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub presigned_once: bool,
+}
+
+/// HTTP message signatures.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HttpSignatureSpec {
+    /// Components that must be covered, `"@method"` or a field's name; default method, authority,
+    /// path and query. `content-type`, `content-digest` and `authorization` must be covered
+    /// wherever they are present.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub components: Option<Vec<String>>,
+    /// The `tag` of the signature that is meant; default: the only one there is.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub tag: Option<String>,
+    /// Whether a `nonce` must be there.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub nonce: bool,
 }
 
 /// How imported keys of one provenance look.

@@ -10,7 +10,7 @@ use verdict::credential::jwt::IssuerProfile;
 use verdict::route::{ApiName, ForeignKeyPattern};
 
 use super::owner::{is_origin, is_scope, token_lifetime, unknown};
-use super::{At, Known, OWN_ISSUER, certificates, route};
+use super::{At, Known, OWN_ISSUER, certificates, route, signatures};
 use crate::api::written::{
     ApiSpec, CorsSpec, ForeignKeySpec, HostSpec, IdentityMode, ProtocolSpec, UpstreamSpec,
 };
@@ -117,6 +117,7 @@ pub(super) fn mean(
         environment: spec.environment,
         issuers: issuers(spec, known, report),
         certificates,
+        signatures: signatures::mean(spec.signatures.as_ref(), report),
         brand: known.context.brand.clone(),
         key_headers: key_headers(spec, report),
         foreign_keys: foreign_keys(spec.foreign_keys.as_deref(), known, report),

@@ -19,10 +19,12 @@ use crate::units::Size;
 const MOST_SEGMENTS: usize = 64;
 
 /// Kinds that are sent in `Authorization` and nowhere else.
-const IN_AUTHORIZATION: [CredentialKind; 3] = [
+const IN_AUTHORIZATION: [CredentialKind; 5] = [
     CredentialKind::Basic,
     CredentialKind::Jwt,
     CredentialKind::Opaque,
+    CredentialKind::SigV4,
+    CredentialKind::Hmac,
 ];
 
 /// Largest body unless written otherwise.
@@ -290,7 +292,7 @@ fn combinations(
             .filter(|kind| combination.contains(kind));
         if let (Some(one), Some(other)) = (there.next(), there.next()) {
             report.flaw(
-                at,
+                at.clone(),
                 format!(
                     "{} and {} both stand in Authorization and can't come together",
                     one.name(),
@@ -298,9 +300,23 @@ fn combinations(
                 ),
             );
         }
+        let signs = |kind: &CredentialKind| {
+            use CredentialKind::{Hmac, HttpSignature, SigV4};
+            matches!(kind, SigV4 | HttpSignature | Hmac)
+        };
+        if combination.iter().filter(|kind| signs(kind)).count() > 1 {
+            report.flaw(at, "two signatures over one request are one too many");
+        }
     }
     let takes = |kind| combinations.iter().flatten().any(|taken| *taken == kind);
     let takes_jwt = takes(CredentialKind::Jwt);
+    if takes(CredentialKind::SigV4) && api.signatures.services.is_empty() {
+        report.hinted(
+            place.clone(),
+            "sigv4 is asked for and no credential scope is accepted",
+            "write `signatures: {sigv4: {regions: [local], services: [orders]}}`",
+        );
+    }
     if takes(CredentialKind::Mtls) && spec.client_certificates.is_none() {
         report.hinted(
             place.clone(),

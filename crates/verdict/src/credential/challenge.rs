@@ -6,6 +6,9 @@
 //! | `basic` | `Basic realm="…", charset="UTF-8"` (RFC 7617 §2.1) |
 //! | `api_key` | `ApiKey realm="…", header="x-api-key"`: no registered scheme exists; this one is ours and documented. Keys are taken as `Bearer` too |
 //! | `mtls` | `ClientCertificate realm="…"`: a certificate is shown in the handshake and no scheme is registered; this one is ours and documented |
+//! | `sigv4` | `AWS4-HMAC-SHA256 realm="…"` |
+//! | `http_signature` | `Signature realm="…"`, with the `tag` that is asked for; no scheme is registered (RFC 9421 §5 has `Accept-Signature` for what is wanted) |
+//! | `hmac` | `HMAC-SHA256 realm="…"` |
 //! | `admin_key` | `Bearer realm="…"`, then `error` |
 //!
 //! Each acceptable scheme gets a field of its own, so that no reader has to divide at commas.
@@ -13,7 +16,7 @@
 use core::fmt::Write as _;
 
 use http::HeaderValue;
-use proof::dpop;
+use proof::{dpop, hmac_request, sigv4};
 
 use super::{CredentialKind, X_API_KEY, binding};
 use crate::call::Head;
@@ -55,6 +58,19 @@ pub(crate) fn attach(mut problem: Problem, head: &Head, route: &Route) -> Proble
     problem
 }
 
+/// Adds the challenges of the route's kinds, without an error of any scheme.
+pub(super) fn of_route(mut problem: Problem, route: &Route) -> Problem {
+    if let Demand::OneOf(combinations) = &route.demand {
+        for kind in combinations.iter().flatten() {
+            let value = for_kind(*kind, &route.api, None, None);
+            if !problem.challenges.contains(&value) {
+                problem.challenges.push(value);
+            }
+        }
+    }
+    problem
+}
+
 /// The challenge of a 403 for missing scopes (RFC 6750 §3.1): a token with `scope` would do.
 pub(crate) fn insufficient_scope<'a>(
     head: &Head,
@@ -83,6 +99,12 @@ fn for_kind(
             let header = api.key_headers.first().unwrap_or(&X_API_KEY);
             format!("ApiKey realm={realm}, header={}", quoted(header.as_str()))
         }
+        CredentialKind::SigV4 => format!("{} realm={realm}", sigv4::ALGORITHM),
+        CredentialKind::HttpSignature => match &api.signatures.tag {
+            Some(tag) => format!("Signature realm={realm}, tag={}", quoted(tag)),
+            None => format!("Signature realm={realm}"),
+        },
+        CredentialKind::Hmac => format!("{} realm={realm}", hmac_request::SCHEME),
         CredentialKind::Mtls => format!("ClientCertificate realm={realm}"),
         CredentialKind::Jwt | CredentialKind::Opaque | CredentialKind::AdminKey => {
             let metadata = api.resource_metadata.as_deref();

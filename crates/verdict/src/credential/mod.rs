@@ -13,15 +13,17 @@ pub mod jwt;
 pub mod mtls;
 pub mod opaque;
 mod presentation;
+pub mod signed;
 
 use std::sync::Arc;
 
 use http::HeaderName;
 use http::header::AUTHORIZATION;
+use proof::request::BodyDigest;
 use proof::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::call::Head;
+use crate::call::{Body, Head};
 use crate::facts::Facts;
 use crate::identity::Standing;
 use crate::problem::{Code, Problem};
@@ -49,6 +51,13 @@ pub enum CredentialKind {
     /// An access token of our own issuer that is a random reference: as `Authorization: Bearer` or
     /// `DPoP`, like a JWT, and told from one by its grammar.
     Opaque,
+    /// A request signed by AWS Signature Version 4, in its header or presigned.
+    #[serde(rename = "sigv4")]
+    SigV4,
+    /// A request with an HTTP message signature (RFC 9421).
+    HttpSignature,
+    /// A request signed by Doorward's own plain HMAC scheme.
+    Hmac,
     /// An administrator's key on the admin listener; never a data credential, nor the reverse.
     /// `Authorization: Bearer` only.
     AdminKey,
@@ -56,12 +65,15 @@ pub enum CredentialKind {
 
 impl CredentialKind {
     /// Every kind, for discovery, docs and tests to walk.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 9] = [
         Self::ApiKey,
         Self::Basic,
         Self::Jwt,
         Self::Mtls,
         Self::Opaque,
+        Self::SigV4,
+        Self::HttpSignature,
+        Self::Hmac,
         Self::AdminKey,
     ];
 
@@ -73,6 +85,9 @@ impl CredentialKind {
             Self::Jwt => "jwt",
             Self::Mtls => "mtls",
             Self::Opaque => "opaque",
+            Self::SigV4 => "sigv4",
+            Self::HttpSignature => "http_signature",
+            Self::Hmac => "hmac",
             Self::AdminKey => "admin_key",
         }
     }
@@ -86,14 +101,19 @@ impl CredentialKind {
 /// The fields of a call that may carry a credential for `api`: what a front removes before it
 /// forwards a call without the original credential.
 pub fn carriers(api: &Api) -> impl Iterator<Item = HeaderName> {
-    [AUTHORIZATION, binding::DPOP.clone(), X_API_KEY.clone()]
-        .into_iter()
-        .chain(
-            api.key_headers
-                .iter()
-                .filter(|name| **name != X_API_KEY)
-                .cloned(),
-        )
+    let fixed = [
+        AUTHORIZATION,
+        binding::DPOP.clone(),
+        signed::SIGNATURE.clone(),
+        signed::SIGNATURE_INPUT.clone(),
+        X_API_KEY.clone(),
+    ];
+    fixed.into_iter().chain(
+        api.key_headers
+            .iter()
+            .filter(|name| **name != X_API_KEY)
+            .cloned(),
+    )
 }
 
 /// What one credential proved.
@@ -108,14 +128,21 @@ pub(crate) struct Proved {
 }
 
 /// Verifies one presented credential by its kind's rules.
-pub(crate) async fn prove(
+///
+/// Also what the body must be, where the credential is a signature that covers one.
+pub(crate) async fn prove<R>(
     presented: Presented<'_>,
     head: &Head,
+    body: &Body<R>,
     route: &Route,
     facts: &impl Facts,
     now: Timestamp,
-) -> Result<Proved, Problem> {
-    match presented {
+) -> Result<(Proved, Option<BodyDigest>), Problem> {
+    let proved = match presented {
+        Presented::Signed(claim) => {
+            let (proved, body) = Box::pin(signed::prove(claim, body, route, facts, now)).await?;
+            return Ok((proved, Some(body)));
+        }
         Presented::ApiKey(key) => apikey::prove(key, facts, now).await,
         // Apart, so that calls of the other kinds need not make room for what these wait for.
         Presented::AdminKey(key) => Box::pin(apikey::prove_admin(key, facts, now)).await,
@@ -125,7 +152,8 @@ pub(crate) async fn prove(
         Presented::Opaque(token, sent) => {
             Box::pin(opaque::prove(token, sent, head, &route.api, facts, now)).await
         }
-    }
+    };
+    Ok((proved?, None))
 }
 
 /// The one answer to a credential that does not hold (threat C12); `cause` is for the log.

@@ -11,6 +11,7 @@ use http::header::AUTHORIZATION;
 use smallvec::SmallVec;
 
 use super::binding::{self, Sent};
+use super::signed::{self, SIGNATURE, SIGNATURE_INPUT};
 use super::{CredentialKind, X_API_KEY, apikey, opaque, refused};
 use crate::call::{Head, TlsFacts};
 use crate::problem::{Code, Problem};
@@ -24,6 +25,8 @@ pub(crate) enum Presented<'a> {
     AdminKey(proof::issued::Presented<'a>),
     /// What stands after `Basic `.
     Basic(&'a [u8]),
+    /// A signature over the request.
+    Signed(signed::Claim<'a>),
     /// The TLS session, with the certificate that the client showed.
     Mtls(&'a TlsFacts),
     /// What stands after `Bearer ` in no key grammar, or after `DPoP `; and how it was sent.
@@ -53,6 +56,22 @@ pub(crate) fn take<'a>(
     let mut found: SmallVec<[Found<'a>; 2]> = SmallVec::new();
     if let Some(value) = head.headers().get(AUTHORIZATION) {
         found.push(authorization(value.as_bytes(), head, &route.api, takes));
+    }
+    if takes(CredentialKind::SigV4)
+        && !head
+            .headers()
+            .get(AUTHORIZATION)
+            .is_some_and(|value| signed::is_sigv4(value.as_bytes()))
+    {
+        // A presigned query; the field was read above.
+        found.extend(signature(CredentialKind::SigV4, signed::sigv4_claim(head)));
+    }
+    let fields = [&SIGNATURE, &SIGNATURE_INPUT];
+    if takes(CredentialKind::HttpSignature)
+        && fields.iter().any(|name| head.headers().contains_key(*name))
+    {
+        let claim = signed::http_signature_claim(head, &route.api.signatures);
+        found.extend(signature(CredentialKind::HttpSignature, claim));
     }
     if takes(CredentialKind::ApiKey) {
         let own = route
@@ -141,7 +160,19 @@ fn ambiguous(cause: &'static str) -> Problem {
     Problem::new(Code::CredentialAmbiguous, cause)
 }
 
-/// Reads `Authorization` (RFC 9110 §11.6.2): scheme, one space, one word.
+/// A signature that was looked for in its place.
+fn signature<'a>(
+    kind: CredentialKind,
+    claim: Result<Option<signed::Claim<'a>>, Problem>,
+) -> Option<Found<'a>> {
+    Some(Found {
+        kind: Some(kind),
+        read: claim.transpose()?.map(Presented::Signed),
+    })
+}
+
+/// Reads `Authorization` (RFC 9110 §11.6.2): scheme, one space, one word; or parameters, where the
+/// scheme is one of signatures.
 fn authorization<'a>(
     value: &'a [u8],
     head: &'a Head,
@@ -152,6 +183,19 @@ fn authorization<'a>(
         kind: None,
         read: Err(refused(cause)),
     };
+    for (kind, is_of, claim) in [
+        (
+            CredentialKind::SigV4,
+            signed::is_sigv4 as fn(&[u8]) -> bool,
+            signed::sigv4_claim as fn(&'a Head) -> _,
+        ),
+        (CredentialKind::Hmac, signed::is_hmac, signed::hmac_claim),
+    ] {
+        if takes(kind) && is_of(value) {
+            return signature(kind, claim(head))
+                .unwrap_or_else(|| unusable("the signature can not be read"));
+        }
+    }
     let Some(space) = memchr::memchr(b' ', value) else {
         return unusable("Authorization is not a scheme and a credential");
     };

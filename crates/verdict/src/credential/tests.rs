@@ -6,4 +6,5 @@ mod matrix;
 mod mtls;
 mod opaque;
 mod presentation;
+mod signed;
 mod tokens;

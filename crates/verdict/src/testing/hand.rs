@@ -8,10 +8,11 @@ use proof::secret::Secret;
 use serde_json::json;
 
 use super::pki::Ca;
+use super::signing::Caller;
 use super::{NOW, Sent, Stored, World};
 use crate::call::TlsFacts;
 use crate::credential::CredentialKind::{
-    self, AdminKey, ApiKey, Basic as BasicKind, Jwt, Mtls, Opaque,
+    self, AdminKey, ApiKey, Basic as BasicKind, Hmac, HttpSignature, Jwt, Mtls, Opaque, SigV4,
 };
 use crate::credential::jwt::ConfigId;
 use crate::credential::mtls::{AuthorityId, CertificateIdentity, CertificateProfile, NamePattern};
@@ -28,6 +29,7 @@ pub(crate) struct Hand {
     pub(crate) opaque: String,
     pub(crate) basic: String,
     pub(crate) session: TlsFacts,
+    pub(crate) callers: Vec<Caller>,
 }
 
 pub(crate) fn hand() -> Hand {
@@ -59,6 +61,11 @@ pub(crate) fn hand() -> Hand {
     world.account("svc", "pw", &good);
     let pair = Basic::encode("svc", &Secret::from_text("pw".into()));
     let basic = format!("Basic {}", pair.expose_text().unwrap());
+    let callers = [SigV4, HttpSignature, Hmac].map(Caller::new).to_vec();
+    for caller in &callers {
+        let key = caller.stored(&good);
+        world.facts.signing_keys.insert(caller.key_id.clone(), key);
+    }
     Hand {
         world,
         key,
@@ -67,6 +74,7 @@ pub(crate) fn hand() -> Hand {
         opaque,
         basic,
         session: ca.session(|_| {}),
+        callers,
     }
 }
 
@@ -79,6 +87,10 @@ impl Hand {
             Jwt => sent.bearer(&self.token),
             Opaque => sent.bearer(&self.opaque),
             BasicKind => sent.with("authorization", &self.basic),
+            SigV4 | HttpSignature | Hmac => {
+                let caller = self.callers.iter().find(|one| one.kind == kind).unwrap();
+                caller.sign(sent, b"")
+            }
             Mtls => {
                 let mut sent = sent;
                 sent.arrival.tls = Some(Arc::new(self.session.clone()));

@@ -210,7 +210,7 @@ impl Facts for Table {
         if self.no_replays {
             return Err(Unavailable::ReplayMemory);
         }
-        let ReplayScope::DpopProof { key } = scope;
+        let (ReplayScope::DpopProof { key } | ReplayScope::Signature { key }) = scope;
         let mut used = self.used.lock().unwrap();
         if used.iter().any(|(k, i, _)| k == key && i == id) {
             return Ok(FirstUse::Replayed);

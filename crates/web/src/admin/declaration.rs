@@ -37,6 +37,7 @@ pub fn declaration(brand: Brand, per_address: Option<Rate>) -> ApiMeaning {
         realm: NAME.into(),
         resource_metadata: None,
         certificates: None,
+        signatures: Default::default(),
     });
     ApiMeaning {
         hosts: Vec::new(),

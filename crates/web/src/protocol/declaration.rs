@@ -51,6 +51,7 @@ pub fn built_in_api(
         realm: NAME.into(),
         resource_metadata: None,
         certificates: None,
+        signatures: Default::default(),
     });
     ApiMeaning {
         hosts,

@@ -346,6 +346,7 @@ impl World {
             realm: "orders".into(),
             resource_metadata: None,
             certificates: None,
+            signatures: Default::default(),
         };
         orders.judged = Arc::new(judged);
         issuer.declare(Declared::new([&orders], [&client()]).expect("sound"));

@@ -1,7 +1,9 @@
 use http::StatusCode;
 use proof::issued::SecretKind;
 
-use crate::credential::CredentialKind::{self, AdminKey, ApiKey, Basic as BasicKind, Jwt, Mtls};
+use crate::credential::CredentialKind::{
+    self, AdminKey, ApiKey, Basic as BasicKind, HttpSignature, Jwt, Mtls,
+};
 use crate::credential::{X_API_KEY, carriers};
 use crate::problem::Code;
 use crate::route::{Demand, Route};
@@ -13,10 +15,12 @@ fn j04_a_route_takes_its_own_kind_and_no_other() {
     for taken in CredentialKind::ALL {
         let route = hand.world.route(&[&[taken]]);
         for sent in CredentialKind::ALL {
+            // A signature is used once, and every cell has its own.
+            hand.world.facts.used.lock().unwrap().clear();
             let expected = match sent {
                 sent if sent == taken => Ok(taken),
-                // The connection's own matter where it is not taken.
-                Mtls => Err(Code::CredentialMissing),
+                // An ordinary field, or the connection's own matter, where they are not taken.
+                Mtls | HttpSignature => Err(Code::CredentialMissing),
                 _ => Err(Code::CredentialRefused),
             };
             assert_eq!(
@@ -453,6 +457,16 @@ fn the_fields_that_carry_credentials_are_listed_for_the_front() {
     let names: Vec<_> = carriers(&hand.world.api)
         .map(|name| name.to_string())
         .collect();
-    assert_eq!(names, ["authorization", "dpop", "x-api-key", "orders-key"]);
+    assert_eq!(
+        names,
+        [
+            "authorization",
+            "dpop",
+            "signature",
+            "signature-input",
+            "x-api-key",
+            "orders-key"
+        ]
+    );
     assert_eq!(X_API_KEY, "x-api-key");
 }

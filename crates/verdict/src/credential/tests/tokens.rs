@@ -112,6 +112,7 @@ fn c06_a_hit_still_judges_time_audience_scope_and_revocation() {
         realm: "billing".into(),
         resource_metadata: None,
         certificates: None,
+        signatures: Default::default(),
     };
     let route = Route {
         api: std::sync::Arc::new(elsewhere),

@@ -1,0 +1,487 @@
+//! `sign …`: signs one request on this machine and prints it as a file for `curl -K -`, or as JSON.
+//! Nothing is sent, and nothing is asked of a server: what is signed is what was given.
+
+use core::time::Duration;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use proof::base64url;
+use proof::content_digest;
+use proof::digest::sha256;
+use proof::hmac_request;
+use proof::httpsig::{self, Component, SignParameters, SignerKey};
+use proof::jose::alg::Algorithm;
+use proof::jose::key::SigningKey;
+use proof::random::{SystemEntropy, random_base62};
+use proof::request::SignedHead;
+use proof::secret::Secret;
+use proof::sigv4::{Payload, Signer};
+use proof::time::Timestamp;
+use registry::units::{Moment, Period};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject as _;
+use serde::Serialize;
+use url::Url;
+
+use super::failure::{Failure, Outcome};
+use super::input;
+use super::screen::Screen;
+
+/// Largest body that is read to be signed.
+const MAX_BODY_BYTES: u64 = 64 * 1024 * 1024;
+
+/// How to sign.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SignAct {
+    /// Doorward's own plain HMAC scheme
+    Hmac(HmacArgs),
+    /// AWS Signature Version 4, in the header or as a presigned URL
+    #[command(name = "sigv4")]
+    SigV4(SigV4Args),
+    /// An HTTP message signature (RFC 9421)
+    HttpSignature(HttpSignatureArgs),
+    /// A DPoP proof (RFC 9449)
+    Dpop(DpopArgs),
+}
+
+/// The request to sign.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RequestArgs {
+    /// The whole URL
+    url: String,
+    /// The method; default GET, with a body POST
+    #[arg(short = 'X', long, value_name = "METHOD")]
+    request: Option<String>,
+    /// A header field, `name: value`; may stand several times
+    #[arg(short = 'H', long, value_name = "FIELD")]
+    header: Vec<String>,
+    /// File with the body
+    #[arg(long, value_name = "FILE")]
+    body_file: Option<PathBuf>,
+    /// Sign as of this time (RFC 3339) instead of now, to see how an old signature fares
+    #[arg(long, value_name = "TIME")]
+    at: Option<String>,
+}
+
+/// A signing key of Doorward.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SecretArgs {
+    /// The key's public name (`DWAK…`)
+    #[arg(long, value_name = "ID")]
+    key_id: String,
+    /// File with its secret; `-` for standard input
+    #[arg(long, value_name = "FILE", default_value = "-")]
+    secret_file: PathBuf,
+}
+
+/// `sign hmac`
+#[derive(Debug, Clone, Args)]
+pub(crate) struct HmacArgs {
+    #[command(flatten)]
+    request: RequestArgs,
+    #[command(flatten)]
+    secret: SecretArgs,
+}
+
+/// `sign sigv4`
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SigV4Args {
+    #[command(flatten)]
+    request: RequestArgs,
+    #[command(flatten)]
+    secret: SecretArgs,
+    /// Region of the credential scope, as the API names it
+    #[arg(long, value_name = "NAME")]
+    region: String,
+    /// Service of the credential scope, as the API names it
+    #[arg(long, value_name = "NAME")]
+    service: String,
+    /// Make a presigned URL that lives so long, e.g. `10m`
+    #[arg(long, value_name = "PERIOD")]
+    presign: Option<String>,
+}
+
+/// `sign http-signature`
+#[derive(Debug, Clone, Args)]
+pub(crate) struct HttpSignatureArgs {
+    #[command(flatten)]
+    request: RequestArgs,
+    #[command(flatten)]
+    secret: SecretArgs,
+    /// A header field to cover besides method, authority, path, query and the body's digest
+    #[arg(long, value_name = "NAME")]
+    cover: Vec<String>,
+    /// What the signature is meant for
+    #[arg(long, value_name = "TEXT")]
+    tag: Option<String>,
+}
+
+/// `sign dpop`
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DpopArgs {
+    #[command(flatten)]
+    request: RequestArgs,
+    /// File with the private key: PKCS#8 in PEM, P-256 or Ed25519
+    #[arg(long, value_name = "FILE")]
+    private_key_file: PathBuf,
+    /// File with the access token that the call presents; `-` for standard input
+    #[arg(long, value_name = "FILE")]
+    access_token_file: Option<PathBuf>,
+    /// The server's nonce, if it asked for one
+    #[arg(long, value_name = "TEXT")]
+    nonce: Option<String>,
+}
+
+/// `sign …`
+pub(crate) fn run(act: SignAct, screen: Screen) -> Outcome<()> {
+    let signed = match act {
+        SignAct::Hmac(args) => hmac(args, screen.now),
+        SignAct::SigV4(args) => sigv4(args, screen.now),
+        SignAct::HttpSignature(args) => http_signature(args, screen.now),
+        SignAct::Dpop(args) => dpop(args, screen.now),
+    }?;
+    if screen.is_json() {
+        screen.json(&signed)
+    } else {
+        screen.exactly(signed.for_curl().trim_end())
+    }
+}
+
+/// A request in the making.
+struct Draft {
+    url: Url,
+    method: Method,
+    headers: HeaderMap,
+    authority: String,
+    body: Vec<u8>,
+    body_file: Option<PathBuf>,
+}
+
+/// What is printed.
+#[derive(Debug, Serialize)]
+struct Signed {
+    method: String,
+    url: String,
+    headers: Vec<(String, String)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body_file: Option<PathBuf>,
+}
+
+impl Draft {
+    fn read(args: RequestArgs) -> Outcome<Self> {
+        let url = Url::parse(&args.url)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https") && url.fragment().is_none())
+            .ok_or_else(|| Failure::usage(format!("`{}` is no http or https URL.", args.url)))?;
+        let body = args.body_file.as_deref().map(body).transpose()?;
+        let method = match &args.request {
+            Some(text) => Method::from_bytes(text.as_bytes())
+                .map_err(|_| Failure::usage(format!("`{text}` is no method.")))?,
+            None if body.is_some() => Method::POST,
+            None => Method::GET,
+        };
+        let authority = match (url.host_str(), url.port()) {
+            (Some(host), Some(port)) => format!("{host}:{port}"),
+            (host, _) => host.unwrap_or_default().to_owned(),
+        };
+        let mut draft = Self {
+            url,
+            method,
+            headers: HeaderMap::new(),
+            authority,
+            body: body.unwrap_or_default(),
+            body_file: args.body_file,
+        };
+        for field in &args.header {
+            let pair = field.split_once(':').and_then(|(name, value)| {
+                let name = HeaderName::try_from(name.trim()).ok()?;
+                Some((name, HeaderValue::try_from(value.trim()).ok()?))
+            });
+            let (name, value) = pair.ok_or_else(|| {
+                Failure::usage(format!("`{field}` is no header field.")).next("write `name: value`")
+            })?;
+            draft.headers.append(name, value);
+        }
+        Ok(draft)
+    }
+
+    fn lent(&self) -> SignedHead<'_> {
+        SignedHead {
+            method: self.method.as_str(),
+            scheme: self.url.scheme(),
+            authority: &self.authority,
+            path: self.url.path(),
+            query: self.url.query(),
+            headers: &self.headers,
+        }
+    }
+
+    fn done(self, added: Vec<(HeaderName, HeaderValue)>) -> Signed {
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let own = self
+            .headers
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone()));
+        Signed {
+            method: self.method.to_string(),
+            url: self.url.to_string(),
+            headers: own
+                .chain(added)
+                .map(|(name, value)| (name.to_string(), text(&value)))
+                .collect(),
+            body_file: self.body_file,
+        }
+    }
+}
+
+impl Signed {
+    /// A file for `curl -K`: what stands in quotes is escaped as its manual says.
+    fn for_curl(&self) -> String {
+        let quoted =
+            |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
+        let mut out = format!("url = {}\nrequest = {}\n", quoted(&self.url), self.method);
+        for (name, value) in &self.headers {
+            out.push_str(&format!(
+                "header = {}\n",
+                quoted(&format!("{name}: {value}"))
+            ));
+        }
+        if let Some(file) = &self.body_file {
+            let at = format!("@{}", file.display());
+            // Whatever curl would call the body by itself was not signed.
+            if !self.headers.iter().any(|(name, _)| name == "content-type") {
+                out.push_str("header = \"Content-Type:\"\n");
+            }
+            out.push_str(&format!("data-binary = {}\n", quoted(&at)));
+        }
+        out
+    }
+}
+
+fn body(file: &Path) -> Outcome<Vec<u8>> {
+    use std::io::Read as _;
+    let unreadable = |error: std::io::Error| {
+        Failure::new(format!("{} can not be read: {error}.", file.display()))
+    };
+    let mut body = Vec::new();
+    std::fs::File::open(file)
+        .map_err(unreadable)?
+        .take(MAX_BODY_BYTES + 1)
+        .read_to_end(&mut body)
+        .map_err(unreadable)?;
+    if body.len() as u64 > MAX_BODY_BYTES {
+        return Err(Failure::usage("The body is larger than 64 MiB."));
+    }
+    Ok(body)
+}
+
+/// The time that was asked for, or now.
+fn time(written: Option<&str>, now: Timestamp) -> Outcome<Timestamp> {
+    let Some(text) = written else {
+        return Ok(now);
+    };
+    text.parse::<Moment>()
+        .map(|moment| moment.0)
+        .map_err(|error| Failure::usage(format!("`{text}`: {error}.")))
+}
+
+fn unsignable(defect: &dyn core::fmt::Display) -> Failure {
+    Failure::usage(format!("The request can not be signed: {defect}."))
+}
+
+fn hmac(args: HmacArgs, now: Timestamp) -> Outcome<Signed> {
+    let now = time(args.request.at.as_deref(), now)?;
+    let draft = Draft::read(args.request)?;
+    let secret = input::secret(&args.secret.secret_file, "secret")?;
+    let nonce = random_base62(24, &SystemEntropy);
+    let value = hmac_request::sign(
+        &draft.lent(),
+        &sha256(&draft.body),
+        &args.secret.key_id,
+        &secret,
+        &nonce,
+        now,
+    )
+    .ok_or_else(|| Failure::usage("The key's name is not one that can be sent."))?;
+    let value = HeaderValue::from_bytes(value.expose()).map_err(|defect| unsignable(&defect))?;
+    Ok(draft.done(vec![(http::header::AUTHORIZATION, value)]))
+}
+
+fn sigv4(args: SigV4Args, now: Timestamp) -> Outcome<Signed> {
+    let now = time(args.request.at.as_deref(), now)?;
+    let mut draft = Draft::read(args.request)?;
+    let secret = input::secret(&args.secret.secret_file, "secret")?;
+    let signer = Signer::new(&args.secret.key_id, &secret, &args.region, &args.service);
+    let payload = Payload::Hash(sha256(&draft.body));
+    let Some(period) = args.presign else {
+        let fields = signer
+            .sign(&draft.lent(), payload, &[], now)
+            .map_err(|defect| unsignable(&defect))?;
+        return Ok(draft.done(fields.headers));
+    };
+    let lives: Duration = period
+        .parse::<Period>()
+        .map_err(|error| Failure::usage(format!("`{period}`: {error}.")))?
+        .0;
+    // What signers of object storage leave out, every other one signs.
+    let payload = if args.service == "s3" {
+        Payload::Unsigned
+    } else {
+        payload
+    };
+    let query = signer
+        .presign(&draft.lent(), payload, lives, now)
+        .map_err(|defect| unsignable(&defect))?;
+    draft.url.set_query(Some(&query));
+    Ok(draft.done(Vec::new()))
+}
+
+fn http_signature(args: HttpSignatureArgs, now: Timestamp) -> Outcome<Signed> {
+    let now = time(args.request.at.as_deref(), now)?;
+    let mut draft = Draft::read(args.request)?;
+    let secret = input::secret(&args.secret.secret_file, "secret")?;
+    let mut components = httpsig::REQUIRED.to_vec();
+    if draft.url.query().is_none() {
+        components.retain(|component| *component != Component::Query);
+    }
+    if draft.body_file.is_some() {
+        let digest = HeaderValue::try_from(content_digest::value_sha256(&draft.body))
+            .map_err(|defect| unsignable(&defect))?;
+        draft.headers.insert(content_digest::CONTENT_DIGEST, digest);
+    }
+    let present = httpsig::REQUIRED_IF_PRESENT
+        .iter()
+        .map(|name| (*name).to_owned());
+    for name in present
+        .filter(|name| draft.headers.contains_key(name.as_str()))
+        .chain(args.cover)
+    {
+        let field = HeaderName::try_from(name.as_str())
+            .map_err(|_| Failure::usage(format!("`{name}` is no header field's name.")))?;
+        let component = Component::field(field);
+        if !components.contains(&component) {
+            components.push(component);
+        }
+    }
+    let nonce = random_base62(24, &SystemEntropy);
+    let private = String::from_utf8_lossy(secret.expose())
+        .contains("PRIVATE KEY-----")
+        .then(|| private_key(secret.expose()))
+        .transpose()?;
+    let fields = httpsig::sign(
+        &draft.lent(),
+        &components,
+        &SignParameters {
+            label: "sig1",
+            key_id: &args.secret.key_id,
+            created: now,
+            expires: None,
+            nonce: Some(&nonce),
+            tag: args.tag.as_deref(),
+            name_algorithm: false,
+        },
+        match &private {
+            Some(key) => SignerKey::Private(key),
+            None => SignerKey::Shared(&secret),
+        },
+    )
+    .map_err(|defect| unsignable(&defect))?;
+    Ok(draft.done(vec![
+        (
+            HeaderName::from_static("signature-input"),
+            fields.signature_input,
+        ),
+        (HeaderName::from_static("signature"), fields.signature),
+    ]))
+}
+
+fn dpop(args: DpopArgs, now: Timestamp) -> Outcome<Signed> {
+    let now = time(args.request.at.as_deref(), now)?;
+    let mut draft = Draft::read(args.request)?;
+    let pem = input::secret(&args.private_key_file, "private key")?;
+    let key = private_key(pem.expose())?;
+    let mut jwk = key.public_jwk().to_json();
+    if let Some(members) = jwk.as_object_mut() {
+        members.retain(|name, _| !["use", "kid", "alg"].contains(&name.as_str()));
+    }
+    let mut address = draft.url.clone();
+    address.set_query(None);
+    let header = serde_json::json!({ "typ": "dpop+jwt", "alg": key.alg().name(), "jwk": jwk });
+    let mut claims = serde_json::json!({
+        "jti": random_base62(24, &SystemEntropy),
+        "htm": draft.method.as_str(),
+        "htu": address.as_str(),
+        "iat": now.as_secs(),
+    });
+    if let Some(nonce) = args.nonce {
+        claims["nonce"] = nonce.into();
+    }
+    let token = args.access_token_file.as_deref();
+    if let Some(token) = token.map(|file| input::secret(file, "token")).transpose()? {
+        claims["ath"] = base64url::encode(&sha256(token.expose())).into();
+        let value = [b"DPoP ", token.expose()].concat();
+        let value = HeaderValue::from_bytes(&value).map_err(|defect| unsignable(&defect))?;
+        draft.headers.insert(http::header::AUTHORIZATION, value);
+    }
+    let part = |json: &serde_json::Value| base64url::encode(json.to_string().as_bytes());
+    let input = format!("{}.{}", part(&header), part(&claims));
+    let proof = format!("{input}.{}", base64url::encode(&key.sign(input.as_bytes())));
+    let value = HeaderValue::try_from(proof).map_err(|defect| unsignable(&defect))?;
+    Ok(draft.done(vec![(HeaderName::from_static("dpop"), value)]))
+}
+
+/// A private key in PKCS#8, of whichever algorithm it is.
+fn private_key(pem: &[u8]) -> Outcome<SigningKey> {
+    let wrong = || {
+        Failure::usage("The private key is not PKCS#8 in PEM, P-256, Ed25519 or RSA.")
+            .next("`openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256` makes one")
+    };
+    let PrivateKeyDer::Pkcs8(der) = PrivateKeyDer::from_pem_slice(pem).map_err(|_| wrong())? else {
+        return Err(wrong());
+    };
+    let der = Secret::new(der.secret_pkcs8_der());
+    [Algorithm::ES256, Algorithm::EdDSA, Algorithm::PS512]
+        .into_iter()
+        .find_map(|algorithm| SigningKey::from_pkcs8(algorithm, &der).ok())
+        .ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_printed_for_curl_says_what_was_signed_and_nothing_else() {
+        let signed = Signed {
+            method: "POST".to_owned(),
+            url: "https://api.example/orders?note=\"a\\b\"".to_owned(),
+            headers: vec![("authorization".to_owned(), "Scheme a=\"b\"".to_owned())],
+            body_file: Some("order.json".into()),
+        };
+        assert_eq!(
+            signed.for_curl(),
+            "url = \"https://api.example/orders?note=\\\"a\\\\b\\\"\"\nrequest = POST\n\
+             header = \"authorization: Scheme a=\\\"b\\\"\"\nheader = \"Content-Type:\"\n\
+             data-binary = \"@order.json\"\n"
+        );
+    }
+
+    #[test]
+    fn a_private_key_is_taken_in_pkcs8_alone() {
+        for algorithm in [Algorithm::ES256, Algorithm::EdDSA] {
+            let key = SigningKey::generate(algorithm).expect("a key");
+            let der = key.to_pkcs8().expect("encoded");
+            let pem = format!(
+                "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
+                proof::base64std::encode(der.expose())
+            );
+            let read = private_key(pem.as_bytes()).expect("readable");
+            assert_eq!(read.kid(), key.kid());
+        }
+        assert!(private_key(b"nonsense").is_err());
+        assert!(
+            private_key(b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n").is_err()
+        );
+    }
+}
