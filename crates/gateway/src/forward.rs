@@ -84,6 +84,7 @@ pub(crate) async fn forward<F>(
                     .map_err(told)?
             }
         },
+        call::Body::Buffered(bytes) if bytes.is_empty() => RequestBody::empty(),
         call::Body::Buffered(bytes) => RequestBody::full(bytes),
         call::Body::Unavailable => {
             return Err(Problem::new(

@@ -19,6 +19,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use http::HeaderName;
+use http::header::HOST;
 use proof::base64url;
 use proof::hmac_request;
 use proof::httpsig;
@@ -72,7 +73,12 @@ pub(crate) fn lent(head: &Head) -> SignedHead<'_> {
     SignedHead {
         method: head.method().as_str(),
         scheme: head.arrival().scheme.as_str(),
-        authority: head.authority(),
+        // In the client's own case, where the field is there: it was read as this authority.
+        authority: head
+            .headers()
+            .get(HOST)
+            .and_then(|host| host.to_str().ok())
+            .unwrap_or_else(|| head.authority()),
         path: head.path(),
         query: head.query(),
         headers: head.headers(),
