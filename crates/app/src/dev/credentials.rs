@@ -222,6 +222,7 @@ pub(super) async fn make(shared: &Shared, first: Option<&Secret>, dir: &Path) ->
         None => {}
     }
     Ok(Demo {
+        signers,
         key: shown(both)?,
         reader_id: reader.credential.id.clone(),
         reader: shown(reader)?,
