@@ -204,7 +204,7 @@ mod tests {
             (RelayFormat::Rfc9440, "::".to_owned()),
             (RelayFormat::Rfc9440, format!(":{b64}:;a=1")),
             (RelayFormat::Rfc9440, String::new()),
-            (RelayFormat::EscapedPem, b64.clone()),
+            (RelayFormat::EscapedPem, b64),
             (RelayFormat::EscapedPem, String::new()),
             (RelayFormat::Envoy, "Hash=00".to_owned()),
             (RelayFormat::Envoy, format!("{element},{element}")),

@@ -125,7 +125,7 @@ fn pattern(key: &str, text: &str) -> Result<NamePattern, (String, &'static str)>
             let bounded = start.len() == text.len() || start.ends_with(['/', ':', '?', '=']);
             let located = start.split_once(':').is_some_and(|(scheme, rest)| {
                 !scheme.is_empty()
-                    && rest.trim_start_matches('/') != ""
+                    && !rest.trim_start_matches('/').is_empty()
                     && (!rest.starts_with("//")
                         || start.len() == text.len()
                         || rest[2..].contains('/'))
@@ -196,6 +196,7 @@ mod tests {
         })
     }
 
+    #[allow(clippy::needless_pass_by_value, reason = "reads better at the calls")]
     fn knows(name: Value) -> Result<Meaning, String> {
         api(json!({ "ca_file": "ca.pem", "identities": [name] }))
     }

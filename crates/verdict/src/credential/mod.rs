@@ -140,7 +140,7 @@ pub(crate) async fn prove<R>(
 ) -> Result<(Proved, Option<BodyDigest>), Problem> {
     let proved = match presented {
         Presented::Signed(claim) => {
-            let (proved, body) = Box::pin(signed::prove(claim, body, route, facts, now)).await?;
+            let (proved, body) = Box::pin(signed::prove(*claim, body, route, facts, now)).await?;
             return Ok((proved, Some(body)));
         }
         Presented::ApiKey(key) => apikey::prove(key, facts, now).await,

@@ -26,7 +26,7 @@ pub(crate) enum Presented<'a> {
     /// What stands after `Basic `.
     Basic(&'a [u8]),
     /// A signature over the request.
-    Signed(signed::Claim<'a>),
+    Signed(Box<signed::Claim<'a>>),
     /// The TLS session, with the certificate that the client showed.
     Mtls(&'a TlsFacts),
     /// What stands after `Bearer ` in no key grammar, or after `DPoP `; and how it was sent.
@@ -167,7 +167,9 @@ fn signature<'a>(
 ) -> Option<Found<'a>> {
     Some(Found {
         kind: Some(kind),
-        read: claim.transpose()?.map(Presented::Signed),
+        read: claim
+            .transpose()?
+            .map(|claim| Presented::Signed(Box::new(claim))),
     })
 }
 

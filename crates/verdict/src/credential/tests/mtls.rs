@@ -209,8 +209,8 @@ fn what_the_lists_revoke_or_do_not_know_is_refused() {
     let (world, ca) = world(vec![spiffe()]);
     let session = ca.session(|params| params.serial_number = Some(SerialNumber::from(7_u64)));
     let other = Ca::new();
-    let cases: [(&str, Vec<Vec<u8>>, Option<&str>); 4] = [
-        ("not on it", vec![ca.list(&[8], 2028)], None),
+    let cases = [
+        ("not on it", vec![ca.list(&[8], 2028)], None::<&str>),
         (
             "on it",
             vec![ca.list(&[7, 8], 2028)],
