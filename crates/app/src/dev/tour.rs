@@ -9,6 +9,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 
 use super::credentials::Demo;
+use super::setup::write_private;
 use crate::wire::Node;
 
 /// What a line must lead to.
@@ -32,6 +33,11 @@ pub(super) struct Tour {
     addresses: Vec<(&'static str, String)>,
     settings: String,
     steps: Vec<Step>,
+}
+
+/// A fresh key for proofs, as `openssl genpkey` would write it.
+fn dpop_key() -> Result<String> {
+    Ok(rcgen::KeyPair::generate()?.serialize_pem())
 }
 
 impl Tour {
@@ -270,6 +276,51 @@ impl Tour {
             "Look into the token without sending it anywhere",
             format!("printf %s $TOKEN | {} token inspect", binary.display()),
             Output("shop-backend"),
+        );
+        let own_key = dir.join("tour-dpop.key");
+        write_private(&own_key, dpop_key()?.as_bytes())?;
+        let dpop = |url: &str, more: &str| {
+            let own_key = own_key.display();
+            format!(
+                "{} sign dpop {url} --private-key-file {own_key}{more}",
+                binary.display()
+            )
+        };
+        let ask = format!("-u {client} -d grant_type=client_credentials");
+        let endpoint = format!("-X POST {issuer}/oauth/token");
+        step(
+            "DPoP: the issuer asks for a nonce of its own first",
+            format!(
+                "NONCE=$({} | curl -s -D - -o /dev/null -K - {ask} | sed -n 's/^dpop-nonce: *//Ip' | tr -d '\\r')",
+                dpop(&endpoint, "")
+            ),
+            Sets("NONCE"),
+        );
+        step(
+            "DPoP: get a token that is bound to a key",
+            format!(
+                "BOUND=$({} | curl -s -K - {ask} | sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/')",
+                dpop(&endpoint, " --nonce $NONCE")
+            ),
+            Sets("BOUND"),
+        );
+        let proved = dpop(&format!("{gateway}/orders"), " --access-token-file -");
+        step(
+            "DPoP: the token with a proof of its key",
+            format!("printf %s $BOUND | {proved} | curl -si -K -"),
+            Status(200, "item"),
+        );
+        step(
+            "DPoP: the same proof a second time",
+            format!(
+                "CALL=$(printf %s $BOUND | {proved}); echo \"$CALL\" | curl -s -K - > /dev/null; echo \"$CALL\" | curl -si -K -"
+            ),
+            Status(401, "proof-refused"),
+        );
+        step(
+            "DPoP: the token as a plain bearer, as a thief would send it",
+            format!("curl -si -H \"Authorization: Bearer $BOUND\" {gateway}/orders"),
+            Status(401, "credential-refused"),
         );
         step(
             "A path that could be read in two ways is refused, not tidied up",
