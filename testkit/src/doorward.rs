@@ -12,6 +12,7 @@ use core::time::Duration;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
@@ -479,20 +480,33 @@ pub fn binary() -> Result<PathBuf> {
         .context("no doorward beside the tests: `cargo build -p doorward-app`, or set DOORWARD_BIN")
 }
 
-/// Free addresses on loopback, held together so that they differ.
+/// Free addresses on loopback, all different. They lie below the ports that the system hands out
+/// for outgoing connections, so that no other test's call takes one between this and the start of
+/// whoever will listen there; and each is given out once by a process.
 ///
 /// # Errors
-/// The system's.
+/// If none is free.
 pub fn free_addresses<const N: usize>() -> Result<[SocketAddr; N]> {
-    let mut held = Vec::with_capacity(N);
-    for _ in 0..N {
-        held.push(std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?);
-    }
+    const FIRST: u32 = 10_000;
+    const MANY: u32 = 22_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
     let mut addresses = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)); N];
-    for (address, listener) in addresses.iter_mut().zip(&held) {
-        *address = listener.local_addr()?;
+    let mut found = 0;
+    for _ in 0..MANY {
+        if found == N {
+            return Ok(addresses);
+        }
+        // Processes that run at the same time begin far apart.
+        let begin = std::process::id().wrapping_mul(7919);
+        let step = NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = FIRST + begin.wrapping_add(step) % MANY;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, u16::try_from(port)?));
+        if std::net::TcpListener::bind(address).is_ok() {
+            addresses[found] = address;
+            found += 1;
+        }
     }
-    Ok(addresses)
+    bail!("no port from {FIRST} on is free")
 }
 
 /// Writes `ca.pem`, `NAME.pem` and `NAME.key` for a name and 127.0.0.1.
