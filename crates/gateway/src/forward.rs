@@ -15,9 +15,9 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use registry::api::{IdentityForward, UpstreamMeaning};
 use verdict::call::{self, Head};
-use verdict::credential::CredentialKind;
 use verdict::credential::binding::DPOP;
-use verdict::credential::signed::{SIGNATURE, SIGNATURE_INPUT, forged};
+use verdict::credential::is_carrier;
+use verdict::credential::signed::forged;
 use verdict::identity::Identity;
 use verdict::problem::{Code, Problem};
 use verdict::route::Demand;
@@ -31,9 +31,6 @@ use crate::respond;
 use crate::snapshot::RouteEntry;
 use crate::tunnel;
 use crate::upstream::{Failure, Outgoing, Upstream};
-
-/// The name that carries an API key on every API.
-const X_API_KEY: http::HeaderName = http::HeaderName::from_static("x-api-key");
 
 /// What forwarding knows besides the permit.
 pub(crate) struct Road<'a, F> {
@@ -217,22 +214,17 @@ fn asked_upgrade<F>(
 /// Whether a field may carry a credential that the upstream is not to see.
 fn is_withheld(name: &HeaderName, route: &RouteEntry) -> bool {
     let judged = &route.meaning.judged;
-    let pass = match judged.demand {
-        Demand::Public { pass_authorization } => pass_authorization,
-        Demand::OneOf(_) => matches!(route.api.meaning.identity, IdentityForward::Original),
-    };
-    let signs = |name: &HeaderName| {
-        let kind = CredentialKind::HttpSignature;
-        matches!(&judged.demand, Demand::OneOf(list) if list.iter().flatten().any(|one| *one == kind))
-            && (*name == SIGNATURE || *name == SIGNATURE_INPUT)
-    };
-    if *name == AUTHORIZATION || *name == DPOP || signs(name) {
-        // An API may take its keys there too; it goes or stays as that field does, and a proof
-        // with the token that it is for.
-        return !pass;
+    if !is_carrier(name, judged) {
+        return false;
     }
-    let keys_pass = pass && matches!(judged.demand, Demand::OneOf(_));
-    !keys_pass && (*name == X_API_KEY || judged.api.key_headers.contains(name))
+    match judged.demand {
+        // A key is nobody's word on a public route; `Authorization` may be the upstream's own
+        // matter, and a proof goes with the token that it is for.
+        Demand::Public { pass_authorization } => {
+            !(pass_authorization && (*name == AUTHORIZATION || *name == DPOP))
+        }
+        Demand::OneOf(_) => !matches!(route.api.meaning.identity, IdentityForward::Original),
+    }
 }
 
 /// Tells the upstream who calls, as the API says; nothing on public routes.

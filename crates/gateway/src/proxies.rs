@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::header::FORWARDED;
 use ipnet::IpNet;
+use proof::quoted;
 use proof::x509::{RelayFormat, read_relayed};
 use verdict::call::{PeerCertificate, Scheme, TlsFacts};
 
@@ -192,7 +193,7 @@ impl TrustedProxies {
         let mut elements = Vec::new();
         for value in headers.get_all(FORWARDED) {
             let value = value.to_str().map_err(|_| Unreadable)?;
-            for element in split_quoted(value, ',') {
+            for element in quoted::split(value, ',') {
                 elements.push(Element::read(element)?);
             }
         }
@@ -302,7 +303,7 @@ impl Element {
             host: None,
         };
         let mut seen = [false; 3];
-        for pair in split_quoted(text, ';') {
+        for pair in quoted::split(text, ';') {
             let (name, value) = pair.trim().split_once('=').ok_or(Unreadable)?;
             let value = unquote(value)?;
             let slot = match name.to_ascii_lowercase().as_str() {
@@ -339,17 +340,6 @@ fn unquote(value: &str) -> Result<String, Unreadable> {
     } else {
         Ok(inner.to_owned())
     }
-}
-
-/// Splits at `divider` outside of double quotes.
-fn split_quoted(text: &str, divider: char) -> impl Iterator<Item = &str> {
-    let mut quoted = false;
-    text.split(move |c| {
-        if c == '"' {
-            quoted = !quoted;
-        }
-        c == divider && !quoted
-    })
 }
 
 #[cfg(test)]

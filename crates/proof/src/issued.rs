@@ -15,7 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
 use crate::{
-    base62, base64std,
+    base62,
     random::{Entropy, random_base62},
     secret::Secret,
 };
@@ -324,19 +324,6 @@ impl Issued {
     pub fn display_prefix(&self) -> String {
         display_prefix(&self.brand, self.kind, self.environment, self.id)
     }
-}
-
-/// A fresh secret in the form of Standard Webhooks, whose receivers expect no other: `whsec_` and
-/// the base64 of 32 bytes.
-pub fn webhook_secret(entropy: &dyn Entropy) -> Secret {
-    const PREFIX: &str = "whsec_";
-    let mut number = Zeroizing::new([0u8; 32]);
-    entropy.fill(&mut *number);
-    let digits = Zeroizing::new(base64std::encode(&*number));
-    let mut text = Vec::with_capacity(PREFIX.len() + digits.len());
-    text.extend_from_slice(PREFIX.as_bytes());
-    text.extend_from_slice(digits.as_bytes());
-    Secret::new(text)
 }
 
 impl fmt::Debug for Issued {

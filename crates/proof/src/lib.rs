@@ -24,6 +24,7 @@ pub mod issued;
 pub mod jose;
 pub mod paseto;
 pub mod password;
+pub mod quoted;
 pub mod random;
 pub mod request;
 pub mod seal;

@@ -98,3 +98,13 @@ pub struct Route {
     /// Whether Basic may come over plain HTTP (loopback in `dev` only).
     pub plain_basic: bool,
 }
+
+impl Route {
+    /// Whether some combination asks for a kind.
+    pub fn takes(&self, kind: CredentialKind) -> bool {
+        match &self.demand {
+            Demand::Public { .. } => false,
+            Demand::OneOf(combinations) => combinations.iter().flatten().any(|one| *one == kind),
+        }
+    }
+}

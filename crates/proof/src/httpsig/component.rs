@@ -60,6 +60,25 @@ impl Component {
         Self::Field(name, FieldForm::Plain)
     }
 
+    /// The component of a name without flags: a derived one, or a field in lower case. `None` where
+    /// there is none (`@query-param` needs to be told which).
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "@method" => Self::Method,
+            "@target-uri" => Self::TargetUri,
+            "@authority" => Self::Authority,
+            "@scheme" => Self::Scheme,
+            "@request-target" => Self::RequestTarget,
+            "@path" => Self::Path,
+            "@query" => Self::Query,
+            // RFC 9421 §2.1: the name is the field's in lower case.
+            _ if name.starts_with('@') || name.bytes().any(|b| b.is_ascii_uppercase()) => {
+                return None;
+            }
+            _ => Self::field(HeaderName::from_bytes(name.as_bytes()).ok()?),
+        })
+    }
+
     /// Reads a component's name and flags, as `Signature-Input` lists it.
     ///
     /// # Errors
@@ -76,33 +95,21 @@ impl Component {
             [(flag, value)] => Some((flag.as_str(), value)),
             _ => return Err(WRONG),
         };
-        if name.starts_with('@') {
-            return match (name.as_str(), flag) {
-                ("@method", None) => Ok(Self::Method),
-                ("@target-uri", None) => Ok(Self::TargetUri),
-                ("@authority", None) => Ok(Self::Authority),
-                ("@scheme", None) => Ok(Self::Scheme),
-                ("@request-target", None) => Ok(Self::RequestTarget),
-                ("@path", None) => Ok(Self::Path),
-                ("@query", None) => Ok(Self::Query),
-                ("@query-param", Some(("name", Bare::String(name)))) => {
-                    Ok(Self::QueryParam(name.clone()))
-                }
-                _ => Err(WRONG),
-            };
+        let Some((flag, value)) = flag else {
+            return Self::named(name).ok_or(WRONG);
+        };
+        if let ("@query-param", "name", Bare::String(parameter)) = (name.as_str(), flag, value) {
+            return Ok(Self::QueryParam(parameter.clone()));
         }
-        // RFC 9421 §2.1: the name is the field's in lower case.
-        if name.bytes().any(|b| b.is_ascii_uppercase()) {
+        let Some(Self::Field(field, _)) = Self::named(name) else {
             return Err(WRONG);
-        }
-        let field = HeaderName::from_bytes(name.as_bytes()).map_err(|_| WRONG)?;
-        let form = match flag {
-            None => FieldForm::Plain,
-            Some(("sf", Bare::Boolean(true))) if DICTIONARIES.contains(&name.as_str()) => {
+        };
+        let form = match (flag, value) {
+            ("sf", Bare::Boolean(true)) if DICTIONARIES.contains(&name.as_str()) => {
                 FieldForm::Strict
             }
-            Some(("key", Bare::String(key))) => FieldForm::Member(key.clone()),
-            Some(("bs", Bare::Boolean(true))) => FieldForm::Bytes,
+            ("key", Bare::String(key)) => FieldForm::Member(key.clone()),
+            ("bs", Bare::Boolean(true)) => FieldForm::Bytes,
             _ => return Err(WRONG),
         };
         Ok(Self::Field(field, form))

@@ -110,6 +110,11 @@ impl SharedKey {
         Secret::from_text(format!("{SECRET_PREFIX}{}", *encoded))
     }
 
+    /// The bytes to sign with.
+    pub fn key(&self) -> &Secret {
+        &self.0
+    }
+
     pub(super) fn bytes(&self) -> &[u8] {
         self.0.expose()
     }

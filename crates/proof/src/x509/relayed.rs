@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 
 use super::{MAX_CERTIFICATE_BYTES, MAX_INTERMEDIATES, X509Defect};
-use crate::base64std;
+use crate::{base64std, quoted};
 
 /// How a proxy writes the certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,9 +96,9 @@ fn escaped_pem(value: &str) -> Result<Vec<Vec<u8>>, X509Defect> {
 fn envoy(value: &str) -> Result<Vec<Vec<u8>>, X509Defect> {
     let mut cert = None;
     let mut chain = None;
-    for pair in unquoted(value, ';') {
+    for pair in quoted::split(value, ';') {
         let (key, text) = pair.split_once('=').ok_or(X509Defect::NotPem)?;
-        if unquoted(text, ',').nth(1).is_some() {
+        if quoted::split(text, ',').nth(1).is_some() {
             return Err(X509Defect::NotPem);
         }
         let slot = match key {
@@ -121,15 +121,6 @@ fn envoy(value: &str) -> Result<Vec<Vec<u8>>, X509Defect> {
         (Some(cert), None) => Ok(cert),
         (None, None) => Err(X509Defect::NotPem),
     }
-}
-
-/// Splits at `divider` outside of double quotes.
-fn unquoted(text: &str, divider: char) -> impl Iterator<Item = &str> {
-    let mut quoted = false;
-    text.split(move |c| {
-        quoted ^= c == '"';
-        c == divider && !quoted
-    })
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use proof::digest::sha256;
 use proof::x509::is_dn;
 use verdict::credential::jwt::ConfigId;
 use verdict::credential::mtls::{
@@ -47,7 +46,7 @@ pub(super) fn mean(
     let named = serde_json::json!([spec.ca_file, lists]).to_string();
     let known = serde_json::to_string(&spec.identities).unwrap_or_default();
     let profile = CertificateProfile {
-        config: config_id(&named, &known),
+        config: ConfigId::of(&format!("client certificates {named} {known}")),
         authority: AuthorityId::new(named),
         identities,
     };
@@ -56,13 +55,6 @@ pub(super) fn mean(
         revocation: lists.into_iter().map(PathBuf::from).collect(),
     };
     (profile, files)
-}
-
-fn config_id(authority: &str, identities: &str) -> ConfigId {
-    let digest = sha256(format!("client certificates {authority} {identities}").as_bytes());
-    let mut first = [0; 8];
-    first.copy_from_slice(&digest[..8]);
-    ConfigId(u64::from_be_bytes(first))
 }
 
 fn identity(

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use proof::digest::sha256;
 use proof::jose::alg::Algorithm;
 use proof::jose::jwk::{JwkDefect, JwkSet};
 use verdict::credential::jwt::{ConfigId, IssuerId, IssuerProfile};
@@ -156,10 +155,7 @@ pub fn config_id(profile: &IssuerProfile, key_source: &str) -> ConfigId {
         profile.forward_claims,
         key_source,
     ]);
-    let digest = sha256(parts.to_string().as_bytes());
-    let mut first = [0; 8];
-    first.copy_from_slice(&digest[..8]);
-    ConfigId(u64::from_be_bytes(first))
+    ConfigId::of(&parts.to_string())
 }
 
 /// RFC 8414 §2: an `https` URL without query and fragment; plain HTTP on loopback in `dev` only.

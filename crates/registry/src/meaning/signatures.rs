@@ -3,7 +3,6 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use http::HeaderName;
 use proof::httpsig::Component;
 use proof::sigv4::PRESIGNED_LIFETIME_CEILING;
 use verdict::credential::signed::SignatureRules;
@@ -77,7 +76,7 @@ fn http_signature(
     let written = spec.components.as_deref().unwrap_or_default();
     report.no_doubles(&place, written);
     for (index, name) in written.iter().enumerate() {
-        match component(name) {
+        match Component::named(name) {
             Some(component) => rules.components.push(component),
             None => report.hinted(
                 place.index(index),
@@ -96,20 +95,4 @@ fn http_signature(
         rules.tag = Some(Arc::from(tag.as_str()));
     }
     rules.nonce = spec.nonce;
-}
-
-fn component(name: &str) -> Option<Component> {
-    Some(match name {
-        "@method" => Component::Method,
-        "@target-uri" => Component::TargetUri,
-        "@authority" => Component::Authority,
-        "@scheme" => Component::Scheme,
-        "@request-target" => Component::RequestTarget,
-        "@path" => Component::Path,
-        "@query" => Component::Query,
-        _ if name.starts_with('@') || name.bytes().any(|byte| byte.is_ascii_uppercase()) => {
-            return None;
-        }
-        _ => Component::field(HeaderName::try_from(name).ok()?),
-    })
 }

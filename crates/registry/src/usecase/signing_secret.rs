@@ -5,10 +5,11 @@
 
 use core::time::Duration;
 
-use proof::issued::{Environment, Issued, KeyId, SecretKind, SigningKeyId, webhook_secret};
+use proof::issued::{Environment, Issued, KeyId, SecretKind, SigningKeyId};
 use proof::random::uuid_v7;
 use proof::seal::{self, KekRing};
 use proof::secret::Secret;
+use proof::webhook::SharedKey;
 use serde_json::json;
 use verdict::identity::{LifeState, SigningScheme};
 
@@ -294,7 +295,7 @@ fn fresh(
         }
         NewMaterial::Made => {
             let secret = match scheme {
-                SigningScheme::Webhook => webhook_secret(ctx.entropy),
+                SigningScheme::Webhook => SharedKey::generate(ctx.entropy).to_text(),
                 SigningScheme::Hmac | SigningScheme::SigV4 | SigningScheme::HttpSignature => {
                     let brand = &ctx.context.brand;
                     let kind = SecretKind::HmacSecret;

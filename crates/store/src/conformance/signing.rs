@@ -342,7 +342,7 @@ async fn renewed_until(
     expected: i64,
 ) -> Renewed {
     let material = fresh("");
-    let secret = proof::issued::webhook_secret(&SystemEntropy);
+    let secret = proof::webhook::SharedKey::generate(&SystemEntropy).to_text();
     let sealed = proof::seal::seal(
         master().current(),
         &place(&material),

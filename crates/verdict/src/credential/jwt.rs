@@ -33,6 +33,16 @@ text_id!(
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ConfigId(pub u64);
 
+impl ConfigId {
+    /// Of everything that the judging depends on, written as one text.
+    pub fn of(everything: &str) -> Self {
+        let digest = proof::digest::sha256(everything.as_bytes());
+        let mut first = [0; 8];
+        first.copy_from_slice(&digest[..8]);
+        Self(u64::from_be_bytes(first))
+    }
+}
+
 /// How tokens of one issuer are judged.
 #[derive(Debug, Clone)]
 pub struct IssuerProfile {

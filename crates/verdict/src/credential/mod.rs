@@ -27,7 +27,7 @@ use crate::call::{Body, Head};
 use crate::facts::Facts;
 use crate::identity::Standing;
 use crate::problem::{Code, Problem};
-use crate::route::{Api, Route};
+use crate::route::Route;
 
 pub(crate) use exposed::refuse_exposed;
 pub(crate) use presentation::{Presented, take};
@@ -98,22 +98,17 @@ impl CredentialKind {
     }
 }
 
-/// The fields of a call that may carry a credential for `api`: what a front removes before it
-/// forwards a call without the original credential.
-pub fn carriers(api: &Api) -> impl Iterator<Item = HeaderName> {
-    let fixed = [
-        AUTHORIZATION,
-        binding::DPOP.clone(),
-        signed::SIGNATURE.clone(),
-        signed::SIGNATURE_INPUT.clone(),
-        X_API_KEY.clone(),
-    ];
-    fixed.into_iter().chain(
-        api.key_headers
-            .iter()
-            .filter(|name| **name != X_API_KEY)
-            .cloned(),
-    )
+/// Whether a field of a call carries a credential on this route, or a part of one: what a front takes
+/// off before it forwards a call without the original credential.
+pub fn is_carrier(name: &HeaderName, route: &Route) -> bool {
+    if *name == AUTHORIZATION || *name == binding::DPOP || *name == X_API_KEY {
+        return true;
+    }
+    // Elsewhere the fields of message signatures are ordinary ones.
+    if *name == signed::SIGNATURE || *name == signed::SIGNATURE_INPUT {
+        return route.takes(CredentialKind::HttpSignature);
+    }
+    route.api.key_headers.contains(name)
 }
 
 /// What one credential proved.

@@ -221,12 +221,8 @@ const MAX_CHUNK_BYTES: usize = 2 * 1024 * 1024;
 
 /// Whether the whole body must be at hand before this call can be judged.
 pub(crate) fn needs_body(head: &Head, route: &Route) -> bool {
-    let crate::route::Demand::OneOf(combinations) = &route.demand else {
-        return false;
-    };
-    let takes = |kind| combinations.iter().flatten().any(|taken| *taken == kind);
-    let asks = |claim: Result<Option<Claim<'_>>, Problem>| matches!(claim, Ok(Some(claim)) if claim.needs_body());
-    takes(CredentialKind::SigV4) && asks(sigv4_claim(head))
+    route.takes(CredentialKind::SigV4)
+        && matches!(sigv4_claim(head), Ok(Some(claim)) if claim.needs_body())
 }
 
 /// Judges a signature: the key that it names, then the signature, then the key's life, and last

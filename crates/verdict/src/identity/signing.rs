@@ -5,11 +5,11 @@
 
 use std::sync::Arc;
 
-use proof::base64std;
 use proof::issued::SigningKeyId;
 use proof::jose::verifying::VerifyingKey;
 use proof::secret::Secret;
 use proof::time::Timestamp;
+use proof::webhook::{SharedKey, Style};
 use serde::{Deserialize, Serialize};
 
 use super::{LifeState, Standing};
@@ -80,7 +80,8 @@ pub enum SigningMaterial {
 #[derive(Debug)]
 pub struct SharedSecret {
     text: Secret,
-    decoded: Option<Secret>,
+    /// The same as Standard Webhooks reads it, where it is one of theirs.
+    standard: Option<SharedKey>,
     /// Past this it verifies nothing any more; `None`: as long as its key.
     pub valid_until: Option<Timestamp>,
 }
@@ -95,22 +96,12 @@ pub struct PublicKey {
 }
 
 impl SharedSecret {
-    /// What a secret of Standard Webhooks begins with.
-    pub const WEBHOOK_PREFIX: &'static str = "whsec_";
-    /// Fewest and most bytes behind that prefix (Standard Webhooks, *Signature scheme*).
-    pub const WEBHOOK_BYTES: core::ops::RangeInclusive<usize> = 24..=64;
-
     /// From the whole text that was shown, or brought in.
     pub fn new(text: Secret, valid_until: Option<Timestamp>) -> Self {
-        let decoded = text
-            .expose()
-            .strip_prefix(Self::WEBHOOK_PREFIX.as_bytes())
-            .and_then(|base64| base64std::decode(base64).ok())
-            .map(Secret::new)
-            .filter(|bytes| Self::WEBHOOK_BYTES.contains(&bytes.len()));
+        let standard = SharedKey::read(Style::StandardWebhooks, &text).ok();
         Self {
             text,
-            decoded,
+            standard,
             valid_until,
         }
     }
@@ -118,7 +109,7 @@ impl SharedSecret {
     /// The bytes to sign with: those behind `whsec_` where the secret is one of Standard Webhooks,
     /// else the whole text as UTF-8.
     pub fn key(&self) -> &Secret {
-        self.decoded.as_ref().unwrap_or(&self.text)
+        self.standard.as_ref().map_or(&self.text, SharedKey::key)
     }
 
     /// The whole text as UTF-8, for providers that write `whsec_` and sign with the text itself.
@@ -154,6 +145,8 @@ impl SigningKey {
 
 #[cfg(test)]
 mod tests {
+    use proof::base64std;
+
     use super::*;
 
     fn shared(text: &str) -> SharedSecret {
