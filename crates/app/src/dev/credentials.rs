@@ -18,6 +18,7 @@ use registry::usecase::{
 };
 use verdict::identity::{LifeState, SigningScheme};
 
+use super::declared::Declared;
 use super::setup::write_private;
 use crate::wire::{Shared, key_ring, now};
 
@@ -100,7 +101,12 @@ const SIGNERS: [(SigningScheme, &str, &str, [&str; 4]); 3] = [
 ];
 
 /// Makes them.
-pub(super) async fn make(shared: &Shared, first: Option<&Secret>, dir: &Path) -> Result<Demo> {
+pub(super) async fn make(
+    shared: &Shared,
+    first: Option<&Secret>,
+    declared: &Declared,
+    dir: &Path,
+) -> Result<Demo> {
     let actor = Actor::System { part: "dev" };
     let id = uuid_v7(now(), &*shared.entropy);
     let ctx = Ctx {
@@ -178,11 +184,15 @@ pub(super) async fn make(shared: &Shared, first: Option<&Secret>, dir: &Path) ->
     let password =
         owned_secret::create_password(store, hasher, &actor, &ctx, "alice", None, None).await?;
     let mut signers = Vec::new();
-    // Settings that an older `dev` wrote take no signed requests.
-    let declared = std::fs::read_to_string(dir.join("doorward.yaml")).unwrap_or_default();
-    if declared.contains("http_signature") {
+    if SIGNERS
+        .iter()
+        .any(|(scheme, ..)| declared.takes(scheme.name()))
+    {
         let master = key_ring(&shared.loaded.load().settings)?;
         for (scheme, command, options, titles) in SIGNERS {
+            if !declared.takes(scheme.name()) {
+                continue;
+            }
             let new = NewSigningKey {
                 scheme,
                 spec: &spec(command, &["orders:read"]),

@@ -4,14 +4,13 @@
 
 mod clients;
 mod credentials;
+mod declared;
 mod setup;
 mod tour;
 
-use core::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
-use registry::document::Document;
 use tokio::net::TcpListener;
 
 use crate::serve::stop_on_signal;
@@ -63,7 +62,8 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         loaded.settings.log.clone()
     };
     telemetry::start(&log);
-    let at = sample_address(&loaded.documents).unwrap_or(installed.sample);
+    let declared = declared::Declared::new(&loaded.documents);
+    let at = declared.sample().unwrap_or(installed.sample);
     let sample = TcpListener::bind(at).await.with_context(|| {
         format!(
             "the sample API can't have {at}: stop what uses the port, or give the API `orders` in {} another upstream on loopback",
@@ -77,8 +77,8 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         let stop = stop.clone();
         async move { sample::serve(sample, async move { stop.cancelled().await }).await }
     });
-    let demo = credentials::make(node.shared(), node.first_key.as_ref(), &dir).await?;
-    let tour = tour::Tour::new(&node, &demo, &dir)?;
+    let demo = credentials::make(node.shared(), node.first_key.as_ref(), &declared, &dir).await?;
+    let tour = tour::Tour::new(&node, &demo, &declared, &dir)?;
     stop_on_signal(stop.clone())?;
 
     if !args.check {
@@ -94,42 +94,5 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         0 => Ok(()),
         1 => bail!("one step went otherwise than told"),
         many => bail!("{many} steps went otherwise than told"),
-    }
-}
-
-/// Where the settings expect the sample API: the upstream of `orders`, if that is on loopback.
-fn sample_address(documents: &[Document]) -> Option<SocketAddr> {
-    let orders = documents
-        .iter()
-        .map(Document::to_value)
-        .find(|document| document["kind"] == "Api" && document["metadata"]["name"] == "orders")?;
-    let url = orders["spec"]["upstream"]["urls"][0].as_str()?;
-    let address: SocketAddr = url.strip_prefix("http://")?.parse().ok()?;
-    address.ip().is_loopback().then_some(address)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_sample_listens_where_the_settings_send_calls_and_never_but_on_loopback() {
-        for (url, expected) in [
-            ("http://127.0.0.1:9084", Some("127.0.0.1:9084")),
-            ("http://[::1]:9084", Some("[::1]:9084")),
-            ("http://192.0.2.7:9084", None),
-            ("http://orders.internal:9084", None),
-            ("https://127.0.0.1:9084", None),
-        ] {
-            let document = serde_json::json!({
-                "apiVersion": "doorward/v1",
-                "kind": "Api",
-                "metadata": { "name": "orders" },
-                "spec": { "audiences": ["https://orders.example"], "upstream": { "urls": [url] }, "routes": [] },
-            });
-            let documents = [Document::from_value(document, 0).expect("a document")];
-            let found = sample_address(&documents).map(|address| address.to_string());
-            assert_eq!(found.as_deref(), expected, "{url}");
-        }
     }
 }
