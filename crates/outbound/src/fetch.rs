@@ -1,10 +1,11 @@
-//! **The outgoing HTTP client**: one GET to a configured URL, or a reason why not.
+//! **The outgoing HTTP client**: one GET or POST to a configured URL, or a reason why not.
 //!
-//! It is for key sets and metadata: small documents from places that an operator wrote down. It
-//! speaks https only (http to loopback where development allows it), follows no redirect, and
+//! It is for key sets, metadata and the endpoints of other issuers: small documents from places that
+//! an operator wrote down. It speaks https only (http to loopback where development allows it), follows no redirect, and
 //! connects to the very address that [`address::check`] let pass, so that a second answer of the
 //! name server can't lead it elsewhere. The whole exchange has one deadline, the answer one size
-//! limit. It refuses to carry credentials, cookies, compression, or a URL with user information.
+//! limit. It refuses to carry cookies, compression, or a URL with user information; a credential goes
+//! along in a [`Form`] alone, which [`crate::client_auth`] fills.
 
 use core::fmt;
 use core::future::Future;
@@ -15,14 +16,18 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, USER_AGENT};
-use http::{HeaderValue, Method, Request, StatusCode};
+use http::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, USER_AGENT,
+};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use ipnet::IpNet;
+use proof::secret::Secret;
 use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -163,6 +168,44 @@ impl FetchFailure {
     }
 }
 
+/// A form to be posted, and what its answer may be.
+#[derive(Debug)]
+pub struct Form<'a> {
+    /// The form, encoded (`application/x-www-form-urlencoded`).
+    pub body: Secret,
+    /// `Authorization`, if the sender shows who it is there.
+    pub authorization: Option<Secret>,
+    /// The certificate to show, if the sender shows who it is by that.
+    pub certificate: Option<&'a ClientCertificate>,
+    /// The media types that are understood.
+    pub accept: &'static str,
+    /// Time for the whole exchange, where it is shorter than the fetcher's own.
+    pub total_time: Duration,
+    /// Largest body accepted, in bytes, where it is smaller than the fetcher's own.
+    pub max_bytes: usize,
+}
+
+/// What was answered to a form. Redirects don't come out, and nothing that is compressed.
+#[derive(Debug)]
+pub struct Answered {
+    /// The status.
+    pub status: StatusCode,
+    /// The media type, in lower case and without parameters; empty if there is none.
+    pub media_type: String,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// A certificate of ours, ready to be shown to servers that a fetcher trusts.
+#[derive(Clone)]
+pub struct ClientCertificate(Arc<ClientConfig>);
+
+impl fmt::Debug for ClientCertificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClientCertificate(***)")
+    }
+}
+
 /// The client. Cheap to share; holds no connection between fetches.
 pub struct Fetcher {
     tls: Arc<ClientConfig>,
@@ -207,14 +250,9 @@ impl Fetcher {
     /// # Errors
     /// [`FetchError`], whose text names the host and what went wrong.
     pub async fn get(&self, url: &Url, accept: &'static str) -> Result<Bytes, FetchError> {
-        let deadline = Instant::now() + self.options.total_time;
-        timeout_at(deadline, self.exchange(url, Message::Get { accept }))
-            .await
-            .unwrap_or(Err(FetchFailure::Time(self.options.total_time)))
-            .map_err(|failure| FetchError {
-                host: url.origin().ascii_serialization(),
-                failure,
-            })
+        let within = self.options.total_time;
+        let answered = self.within(url, within, Message::Get { accept }).await?;
+        Ok(answered.body)
     }
 
     /// Posts a form (`application/x-www-form-urlencoded`) under the same rules. What is answered
@@ -223,31 +261,93 @@ impl Fetcher {
     /// # Errors
     /// [`FetchError`], for the log: any other status too.
     pub async fn post_form(&self, url: &Url, form: String) -> Result<(), FetchError> {
-        let deadline = Instant::now() + self.options.total_time;
-        timeout_at(deadline, self.exchange(url, Message::Post { form }))
+        let within = self.options.total_time;
+        self.within(url, within, Message::Post { form })
             .await
-            .unwrap_or(Err(FetchFailure::Time(self.options.total_time)))
             .map(drop)
+    }
+
+    /// Posts a form under the same rules, and hands out what is answered, whatever its status: an
+    /// error of OAuth is an answer too (RFC 6749 §5.2).
+    ///
+    /// # Errors
+    /// [`FetchError`]; a redirect is one.
+    pub async fn ask_form(&self, url: &Url, form: Form<'_>) -> Result<Answered, FetchError> {
+        let within = form.total_time.min(self.options.total_time);
+        self.within(url, within, Message::Ask(form)).await
+    }
+
+    /// Reads a certificate to be shown to servers: PEM with the chain, leaf first, and PEM with its
+    /// key.
+    ///
+    /// # Errors
+    /// [`TrustError`] if they can't be read, or don't belong together.
+    pub fn client_certificate(
+        &self,
+        chain_pem: &[u8],
+        key_pem: &Secret,
+    ) -> Result<ClientCertificate, TrustError> {
+        let chain = CertificateDer::pem_slice_iter(chain_pem)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|_| TrustError::NotPem("certificates"))?;
+        if chain.is_empty() {
+            return Err(TrustError::Empty("certificate"));
+        }
+        let key = PrivateKeyDer::from_pem_slice(key_pem.expose())
+            .map_err(|_| TrustError::NotPem("private keys"))?;
+        let config = self
+            .options
+            .trust
+            .client_config_showing(Some((chain, key)))?;
+        Ok(ClientCertificate(config))
+    }
+
+    async fn within(
+        &self,
+        url: &Url,
+        within: Duration,
+        message: Message<'_>,
+    ) -> Result<Answered, FetchError> {
+        timeout_at(Instant::now() + within, self.exchange(url, message))
+            .await
+            .unwrap_or(Err(FetchFailure::Time(within)))
             .map_err(|failure| FetchError {
                 host: url.origin().ascii_serialization(),
                 failure,
             })
     }
 
-    async fn exchange(&self, url: &Url, message: Message) -> Result<Bytes, FetchFailure> {
+    async fn exchange(&self, url: &Url, message: Message<'_>) -> Result<Answered, FetchFailure> {
         let target = Target::of(url, self.options.allow_insecure_loopback)?;
+        let (tls, bounds) = match &message {
+            Message::Ask(form) => (
+                form.certificate.map_or(&self.tls, |shown| &shown.0),
+                Bounds {
+                    any_status: true,
+                    max_bytes: form.max_bytes.min(self.options.max_bytes),
+                },
+            ),
+            Message::Get { .. } | Message::Post { .. } => (
+                &self.tls,
+                Bounds {
+                    any_status: false,
+                    max_bytes: self.options.max_bytes,
+                },
+            ),
+        };
+        let tls = Arc::clone(tls);
         let addresses = self.addresses(&target).await?;
         let stream = self.connect(&addresses).await?;
         let request = target.request(url, message)?;
         if target.secure {
             let name = target.server_name()?;
-            let stream = TlsConnector::from(Arc::clone(&self.tls))
+            let stream = TlsConnector::from(tls)
                 .connect(name, stream)
                 .await
                 .map_err(FetchFailure::Tls)?;
-            self.ask(stream, request).await
+            ask(stream, request, &bounds).await
         } else {
-            self.ask(stream, request).await
+            ask(stream, request, &bounds).await
         }
     }
 
@@ -302,61 +402,95 @@ impl Fetcher {
         }
         Err(FetchFailure::Connect(last))
     }
+}
 
-    async fn ask<S>(&self, stream: S, request: Request<Full<Bytes>>) -> Result<Bytes, FetchFailure>
-    where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
-        let (mut sender, connection) = http1::Builder::new()
-            .max_buf_size(64 * 1024)
-            .max_headers(100)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(FetchFailure::Http)?;
-        // The set ends the connection's task when this exchange ends, however it ends.
-        let mut tasks = JoinSet::new();
-        tasks.spawn(connection);
-        let response = sender
-            .send_request(request)
-            .await
-            .map_err(FetchFailure::Http)?;
-        if response.status() == StatusCode::NO_CONTENT {
-            return Ok(Bytes::new());
-        }
-        if response.status() != StatusCode::OK {
-            return Err(FetchFailure::Status(response.status()));
-        }
-        if response.headers().contains_key(CONTENT_ENCODING) {
-            return Err(FetchFailure::Encoded);
-        }
-        let max = self.options.max_bytes;
-        let announced = response
-            .headers()
-            .get(CONTENT_LENGTH)
-            .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-        if announced.is_some_and(|length| length > max as u64) {
-            return Err(FetchFailure::TooLarge(max));
-        }
-        let body = Limited::new(response.into_body(), max)
-            .collect()
-            .await
-            .map_err(|error| {
-                if error.is::<LengthLimitError>() {
-                    return FetchFailure::TooLarge(max);
-                }
-                match error.downcast::<hyper::Error>() {
-                    Ok(error) => FetchFailure::Http(*error),
-                    Err(_) => FetchFailure::TooLarge(max),
-                }
-            })?;
-        Ok(body.to_bytes())
+/// What an answer may be.
+struct Bounds {
+    /// Whether other statuses than 200 and 204 are answers.
+    any_status: bool,
+    max_bytes: usize,
+}
+
+async fn ask<S>(
+    stream: S,
+    request: Request<Full<Bytes>>,
+    bounds: &Bounds,
+) -> Result<Answered, FetchFailure>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let (mut sender, connection) = http1::Builder::new()
+        .max_buf_size(64 * 1024)
+        .max_headers(100)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(FetchFailure::Http)?;
+    // The set ends the connection's task when this exchange ends, however it ends.
+    let mut tasks = JoinSet::new();
+    tasks.spawn(connection);
+    let response = sender
+        .send_request(request)
+        .await
+        .map_err(FetchFailure::Http)?;
+    let status = response.status();
+    let is_answer = status == StatusCode::OK
+        || status == StatusCode::NO_CONTENT
+        || (bounds.any_status && !status.is_redirection() && !status.is_informational());
+    if !is_answer {
+        return Err(FetchFailure::Status(status));
     }
+    let media_type = media_type(response.headers());
+    if status == StatusCode::NO_CONTENT {
+        return Ok(Answered {
+            status,
+            media_type,
+            body: Bytes::new(),
+        });
+    }
+    if response.headers().contains_key(CONTENT_ENCODING) {
+        return Err(FetchFailure::Encoded);
+    }
+    let max = bounds.max_bytes;
+    let announced = response
+        .headers()
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > max as u64) {
+        return Err(FetchFailure::TooLarge(max));
+    }
+    let body = Limited::new(response.into_body(), max)
+        .collect()
+        .await
+        .map_err(|error| {
+            if error.is::<LengthLimitError>() {
+                return FetchFailure::TooLarge(max);
+            }
+            match error.downcast::<hyper::Error>() {
+                Ok(error) => FetchFailure::Http(*error),
+                Err(_) => FetchFailure::TooLarge(max),
+            }
+        })?;
+    Ok(Answered {
+        status,
+        media_type,
+        body: body.to_bytes(),
+    })
+}
+
+fn media_type(headers: &HeaderMap) -> String {
+    let value = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let essence = value.split(';').next().unwrap_or_default();
+    essence.trim().to_ascii_lowercase()
 }
 
 /// What is sent.
-enum Message {
+enum Message<'a> {
     Get { accept: &'static str },
     Post { form: String },
+    Ask(Form<'a>),
 }
 
 /// The checked parts of a URL.
@@ -391,7 +525,11 @@ impl<'a> Target<'a> {
         })
     }
 
-    fn request(&self, url: &Url, message: Message) -> Result<Request<Full<Bytes>>, FetchFailure> {
+    fn request(
+        &self,
+        url: &Url,
+        message: Message<'_>,
+    ) -> Result<Request<Full<Bytes>>, FetchFailure> {
         let host = match url.port() {
             Some(port) => format!("{}:{port}", self.host),
             None => self.host.to_string(),
@@ -412,6 +550,19 @@ impl<'a> Target<'a> {
                 .method(Method::POST)
                 .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
                 .body(Full::from(form)),
+            Message::Ask(form) => {
+                let mut request = request
+                    .method(Method::POST)
+                    .header(ACCEPT, HeaderValue::from_static(form.accept))
+                    .header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+                if let Some(shown) = form.authorization {
+                    let mut value =
+                        HeaderValue::from_bytes(shown.expose()).map_err(|_| FetchFailure::Url)?;
+                    value.set_sensitive(true);
+                    request = request.header(AUTHORIZATION, value);
+                }
+                request.body(Full::from(Bytes::copy_from_slice(form.body.expose())))
+            }
         }
         .map_err(|_| FetchFailure::Url)
     }

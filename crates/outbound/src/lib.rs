@@ -9,6 +9,7 @@
 
 pub mod address;
 pub mod authorities;
+pub mod client_auth;
 pub mod clock;
 pub mod facts;
 pub mod fetch;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rustls::client::WebPkiServerVerifier;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
 /// Roots that a server's certificate must lead to, and what was revoked meanwhile.
@@ -85,6 +85,17 @@ impl Trust {
     /// # Errors
     /// [`TrustError::Unusable`].
     pub(crate) fn client_config(&self) -> Result<Arc<ClientConfig>, TrustError> {
+        self.client_config_showing(None)
+    }
+
+    /// The same, showing a certificate to whoever asks for one: its chain, leaf first, and its key.
+    ///
+    /// # Errors
+    /// [`TrustError::Unusable`], also if the two don't belong together.
+    pub(crate) fn client_config_showing(
+        &self,
+        own: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
+    ) -> Result<Arc<ClientConfig>, TrustError> {
         let mut store = RootCertStore::empty();
         match &self.roots {
             Roots::Public => store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
@@ -101,11 +112,16 @@ impl Trust {
                 .with_crls(self.crls.iter().cloned())
                 .build()
                 .map_err(|error| unusable(&error))?;
-        let mut config = ClientConfig::builder_with_provider(provider)
+        let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| unusable(&error))?
-            .with_webpki_verifier(verifier)
-            .with_no_client_auth();
+            .with_webpki_verifier(verifier);
+        let mut config = match own {
+            Some((chain, key)) => config
+                .with_client_auth_cert(chain, key)
+                .map_err(|error| unusable(&error))?,
+            None => config.with_no_client_auth(),
+        };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Arc::new(config))
     }

@@ -53,6 +53,38 @@ impl Authority {
         server_config(certificate.der().clone(), &key)
     }
 
+    /// The same for a server that demands a certificate of this authority.
+    pub(crate) fn server_for_its_own(&self, name: &str) -> Arc<ServerConfig> {
+        let (certificate, key) = self.certificate(name);
+        let mut roots = rustls::RootCertStore::empty();
+        roots
+            .add(rustls::pki_types::CertificateDer::from_pem_slice(self.pem.as_bytes()).unwrap())
+            .unwrap();
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(
+            Arc::new(roots),
+            Arc::clone(&provider),
+        )
+        .build()
+        .unwrap();
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(vec![certificate.der().clone()], key)
+            .unwrap();
+        Arc::new(config)
+    }
+
+    /// A certificate for `name` and its key.
+    pub(crate) fn certificate(&self, name: &str) -> (rcgen::Certificate, KeyPair) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &self.issuer()).unwrap();
+        (certificate, key)
+    }
+
     fn crl_pem(&self, serials: &[u64]) -> String {
         let revoked = |serial: &u64| RevokedCertParams {
             serial_number: SerialNumber::from(*serial),
@@ -164,8 +196,17 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
             Err(_) => return,
         }
     }
+    let text = String::from_utf8(request).unwrap();
+    let announced = text
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "))
+        .map_or(0, |length| length.parse().unwrap());
+    let mut body = vec![0; announced];
+    if stream.read_exact(&mut body).await.is_err() {
+        return;
+    }
     requests.fetch_add(1, Ordering::SeqCst);
-    *last.lock() = String::from_utf8(request).unwrap();
+    *last.lock() = text + &String::from_utf8(body).unwrap();
     let answer = answer.lock().clone();
     // An empty answer stands for a server that hangs.
     if answer.is_empty() {
