@@ -154,6 +154,7 @@ fn hashed(scope: ReplayScope<'_>, id: &str) -> Used {
     let (use_of, within) = match scope {
         ReplayScope::DpopProof { key } => ("dpop", key),
         ReplayScope::Signature { key } => ("signature", key),
+        ReplayScope::ClientCall { client } => ("client-call", client),
     };
     // Each part with its length in front: no two lists of parts are one text.
     let mut text = Vec::with_capacity(64 + id.len());

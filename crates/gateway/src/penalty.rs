@@ -18,6 +18,7 @@ use proof::jose::alg::Algorithm;
 use proof::jose::verifying::VerifyingKey;
 use proof::time::Timestamp;
 use verdict::call::Call;
+use verdict::credential::client_jwt::CallingClient;
 use verdict::credential::jwt::{ConfigId, IssuerProfile, VerifiedToken};
 use verdict::credential::mtls::{Authority, AuthorityId, VerifiedCertificate};
 use verdict::facts::{Answer, Facts, FirstUse, KeyCheck, KeyLookup, PasswordCheck, ReplayScope};
@@ -175,6 +176,17 @@ impl<F: Facts> Facts for Remembered<'_, F> {
         self.0.known_key(lookup, presented, now)
     }
     async fn signing_key(&self, _: &str, _: Timestamp) -> Answer<Option<Arc<SigningKey>>> {
+        Ok(None)
+    }
+    fn calling_client(&self, _: &str) -> Answer<Option<Arc<CallingClient>>> {
+        Ok(None)
+    }
+    async fn client_key(
+        &self,
+        _: &CallingClient,
+        _: &str,
+        _: Algorithm,
+    ) -> Answer<Option<Arc<VerifyingKey>>> {
         Ok(None)
     }
     async fn check_password(

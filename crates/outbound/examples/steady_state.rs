@@ -9,11 +9,13 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use outbound::clients::CallingClients;
 use outbound::clock::{Clock as _, SystemClock};
 use outbound::facts::{FactsOptions, FactsParts, StandardFacts};
 use outbound::fetch::{FetchOptions, Fetcher};
 use outbound::hashing::HashingPool;
 use outbound::keysets::{KeySetOptions, KeySets};
+use outbound::published::PublishedKeys;
 use outbound::revocations::Revoked;
 use proof::digest::TokenHash;
 use proof::issued::{Environment, KeyId, SecretKind};
@@ -132,8 +134,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         records: stored,
         counters: Whole,
         replays: Fresh,
-        key_sets: Arc::new(KeySets::new(fetcher, KeySetOptions::default())),
+        key_sets: Arc::new(KeySets::new(fetcher.clone(), KeySetOptions::default())),
         authorities: Arc::default(),
+        calling_clients: Arc::new(CallingClients::new(Arc::new(PublishedKeys::new(
+            fetcher,
+            KeySetOptions::default(),
+        )))),
         revocations: Arc::default(),
         pool: Arc::new(HashingPool::new(NonZeroUsize::MIN, 8)?),
         peppers: HashMap::new(),

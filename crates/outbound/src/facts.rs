@@ -23,6 +23,7 @@ use proof::password::Argon2Params;
 use proof::random::Entropy;
 use proof::time::Timestamp;
 use quick_cache::sync::Cache;
+use verdict::credential::client_jwt::CallingClient;
 use verdict::credential::jwt::{ConfigId, IssuerProfile, VerifiedToken};
 use verdict::credential::mtls::{Authority, AuthorityId, VerifiedCertificate};
 use verdict::credential::opaque;
@@ -35,6 +36,7 @@ use verdict::limit::{LimitKey, Rate, Taken};
 use verdict::penalty::{Penalties, Penalty};
 
 use crate::authorities::Authorities;
+use crate::clients::CallingClients;
 use crate::clock::Clock;
 use crate::hashing::HashingPool;
 use crate::keysets::KeySets;
@@ -136,6 +138,8 @@ pub struct FactsParts<R, C, P> {
     pub key_sets: Arc<KeySets>,
     /// Who vouches for client certificates.
     pub authorities: Arc<Authorities>,
+    /// Clients that sign their calls.
+    pub calling_clients: Arc<CallingClients>,
     /// What was revoked.
     pub revocations: Arc<Revocations>,
     /// Where slow hashes run.
@@ -158,6 +162,7 @@ pub struct StandardFacts<R, C, P> {
     tokens: Cache<(ConfigId, TokenHash), Arc<VerifiedToken>>,
     certificates: Cache<(ConfigId, TokenHash), Arc<VerifiedCertificate>>,
     authorities: Arc<Authorities>,
+    calling_clients: Arc<CallingClients>,
     opaque: RecordCache<(ConfigId, TokenHash), Arc<VerifiedToken>>,
     by_id: RecordCache<KeyId, KeyRecord>,
     by_digest: RecordCache<TokenHash, KeyRecord>,
@@ -200,6 +205,7 @@ impl<R: Records, C: Counters, P: Replays> StandardFacts<R, C, P> {
             tokens: Cache::new(options.max_tokens.max(1)),
             certificates: Cache::new(options.max_certificates.max(1)),
             authorities: parts.authorities,
+            calling_clients: parts.calling_clients,
             opaque: RecordCache::new(options.max_tokens, options.opaque_ttl, absent),
             by_id: RecordCache::new(size, ttl, absent),
             by_digest: RecordCache::new(size, ttl, absent),
@@ -285,6 +291,11 @@ impl<R: Records, C: Counters, P: Replays> StandardFacts<R, C, P> {
     /// Who vouches for client certificates, for whoever configures it.
     pub fn authorities(&self) -> &Arc<Authorities> {
         &self.authorities
+    }
+
+    /// Clients that sign their calls, for whoever configures them.
+    pub fn calling_clients(&self) -> &Arc<CallingClients> {
+        &self.calling_clients
     }
 
     /// The list of revocations, for whoever feeds it.
@@ -507,6 +518,23 @@ impl<R: Records, C: Counters, P: Replays> Facts for StandardFacts<R, C, P> {
             .find(id.key_id(), now, &self.contact, load)
             .await?;
         Ok(found.map(|held| Arc::clone(&held.value)))
+    }
+
+    fn calling_client(&self, client_id: &str) -> Answer<Option<Arc<CallingClient>>> {
+        let client = self.calling_clients.client(client_id);
+        if client.is_some() && !self.contact.holds(self.clock.now()) {
+            return Err(Unavailable::CutOff);
+        }
+        Ok(client)
+    }
+
+    async fn client_key(
+        &self,
+        client: &CallingClient,
+        kid: &str,
+        algorithm: Algorithm,
+    ) -> Answer<Option<Arc<VerifyingKey>>> {
+        self.calling_clients.key(client, kid, algorithm).await
     }
 
     async fn check_password(

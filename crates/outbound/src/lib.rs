@@ -10,6 +10,7 @@
 pub mod address;
 pub mod authorities;
 pub mod client_auth;
+pub mod clients;
 pub mod clock;
 pub mod facts;
 pub mod fetch;

@@ -234,7 +234,7 @@ fn text<'a>(
 /// query and fragment (RFC 3986 §6.2.2.1, §6.2.3). The path stays as it is written: what Doorward
 /// judges is what was sent. `None` for anything that is no absolute `http` or `https` address
 /// without user information.
-fn normal_uri(uri: &str) -> Option<String> {
+pub(crate) fn normal_uri(uri: &str) -> Option<String> {
     let (scheme, rest) = uri.split_once("://")?;
     let (scheme, default_port) = if scheme.eq_ignore_ascii_case("https") {
         ("https", "443")

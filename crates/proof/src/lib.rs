@@ -15,6 +15,7 @@ pub mod base64url;
 pub mod basic;
 pub mod calendar;
 pub mod chain;
+pub mod client_call;
 pub mod content_digest;
 pub mod digest;
 pub mod dpop;

@@ -188,7 +188,7 @@ pub struct ClientSpec {
     pub application: String,
     /// How it proves itself.
     pub auth_method: ClientAuthMethod,
-    /// Its public keys (RFC 7517 §5), for `private_key_jwt`; for `self_signed_tls_client_auth`
+    /// Its public keys (RFC 7517 §5), for `private_key_jwt` and `signs_calls`; for `self_signed_tls_client_auth`
     /// those of its certificates.
     #[serde(
         default,
@@ -369,6 +369,10 @@ pub struct ClientSpec {
     /// Whether people are not asked for consent: only for an installation's own programs.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub skip_consent: bool,
+    /// Whether it may call APIs that take `client_jwt` with JWTs that it signs itself, within
+    /// `grants`. Default: no.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub signs_calls: bool,
 }
 
 impl ClientSpec {
@@ -412,6 +416,7 @@ impl ClientSpec {
             tos_uri: None,
             contacts: Vec::new(),
             skip_consent: false,
+            signs_calls: false,
         }
     }
 }
@@ -427,7 +432,7 @@ pub struct ClientMeaning {
     pub application: ApplicationId,
     /// How it proves itself.
     pub auth_method: ClientAuthMethod,
-    /// Its public keys, for `private_key_jwt` and `self_signed_tls_client_auth`; either these or
+    /// Its public keys, for `private_key_jwt`, `signs_calls` and `self_signed_tls_client_auth`; either these or
     /// [`Self::jwks_uri`].
     pub jwks: Option<JwkSet>,
     /// Where its public keys are fetched.
@@ -476,6 +481,8 @@ pub struct ClientMeaning {
     pub contacts: Vec<String>,
     /// Whether people are not asked for consent.
     pub skip_consent: bool,
+    /// Whether it may sign its own calls.
+    pub signs_calls: bool,
     /// What its tokens may hold, by API; an API that is not listed is not granted.
     pub grants: Vec<(ApiName, Scopes)>,
     /// APIs for which it is a resource server.
@@ -525,6 +532,7 @@ impl ClientMeaning {
             tos_uri: None,
             contacts: Vec::new(),
             skip_consent: false,
+            signs_calls: false,
             grants: Vec::new(),
             introspects: Vec::new(),
             token_lifetime: None,

@@ -14,6 +14,7 @@ use proof::jose::alg::Algorithm;
 use proof::jose::verifying::VerifyingKey;
 use proof::time::Timestamp;
 
+use crate::credential::client_jwt::CallingClient;
 use crate::credential::jwt::{ConfigId, IssuerProfile, VerifiedToken};
 use crate::credential::mtls::{Authority, AuthorityId, VerifiedCertificate};
 use crate::identity::{Account, IssuedKey, SigningKey};
@@ -83,6 +84,11 @@ pub enum ReplayScope<'a> {
     Signature {
         /// The name.
         key: &'a str,
+    },
+    /// JWTs that one client signed for its calls.
+    ClientCall {
+        /// Its `client_id`.
+        client: &'a str,
     },
 }
 
@@ -197,6 +203,22 @@ pub trait Facts: Send + Sync {
         key_id: &str,
         now: Timestamp,
     ) -> impl Future<Output = Answer<Option<Arc<SigningKey>>>> + Send;
+
+    /// The client of this `client_id`, if it is in force and may sign its own calls. Local, pushed.
+    ///
+    /// # Errors
+    /// [`Unavailable::CutOff`] where it may have been taken back meanwhile.
+    fn calling_client(&self, client_id: &str) -> Answer<Option<Arc<CallingClient>>>;
+
+    /// The one key under which such a client is registered that `kid` names (its `kid`, or where it
+    /// has none its thumbprint) and that is pinned to `algorithm`. `None`: it has no such key, after
+    /// at most one rate-limited refetch where its keys are fetched.
+    fn client_key(
+        &self,
+        client: &CallingClient,
+        kid: &str,
+        algorithm: Algorithm,
+    ) -> impl Future<Output = Answer<Option<Arc<VerifyingKey>>>> + Send;
 
     /// Compares an account's password; unknown accounts cost the same as wrong passwords.
     fn check_password(

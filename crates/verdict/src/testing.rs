@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue, Method, Version};
+use proof::client_call;
 use proof::digest::{TokenHash, hex, sha256};
 use proof::issued::{Brand, Environment, Issued, KeyId, SecretKind};
 use proof::jose::alg::Algorithm;
@@ -27,10 +28,12 @@ use serde_json::{Value, json};
 
 use crate::call::{Arrival, Body, Call, Head, Scheme};
 use crate::credential::CredentialKind;
+use crate::credential::client_jwt::CallingClient;
 use crate::credential::jwt::{ConfigId, IssuerId, IssuerProfile};
 use crate::credential::mtls::CertificateProfile;
 use crate::identity::{
-    Account, ApiAllow, CredentialId, IssuedKey, LifeState, Principal, Scopes, Standing, SubjectId,
+    Account, ApiAllow, ApplicationId, ClientId, CredentialId, IssuedKey, LifeState, Principal,
+    RoleName, Scopes, Standing, SubjectId,
 };
 use crate::permit::{Identified, Permitted, Refused, decide, identify};
 use crate::problem::Problem;
@@ -69,6 +72,8 @@ pub(crate) struct World {
     pub(crate) api: Arc<Api>,
     pub(crate) own_key: SigningKey,
     pub(crate) foreign_key: SigningKey,
+    /// Of the client `export`, which signs its calls.
+    pub(crate) client_key: SigningKey,
     pub(crate) facts: Table,
     entropy: Counting,
 }
@@ -143,6 +148,7 @@ impl World {
     fn with(certificates: Option<CertificateProfile>) -> Self {
         let own_key = SigningKey::generate(Algorithm::ES256).unwrap();
         let foreign_key = SigningKey::generate(Algorithm::EdDSA).unwrap();
+        let client_key = SigningKey::generate(Algorithm::ES256).unwrap();
         let text = |items: &[&str]| {
             items
                 .iter()
@@ -179,7 +185,17 @@ impl World {
             tenant_claim: Some("tid".into()),
             forward_claims: text(&["department"]),
         };
+        let client = CallingClient {
+            client: ClientId::new("export"),
+            application: ApplicationId::new("shop"),
+            environment: Environment::Live,
+            grants: vec![(ApiName::new("orders"), Scopes::new(["orders:read"]))],
+            roles: vec![RoleName::new("clerk")],
+            algorithms: vec![Algorithm::ES256, Algorithm::EdDSA],
+        };
+        let registered = Arc::new(client_key.verifying_key().unwrap());
         let facts = Table {
+            clients: [("export".to_owned(), (Arc::new(client), vec![registered]))].into(),
             signers: vec![
                 (
                     own.issuer.clone(),
@@ -220,6 +236,7 @@ impl World {
             api,
             own_key,
             foreign_key,
+            client_key,
             facts,
             entropy: Counting(AtomicU64::new(0)),
         }
@@ -301,6 +318,17 @@ impl World {
             "at+jwt",
             &changed(Self::own_claims(), changes).to_string(),
         )
+    }
+
+    /// A JWT that the client `export` signed for a call, with some claims replaced (`null` removes).
+    pub(crate) fn client_jwt(&self, changes: &Value) -> String {
+        let now = NOW.as_secs();
+        let claims = json!({
+            "iss": "export", "sub": "export", "aud": AUDIENCE, "iat": now, "exp": now + 60,
+            "jti": proof::random::random_base62(16, &self.entropy),
+        });
+        let claims = changed(claims, changes).to_string();
+        jws::sign(&self.client_key, client_call::TYPE, &claims)
     }
 
     /// An opaque token of our own issuer, kept with some claims replaced (`null` removes).

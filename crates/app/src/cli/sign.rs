@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use proof::base64url;
+use proof::client_call;
 use proof::content_digest;
 use proof::digest::sha256;
 use proof::hmac_request;
@@ -43,6 +44,10 @@ pub(crate) enum SignAct {
     HttpSignature(HttpSignatureArgs),
     /// A DPoP proof (RFC 9449)
     Dpop(DpopArgs),
+    /// A JWT that an OAuth client signs for this one call (`client_jwt`)
+    ClientJwt(ClientJwtArgs),
+    /// Signs nothing: prints the public half of a private key as a key set, to be registered
+    Jwks(JwksArgs),
 }
 
 /// The request to sign.
@@ -133,6 +138,43 @@ pub(crate) struct DpopArgs {
     nonce: Option<String>,
 }
 
+/// `sign client-jwt`
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ClientJwtArgs {
+    #[command(flatten)]
+    request: RequestArgs,
+    /// The client (`client_id`)
+    #[arg(long, value_name = "ID")]
+    client: String,
+    /// One of the API's audiences
+    #[arg(long, value_name = "AUDIENCE")]
+    audience: String,
+    /// File with the private key: PKCS#8 in PEM, P-256, Ed25519 or RSA
+    #[arg(long, value_name = "FILE")]
+    private_key_file: PathBuf,
+    /// The key's name (`kid`) as the client registered it; default its thumbprint, as `sign jwks`
+    /// prints it
+    #[arg(long, value_name = "NAME")]
+    kid: Option<String>,
+    /// Ask for these scopes only, divided by spaces
+    #[arg(long, value_name = "SCOPES")]
+    scope: Option<String>,
+    /// How long it lives, at most `5m`
+    #[arg(long, value_name = "PERIOD", default_value = "1m")]
+    lifetime: String,
+    /// Leave method, address and body out, so that it is good for any one call
+    #[arg(long)]
+    any_call: bool,
+}
+
+/// `sign jwks`
+#[derive(Debug, Clone, Args)]
+pub(crate) struct JwksArgs {
+    /// File with the private key: PKCS#8 in PEM, P-256, Ed25519 or RSA
+    #[arg(long, value_name = "FILE")]
+    private_key_file: PathBuf,
+}
+
 /// `sign …`
 pub(crate) fn run(act: SignAct, screen: Screen) -> Outcome<()> {
     let signed = match act {
@@ -140,6 +182,8 @@ pub(crate) fn run(act: SignAct, screen: Screen) -> Outcome<()> {
         SignAct::SigV4(args) => sigv4(args, screen.now),
         SignAct::HttpSignature(args) => http_signature(args, screen.now),
         SignAct::Dpop(args) => dpop(args, screen.now),
+        SignAct::ClientJwt(args) => client_jwt(args, screen.now),
+        SignAct::Jwks(args) => return jwks(&args, screen),
     }?;
     if screen.is_json() {
         screen.json(&signed)
@@ -367,7 +411,7 @@ fn http_signature(args: HttpSignatureArgs, now: Timestamp) -> Outcome<Signed> {
     let nonce = random_base62(24, &SystemEntropy);
     let private = String::from_utf8_lossy(secret.expose())
         .contains("PRIVATE KEY-----")
-        .then(|| private_key(secret.expose()))
+        .then(|| private_key(secret.expose(), Algorithm::PS512))
         .transpose()?;
     let fields = httpsig::sign(
         &draft.lent(),
@@ -400,7 +444,7 @@ fn dpop(args: DpopArgs, now: Timestamp) -> Outcome<Signed> {
     let now = time(args.request.at.as_deref(), now)?;
     let mut draft = Draft::read(args.request)?;
     let pem = input::secret(&args.private_key_file, "private key")?;
-    let key = private_key(pem.expose())?;
+    let key = private_key(pem.expose(), Algorithm::PS512)?;
     let mut jwk = key.public_jwk().to_json();
     if let Some(members) = jwk.as_object_mut() {
         members.retain(|name, _| !["use", "kid", "alg"].contains(&name.as_str()));
@@ -431,8 +475,50 @@ fn dpop(args: DpopArgs, now: Timestamp) -> Outcome<Signed> {
     Ok(draft.done(vec![(HeaderName::from_static("dpop"), value)]))
 }
 
-/// A private key in PKCS#8, of whichever algorithm it is.
-fn private_key(pem: &[u8]) -> Outcome<SigningKey> {
+fn client_jwt(args: ClientJwtArgs, now: Timestamp) -> Outcome<Signed> {
+    let now = time(args.request.at.as_deref(), now)?;
+    let draft = Draft::read(args.request)?;
+    let pem = input::secret(&args.private_key_file, "private key")?;
+    let key = private_key(pem.expose(), Algorithm::PS256)?;
+    let period = &args.lifetime;
+    let lifetime: Duration = period
+        .parse::<Period>()
+        .map_err(|error| Failure::usage(format!("`{period}`: {error}.")))?
+        .0;
+    if lifetime > client_call::MAX_LIFETIME {
+        return Err(Failure::usage("Such a JWT lives for 5 minutes at most."));
+    }
+    let call = !args.any_call;
+    let token = client_call::Draft {
+        client: &args.client,
+        audience: &args.audience,
+        jti: &random_base62(24, &SystemEntropy),
+        issued_at: now,
+        lifetime,
+        scope: args.scope.as_deref(),
+        method: call.then_some(draft.method.as_str()),
+        uri: call.then_some(draft.url.as_str()),
+        body_sha256: call.then(|| sha256(&draft.body)),
+    }
+    .sign(&key, args.kid.as_deref().unwrap_or(key.kid()));
+    let value = HeaderValue::try_from(format!("Bearer {token}"))
+        .map_err(|defect| unsignable(&defect))?;
+    Ok(draft.done(vec![(http::header::AUTHORIZATION, value)]))
+}
+
+fn jwks(args: &JwksArgs, screen: Screen) -> Outcome<()> {
+    let pem = input::secret(&args.private_key_file, "private key")?;
+    let key = private_key(pem.expose(), Algorithm::PS256)?;
+    let set = serde_json::json!({ "keys": [key.public_jwk().to_json()] });
+    if screen.is_json() {
+        screen.json(&set)
+    } else {
+        screen.exactly(&set.to_string())
+    }
+}
+
+/// A private key in PKCS#8: P-256, Ed25519, or RSA, which is used with this algorithm.
+fn private_key(pem: &[u8], rsa: Algorithm) -> Outcome<SigningKey> {
     let wrong = || {
         Failure::usage("The private key is not PKCS#8 in PEM, P-256, Ed25519 or RSA.")
             .next("`openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256` makes one")
@@ -441,7 +527,7 @@ fn private_key(pem: &[u8]) -> Outcome<SigningKey> {
         return Err(wrong());
     };
     let der = Secret::new(der.secret_pkcs8_der());
-    [Algorithm::ES256, Algorithm::EdDSA, Algorithm::PS512]
+    [Algorithm::ES256, Algorithm::EdDSA, rsa]
         .into_iter()
         .find_map(|algorithm| SigningKey::from_pkcs8(algorithm, &der).ok())
         .ok_or_else(wrong)
@@ -476,12 +562,16 @@ mod tests {
                 "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
                 proof::base64std::encode(der.expose())
             );
-            let read = private_key(pem.as_bytes()).expect("readable");
+            let read = private_key(pem.as_bytes(), Algorithm::PS256).expect("readable");
             assert_eq!(read.kid(), key.kid());
         }
-        assert!(private_key(b"nonsense").is_err());
+        assert!(private_key(b"nonsense", Algorithm::PS256).is_err());
         assert!(
-            private_key(b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n").is_err()
+            private_key(
+                b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+                Algorithm::PS256
+            )
+            .is_err()
         );
     }
 }

@@ -7,6 +7,8 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use proof::jose::alg::Algorithm;
+use proof::jose::key::SigningKey;
 use proof::random::{Entropy as _, SystemEntropy};
 
 /// The settings file with places for addresses.
@@ -139,6 +141,7 @@ pub(super) fn prepare(dir: &Path, ports: &Ports) -> Result<Installed> {
             .replace("@ISSUER_TLS@", &local(ports.issuer_tls).to_string())
             .replace("@ADMIN@", &local(ports.admin).to_string())
             .replace("@OPS@", &local(ports.ops).to_string())
+            .replace("@EXPORT_KEYS@", &export_keys(dir)?)
             .replace("@SAMPLE@", &format!("http://{}", local(ports.sample)));
         write_private(&settings, text.as_bytes())?;
     }
@@ -170,6 +173,23 @@ pub(super) fn write_private(path: &Path, content: &[u8]) -> Result<()> {
         file.sync_all()
     };
     write().with_context(|| format!("{} can't be written", path.display()))
+}
+
+/// The key of the client that signs its calls; its public half as a key set.
+fn export_keys(dir: &Path) -> Result<String> {
+    let key = SigningKey::generate(Algorithm::ES256).context("a key can't be made")?;
+    let der = key.to_pkcs8().context("a key can't be written")?;
+    let base64 = proof::base64std::encode(der.expose());
+    let lines: Vec<&str> = (0..base64.len())
+        .step_by(64)
+        .map(|at| &base64[at..base64.len().min(at + 64)])
+        .collect();
+    let pem = format!(
+        "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
+        lines.join("\n")
+    );
+    write_private(&dir.join("export.key"), pem.as_bytes())?;
+    Ok(serde_json::json!({ "keys": [key.public_jwk().to_json()] }).to_string())
 }
 
 /// A private CA and a certificate for localhost, signed by it.

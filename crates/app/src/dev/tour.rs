@@ -2,6 +2,7 @@
 //! `dev --check` runs these very lines. One file per subject adds its steps to the [`Book`].
 
 mod certificates;
+mod client_jwt;
 mod door;
 mod operations;
 mod people;
@@ -119,6 +120,9 @@ impl Tour {
             certificates::mtls(&mut book, &scene);
         }
         signed::requests(&mut book, &scene, &demo.signers);
+        if declared.takes("client_jwt") {
+            client_jwt::calls(&mut book, &scene);
+        }
         tokens::jwt(&mut book, &scene);
         if let Some(secret) = &demo.partner_secret {
             tokens::opaque(&mut book, &scene, &format!("shop-partner:{}", text(secret)));

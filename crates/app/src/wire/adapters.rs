@@ -74,7 +74,7 @@ impl issuer::ports::Replay for ProcessReplay {
 }
 
 /// Keys at clients' own addresses, by the same safe fetches as issuers' keys.
-pub(crate) struct FetchedClientKeys(pub(crate) PublishedKeys);
+pub(crate) struct FetchedClientKeys(pub(crate) Arc<PublishedKeys>);
 
 impl issuer::ports::ClientKeys for FetchedClientKeys {
     fn keys<'a>(

@@ -24,6 +24,7 @@ use gateway::{Bound, Gateway, Metrics, Ops};
 use issuer::Issuer;
 use issuer::keys::{KeyManager, KeySettings};
 use issuer::metadata::{Endpoint, Endpoints};
+use outbound::clients::CallingClients;
 use outbound::clock::{Clock as _, SystemClock};
 use outbound::facts::{FactsOptions, FactsParts, StandardFacts};
 use outbound::fetch::{FetchOptions, Fetcher};
@@ -149,6 +150,7 @@ impl Node {
             }
         }));
         let fetcher = Arc::new(fetcher(settings)?);
+        let published = Arc::new(PublishedKeys::new(fetcher.clone(), KeySetOptions::default()));
         let key_sets = Arc::new(KeySets::new(fetcher.clone(), KeySetOptions::default()));
         let options = FactsOptions {
             outage_grace: settings.outage_grace,
@@ -162,6 +164,7 @@ impl Node {
                 replays: MemoryReplays::default(),
                 key_sets,
                 authorities: Arc::default(),
+                calling_clients: Arc::new(CallingClients::new(published.clone())),
                 revocations: Arc::new(Revocations::default()),
                 pool: pool.clone(),
                 peppers: hasher.peppers(),
@@ -207,10 +210,7 @@ impl Node {
                         revocations: Arc::new(revocations),
                         replay: Arc::new(adapters::StoredReplay(store.clone())),
                         proofs: proofs_of_process(settings),
-                        client_keys: Arc::new(adapters::FetchedClientKeys(PublishedKeys::new(
-                            fetcher.clone(),
-                            KeySetOptions::default(),
-                        ))),
+                        client_keys: Arc::new(adapters::FetchedClientKeys(published)),
                         readiness: readiness.clone(),
                         alarms: Arc::new(metrics.clone()),
                         entropy: entropy.clone(),

@@ -18,13 +18,16 @@ use issuer::keys::KeyRing;
 use issuer::ports::KeyPurpose;
 use proof::jose::jwk::JwkSet;
 use registry::api::{ApiMeaning, UpstreamMeaning};
+use registry::client::ClientMeaning;
 use registry::meaning::Meaning;
 use registry::trusted_issuer::IssuerKeys;
 
 use outbound::authorities::AuthoritySource;
+use outbound::clients::ClientKeys;
 use outbound::keysets::{KeySource, OwnKeys};
 
 use tokio::sync::watch;
+use verdict::credential::client_jwt::CallingClient;
 use verdict::credential::jwt::IssuerId;
 use web::pages::Pages;
 use web::registration::Registrar;
@@ -41,6 +44,7 @@ struct Prepared {
     declared: Declared,
     sources: Vec<(IssuerId, KeySource)>,
     authorities: outbound::authorities::Prepared,
+    clients: Vec<(CallingClient, ClientKeys)>,
     snapshots: Vec<(Gateway<Facts>, Snapshot)>,
 }
 
@@ -240,6 +244,7 @@ impl Planes {
         let prepared = self.prepare(shared, meaning)?;
         shared.facts.key_sets().configure(prepared.sources);
         shared.facts.authorities().configure(prepared.authorities);
+        shared.facts.calling_clients().configure(prepared.clients);
         if let Some(issuer) = &shared.issuer {
             issuer.declare(prepared.declared);
             if shared.keys.lacks() {
@@ -302,6 +307,7 @@ impl Planes {
             declared,
             sources,
             authorities,
+            clients: calling_clients(&meaning.clients),
             snapshots: prepared,
         })
     }
@@ -354,6 +360,29 @@ fn authorities(shared: &Shared, meaning: &Meaning) -> Result<outbound::authoriti
     authorities
         .prepare(sources)
         .map_err(|(id, defect)| anyhow::anyhow!("client certificates, files {id}: {defect}"))
+}
+
+/// The clients that may sign their own calls, and where their keys are.
+fn calling_clients(clients: &[ClientMeaning]) -> Vec<(CallingClient, ClientKeys)> {
+    let signing = clients.iter().filter(|client| client.signs_calls);
+    signing
+        .filter_map(|client| {
+            let keys = match (&client.jwks, &client.jwks_uri) {
+                (Some(set), _) => ClientKeys::Declared(set.clone()),
+                (None, Some(url)) => ClientKeys::Published(url.clone()),
+                (None, None) => return None,
+            };
+            let calling = CallingClient {
+                client: client.client_id.clone(),
+                application: client.application.clone(),
+                environment: client.environment,
+                grants: client.grants.clone(),
+                roles: client.roles.clone(),
+                algorithms: client.profile.rules().signing_algorithms.to_vec(),
+            };
+            Some((calling, keys))
+        })
+        .collect()
 }
 
 fn proxies(settings: &Settings) -> TrustedProxies {

@@ -9,6 +9,7 @@ use proof::jose::alg::Algorithm;
 use proof::jose::verifying::VerifyingKey;
 use proof::random::SystemEntropy;
 use proof::time::Timestamp;
+use verdict::credential::client_jwt::CallingClient;
 use verdict::credential::jwt::{ConfigId, IssuerProfile, VerifiedToken};
 use verdict::credential::mtls::{Authority, AuthorityId, VerifiedCertificate};
 use verdict::facts::{
@@ -152,6 +153,17 @@ impl Facts for Doubles {
         (matched.contains(&id) && text.as_bytes() == presented).then(|| key.clone())
     }
     async fn signing_key(&self, _: &str, _: Timestamp) -> Answer<Option<Arc<SigningKey>>> {
+        Ok(None)
+    }
+    fn calling_client(&self, _: &str) -> Answer<Option<Arc<CallingClient>>> {
+        Ok(None)
+    }
+    async fn client_key(
+        &self,
+        _: &CallingClient,
+        _: &str,
+        _: Algorithm,
+    ) -> Answer<Option<Arc<VerifyingKey>>> {
         Ok(None)
     }
     async fn check_password(

@@ -5,15 +5,18 @@ use core::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
+use proof::jose::jwk::JwkSet;
 use proof::issued::{Environment, SecretKind};
 use proof::password::{Verifier, hash};
 use proof::random::SystemEntropy;
 use verdict::credential::jwt::IssuerId;
-use verdict::identity::{ApiAllow, CredentialId, LifeState, Principal, Scopes, SubjectId};
+use verdict::identity::{ApiAllow, ApplicationId, ClientId, CredentialId, LifeState, Principal, Scopes, SubjectId};
 
 use super::*;
+use crate::clients::ClientKeys;
 use crate::fetch::{FetchOptions, Fetcher};
 use crate::keysets::KeySetOptions;
+use crate::published::PublishedKeys;
 use crate::revocations::Revoked;
 
 mod opaque;
@@ -196,8 +199,12 @@ impl World {
             records: Arc::clone(&stored),
             counters: Budgets::default(),
             replays: Spent::default(),
-            key_sets: Arc::new(KeySets::new(fetcher, KeySetOptions::default())),
+            key_sets: Arc::new(KeySets::new(Arc::clone(&fetcher), KeySetOptions::default())),
             authorities: Arc::default(),
+            calling_clients: Arc::new(CallingClients::new(Arc::new(PublishedKeys::new(
+                fetcher,
+                KeySetOptions::default(),
+            )))),
             revocations: Arc::default(),
             pool: Arc::clone(&pool),
             peppers: HashMap::from([("p1".to_owned(), Arc::new(MacKey::new(&[9; 32])))]),
@@ -853,6 +860,32 @@ fn c08_a_node_cut_off_for_too_long_can_not_say_what_was_revoked() {
     assert!(!world.facts.in_touch(later(601)));
     world.facts.contact(later(601));
     assert_eq!(world.facts.revoked(&token), Ok(false));
+}
+
+#[test]
+fn c08_a_node_cut_off_for_too_long_can_not_say_which_clients_still_sign_their_calls() {
+    let world = World::with(|options| options.outage_grace = Duration::from_secs(600));
+    let client = CallingClient {
+        client: ClientId::new("export"),
+        application: ApplicationId::new("shop"),
+        environment: Environment::Live,
+        grants: Vec::new(),
+        roles: Vec::new(),
+        algorithms: Vec::new(),
+    };
+    let keys = ClientKeys::Declared(JwkSet::new(Vec::new()));
+    world.facts.calling_clients().configure([(client, keys)]);
+    let found = |seconds| {
+        let at = later(seconds).as_millis();
+        world.clock.0.store(at, Ordering::SeqCst);
+        let client = world.facts.calling_client("export");
+        client.map(|client| client.is_some())
+    };
+    assert_eq!(found(600), Ok(true));
+    assert_eq!(found(601), Err(Unavailable::CutOff));
+    assert!(world.facts.calling_client("nobody").unwrap().is_none());
+    world.facts.contact(later(601));
+    assert_eq!(found(601), Ok(true));
 }
 
 #[tokio::test]

@@ -223,10 +223,29 @@ impl std::fmt::Debug for Unverified<'_> {
     }
 }
 
+/// What a text that may be a compact JWS calls itself (`typ` in its header): to tell forms apart, and
+/// for nothing else, since nothing is verified. `None` where that can't be read.
+pub fn claimed_type(token: &[u8]) -> Option<String> {
+    let header = token.split(|byte| *byte == b'.').next()?;
+    if header.len() > MAX_HEADER_BYTES {
+        return None;
+    }
+    let header = base64url::decode(header).ok()?;
+    let mut members = strict_json::parse_object(&header, MAX_HEADER_BYTES).ok()?;
+    match members.remove("typ")? {
+        Value::String(typ) => Some(typ),
+        _ => None,
+    }
+}
+
 /// Signs `payload_json` as a compact JWS whose header holds `alg`, `kid` and `typ`.
 pub fn sign(key: &SigningKey, typ: &str, payload_json: &str) -> String {
-    let header =
-        serde_json::json!({"alg": key.alg().name(), "kid": key.kid(), "typ": typ}).to_string();
+    sign_as(key, key.kid(), typ, payload_json)
+}
+
+/// The same with a key that the verifier knows by another name than its thumbprint.
+pub fn sign_as(key: &SigningKey, kid: &str, typ: &str, payload_json: &str) -> String {
+    let header = serde_json::json!({"alg": key.alg().name(), "kid": kid, "typ": typ}).to_string();
     let mut token = base64url::encode(header.as_bytes());
     token.push('.');
     token.push_str(&base64url::encode(payload_json.as_bytes()));

@@ -285,7 +285,9 @@ pub fn claimed_issuer(unverified_payload: &[u8]) -> Option<String> {
         .map(|claims| claims.iss)
 }
 
-fn same_type(one: &str, other: &str) -> bool {
+/// Whether two media types of JWTs are one: without regard to case, and `application/` may be left
+/// out (RFC 7515 §4.1.9).
+pub fn same_type(one: &str, other: &str) -> bool {
     fn bare(typ: &str) -> &str {
         const PREFIX: &str = "application/";
         match typ.get(..PREFIX.len()) {

@@ -296,6 +296,8 @@ pub enum WrittenKind {
     HttpSignature,
     /// Doorward's own plain HMAC scheme.
     Hmac,
+    /// A JWT that a client signs for each call; see `signs_calls` of clients.
+    ClientJwt,
 }
 
 impl From<WrittenKind> for CredentialKind {
@@ -309,6 +311,7 @@ impl From<WrittenKind> for CredentialKind {
             WrittenKind::SigV4 => Self::SigV4,
             WrittenKind::HttpSignature => Self::HttpSignature,
             WrittenKind::Hmac => Self::Hmac,
+            WrittenKind::ClientJwt => Self::ClientJwt,
         }
     }
 }

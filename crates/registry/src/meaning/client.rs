@@ -96,6 +96,7 @@ pub(super) fn mean(
         tos_uri: spec.tos_uri.clone(),
         contacts: spec.contacts.clone(),
         skip_consent: spec.skip_consent,
+        signs_calls: spec.signs_calls,
         grants,
         introspects: spec
             .introspects
@@ -126,6 +127,7 @@ fn program(spec: &ClientSpec, loopback_dev: bool, report: &mut Report<'_>) -> Pr
     let grant_types = grant_types(spec, report);
     redirects(spec, &grant_types, report);
     identity(spec, &grant_types, report);
+    signs_calls(spec, &grant_types, report);
     shown_to_people(spec, report);
     let at = Place::spec();
     let signed = |written: &Option<String>, key: &str, report: &mut Report<'_>| {
@@ -466,6 +468,38 @@ fn sender_constraint(spec: &ClientSpec, report: &mut Report<'_>) -> SenderConstr
     }
 }
 
+/// What a client signs by itself is worth what it could get a token for by itself, and no more.
+fn signs_calls(spec: &ClientSpec, grants: &[GrantType], report: &mut Report<'_>) {
+    if !spec.signs_calls {
+        return;
+    }
+    let at = Place::spec().key("signs_calls");
+    if !grants.contains(&GrantType::ClientCredentials) {
+        report.hinted(
+            at.clone(),
+            "a client that signs its calls acts for itself, and this one may not",
+            "add client_credentials to grant_types",
+        );
+    }
+    if spec.auth_method == ClientAuthMethod::SelfSignedTlsClientAuth {
+        report.hinted(
+            at.clone(),
+            "this client's keys are those of its certificates, which sign nothing else",
+            "another auth_method",
+        );
+    }
+    let bound = spec.dpop_bound_access_tokens
+        || spec.tls_client_certificate_bound_access_tokens
+        || spec.profile.rules().sender_constraint_required;
+    if bound {
+        report.hinted(
+            at,
+            "this client's tokens are bound to their sender, and calls that it signs are not",
+            "leave one of them out",
+        );
+    }
+}
+
 /// Where a client's public keys are.
 #[derive(Default)]
 struct Keys {
@@ -477,12 +511,19 @@ struct Keys {
 fn keys(spec: &ClientSpec, loopback_dev: bool, report: &mut Report<'_>) -> Keys {
     let at = Place::spec();
     let method = spec.auth_method;
-    let wanted = matches!(
-        method,
-        ClientAuthMethod::PrivateKeyJwt | ClientAuthMethod::SelfSignedTlsClientAuth
-    );
-    let unwanted = "keys are for private_key_jwt and self_signed_tls_client_auth only";
+    let wanted = spec.signs_calls
+        || matches!(
+            method,
+            ClientAuthMethod::PrivateKeyJwt | ClientAuthMethod::SelfSignedTlsClientAuth
+        );
+    let unwanted =
+        "keys are for private_key_jwt, self_signed_tls_client_auth and signs_calls only";
     match (&spec.jwks, &spec.jwks_uri) {
+        (None, None) if spec.signs_calls => report.hinted(
+            at.key("signs_calls"),
+            "calls are verified with the client's keys",
+            "write jwks or jwks_uri",
+        ),
         (None, None) if wanted => report.hinted(
             at.key("auth_method"),
             format!("{} needs the client's keys", method.name()),
@@ -500,7 +541,7 @@ fn keys(spec: &ClientSpec, loopback_dev: bool, report: &mut Report<'_>) -> Keys 
             let set = issuer::key_set(value, at.key("jwks"), report);
             let allowed = spec.profile.rules().signing_algorithms;
             if let Some(set) = &set
-                && method == ClientAuthMethod::PrivateKeyJwt
+                && (spec.signs_calls || method == ClientAuthMethod::PrivateKeyJwt)
                 && set.verifying_keys(allowed).is_empty()
             {
                 let names: Vec<_> = allowed.iter().map(|one| one.name()).collect();

@@ -19,12 +19,13 @@ use crate::units::Size;
 const MOST_SEGMENTS: usize = 64;
 
 /// Kinds that are sent in `Authorization` and nowhere else.
-const IN_AUTHORIZATION: [CredentialKind; 5] = [
+const IN_AUTHORIZATION: [CredentialKind; 6] = [
     CredentialKind::Basic,
     CredentialKind::Jwt,
     CredentialKind::Opaque,
     CredentialKind::SigV4,
     CredentialKind::Hmac,
+    CredentialKind::ClientJwt,
 ];
 
 /// Largest body unless written otherwise.
@@ -301,8 +302,8 @@ fn combinations(
             );
         }
         let signs = |kind: &CredentialKind| {
-            use CredentialKind::{Hmac, HttpSignature, SigV4};
-            matches!(kind, SigV4 | HttpSignature | Hmac)
+            use CredentialKind::{ClientJwt, Hmac, HttpSignature, SigV4};
+            matches!(kind, SigV4 | HttpSignature | Hmac | ClientJwt)
         };
         if combination.iter().filter(|kind| signs(kind)).count() > 1 {
             report.flaw(at, "two signatures over one request are one too many");

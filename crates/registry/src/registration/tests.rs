@@ -248,7 +248,7 @@ fn what_can_not_be_registered_is_this_table() {
         (
             web(json!({ "jwks_uri": "https://a.example/jwks" })),
             Metadata,
-            "jwks_uri: keys are for private_key_jwt and self_signed_tls_client_auth only",
+            "jwks_uri: keys are for private_key_jwt, self_signed_tls_client_auth and signs_calls only",
         ),
         (
             web(json!({ "subject_type": "pairwise" })),

@@ -168,7 +168,7 @@ impl Unspent {
 }
 
 /// The address as the client saw it, without query and fragment: what `htu` must say.
-fn address(head: &Head) -> String {
+pub(super) fn address(head: &Head) -> String {
     let scheme = head.arrival().scheme.as_str();
     let (authority, path) = (head.authority(), head.path());
     format!("{scheme}://{authority}{path}")

@@ -9,6 +9,7 @@
 //! | `sigv4` | `AWS4-HMAC-SHA256 realm="…"` |
 //! | `http_signature` | `Signature realm="…"`, with the `tag` that is asked for; no scheme is registered (RFC 9421 §5 has `Accept-Signature` for what is wanted) |
 //! | `hmac` | `HMAC-SHA256 realm="…"` |
+//! | `client_jwt` | as `jwt`, without `DPoP`: such a JWT is used once and bound to nothing else |
 //! | `admin_key` | `Bearer realm="…"`, then `error` |
 //!
 //! Each acceptable scheme gets a field of its own, so that no reader has to divide at commas.
@@ -106,9 +107,13 @@ fn for_kind(
         },
         CredentialKind::Hmac => format!("{} realm={realm}", hmac_request::SCHEME),
         CredentialKind::Mtls => format!("ClientCertificate realm={realm}"),
-        CredentialKind::Jwt | CredentialKind::Opaque | CredentialKind::AdminKey => {
+        CredentialKind::Jwt
+        | CredentialKind::Opaque
+        | CredentialKind::ClientJwt
+        | CredentialKind::AdminKey => {
             let metadata = api.resource_metadata.as_deref();
-            let metadata = metadata.filter(|_| kind.is_access_token());
+            // One challenge for all that an API takes as a bearer.
+            let metadata = metadata.filter(|_| kind != CredentialKind::AdminKey);
             detailed(format!("Bearer realm={realm}"), error, scope, metadata)
         }
     };

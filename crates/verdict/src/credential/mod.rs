@@ -8,6 +8,7 @@ pub mod apikey;
 pub mod basic;
 pub mod binding;
 pub mod challenge;
+pub mod client_jwt;
 mod exposed;
 pub mod jwt;
 pub mod mtls;
@@ -58,6 +59,9 @@ pub enum CredentialKind {
     HttpSignature,
     /// A request signed by Doorward's own plain HMAC scheme.
     Hmac,
+    /// A JWT that a registered client signed for this very call, as `Authorization: Bearer`; told
+    /// from an access token by its header's type.
+    ClientJwt,
     /// An administrator's key on the admin listener; never a data credential, nor the reverse.
     /// `Authorization: Bearer` only.
     AdminKey,
@@ -65,7 +69,7 @@ pub enum CredentialKind {
 
 impl CredentialKind {
     /// Every kind, for discovery, docs and tests to walk.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::ApiKey,
         Self::Basic,
         Self::Jwt,
@@ -74,6 +78,7 @@ impl CredentialKind {
         Self::SigV4,
         Self::HttpSignature,
         Self::Hmac,
+        Self::ClientJwt,
         Self::AdminKey,
     ];
 
@@ -88,6 +93,7 @@ impl CredentialKind {
             Self::SigV4 => "sigv4",
             Self::HttpSignature => "http_signature",
             Self::Hmac => "hmac",
+            Self::ClientJwt => "client_jwt",
             Self::AdminKey => "admin_key",
         }
     }
@@ -137,6 +143,9 @@ pub(crate) async fn prove<R>(
         Presented::Signed(claim) => {
             let (proved, body) = Box::pin(signed::prove(*claim, body, route, facts, now)).await?;
             return Ok((proved, Some(body)));
+        }
+        Presented::ClientJwt(token) => {
+            return Box::pin(client_jwt::prove(token, head, &route.api, facts, now)).await;
         }
         Presented::ApiKey(key) => apikey::prove(key, facts, now).await,
         // Apart, so that calls of the other kinds need not make room for what these wait for.

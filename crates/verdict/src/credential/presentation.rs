@@ -8,6 +8,7 @@
 //! combination asks for one; elsewhere it is the connection's, and not looked at.
 
 use http::header::AUTHORIZATION;
+use proof::client_call;
 use smallvec::SmallVec;
 
 use super::binding::{self, Sent};
@@ -31,6 +32,8 @@ pub(crate) enum Presented<'a> {
     Mtls(&'a TlsFacts),
     /// What stands after `Bearer ` in no key grammar, or after `DPoP `; and how it was sent.
     Jwt(&'a [u8], Sent<'a>),
+    /// What stands after `Bearer ` and calls itself a call's own JWT.
+    ClientJwt(&'a [u8]),
     /// In our grammar, of the kind for access tokens; and how it was sent.
     Opaque(proof::issued::Presented<'a>, Sent<'a>),
 }
@@ -262,10 +265,10 @@ fn bound<'a>(
     }
 }
 
-/// Tells by its form what a bearer text is (RFC 6750 §2.1): our brand, a configured pattern, or
-/// else a token. The form decides once; what fails as one is never tried as another.
+/// Tells by its form what a bearer text is (RFC 6750 §2.1): our brand, a configured pattern, a
+/// call's own JWT by its header's type, or else a token. The form decides once; what fails as one is never tried as another.
 fn bearer<'a>(text: &'a [u8], api: &'a Api, takes: impl Fn(CredentialKind) -> bool) -> Found<'a> {
-    use CredentialKind::{AdminKey, ApiKey, Jwt, Opaque};
+    use CredentialKind::{AdminKey, ApiKey, ClientJwt, Jwt, Opaque};
     let found = |kind: CredentialKind, read: Result<Presented<'a>, Problem>| {
         let read = if takes(kind) {
             read
@@ -298,6 +301,9 @@ fn bearer<'a>(text: &'a [u8], api: &'a Api, takes: impl Fn(CredentialKind) -> bo
         && let Some(key) = apikey::foreign(text, api)
     {
         found(ApiKey, Ok(Presented::ApiKey(key)))
+    } else if takes(ClientJwt) && client_call::is_named(text) {
+        // Where none is taken, its type is none of an access token.
+        found(ClientJwt, Ok(Presented::ClientJwt(text)))
     } else if takes(Jwt) {
         found(Jwt, Ok(Presented::Jwt(text, Sent::Bearer)))
     } else {

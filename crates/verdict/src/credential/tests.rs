@@ -2,6 +2,7 @@
 //! the rules that a matrix does not show.
 
 mod binding;
+mod client_jwt;
 mod matrix;
 mod mtls;
 mod opaque;

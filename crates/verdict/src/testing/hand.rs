@@ -12,7 +12,8 @@ use super::signing::Caller;
 use super::{NOW, Sent, Stored, World};
 use crate::call::TlsFacts;
 use crate::credential::CredentialKind::{
-    self, AdminKey, ApiKey, Basic as BasicKind, Hmac, HttpSignature, Jwt, Mtls, Opaque, SigV4,
+    self, AdminKey, ApiKey, Basic as BasicKind, ClientJwt, Hmac, HttpSignature, Jwt, Mtls, Opaque,
+    SigV4,
 };
 use crate::credential::jwt::ConfigId;
 use crate::credential::mtls::{AuthorityId, CertificateIdentity, CertificateProfile, NamePattern};
@@ -86,6 +87,7 @@ impl Hand {
             AdminKey => sent.bearer(&self.admin),
             Jwt => sent.bearer(&self.token),
             Opaque => sent.bearer(&self.opaque),
+            ClientJwt => sent.bearer(&self.world.client_jwt(&json!({}))),
             BasicKind => sent.with("authorization", &self.basic),
             SigV4 | HttpSignature | Hmac => {
                 let caller = self.callers.iter().find(|one| one.kind == kind).unwrap();

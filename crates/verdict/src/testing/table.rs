@@ -9,6 +9,7 @@ use proof::jose::verifying::VerifyingKey;
 use proof::time::Timestamp;
 
 use super::NOW;
+use crate::credential::client_jwt::CallingClient;
 use crate::credential::jwt::{ConfigId, IssuerId, IssuerProfile, VerifiedToken};
 use crate::credential::mtls::{Authority, AuthorityId, VerifiedCertificate};
 use crate::credential::opaque;
@@ -27,6 +28,8 @@ pub(crate) struct Table {
     /// By their public names.
     pub(crate) signing_keys: HashMap<String, Arc<SigningKey>>,
     pub(crate) signers: Vec<(IssuerId, Arc<VerifyingKey>)>,
+    /// Clients that sign their calls, with their keys.
+    pub(crate) clients: HashMap<String, (Arc<CallingClient>, Vec<Arc<VerifyingKey>>)>,
     /// Claims of opaque tokens.
     pub(crate) kept: Mutex<HashMap<TokenHash, String>>,
     pub(crate) known: Mutex<HashMap<(TokenHash, ConfigId), Arc<VerifiedToken>>>,
@@ -182,6 +185,23 @@ impl Facts for Table {
         Ok(self.signing_keys.get(key_id).cloned())
     }
 
+    fn calling_client(&self, client_id: &str) -> Answer<Option<Arc<CallingClient>>> {
+        self.ask("calling_client")?;
+        Ok(self.clients.get(client_id).map(|(client, _)| client.clone()))
+    }
+
+    async fn client_key(
+        &self,
+        client: &CallingClient,
+        kid: &str,
+        algorithm: Algorithm,
+    ) -> Answer<Option<Arc<VerifyingKey>>> {
+        self.ask("client_key")?;
+        let (_, keys) = &self.clients[client.client.as_str()];
+        let fits = |key: &&Arc<VerifyingKey>| key.kid() == Some(kid) && key.alg() == algorithm;
+        Ok(keys.iter().find(fits).cloned())
+    }
+
     async fn check_password(
         &self,
         username: &str,
@@ -210,7 +230,9 @@ impl Facts for Table {
         if self.no_replays {
             return Err(Unavailable::ReplayMemory);
         }
-        let (ReplayScope::DpopProof { key } | ReplayScope::Signature { key }) = scope;
+        let (ReplayScope::DpopProof { key }
+        | ReplayScope::Signature { key }
+        | ReplayScope::ClientCall { client: key }) = scope;
         let mut used = self.used.lock().unwrap();
         if used.iter().any(|(k, i, _)| k == key && i == id) {
             return Ok(FirstUse::Replayed);

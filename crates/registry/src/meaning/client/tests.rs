@@ -227,7 +227,7 @@ fn what_proves_itself_and_how_is_this_table() {
         (
             "service",
             json!({ "jwks_uri": "https://a.example.com/jwks" }),
-            "spec.jwks_uri: keys are for private_key_jwt and self_signed_tls_client_auth only",
+            "spec.jwks_uri: keys are for private_key_jwt, self_signed_tls_client_auth and signs_calls only",
         ),
         (
             "fapi2",

@@ -9,7 +9,9 @@ use proof::secret::Secret;
 use serde_json::json;
 
 use crate::call::Scheme;
-use crate::credential::CredentialKind::{self, AdminKey, ApiKey, Basic as BasicKind, Jwt, Opaque};
+use crate::credential::CredentialKind::{
+    self, AdminKey, ApiKey, Basic as BasicKind, ClientJwt, Jwt, Opaque,
+};
 use crate::facts::Unavailable;
 use crate::identity::{ApiAllow, LifeState};
 use crate::permit::{Permitted, Refused};
@@ -82,6 +84,7 @@ fn every_kind_with_every_defect_is_answered_as_the_golden_file_says() {
     own_tokens(&mut matrix);
     foreign_tokens(&mut matrix);
     opaque_tokens(&mut matrix);
+    client_jwts(&mut matrix);
     insta::assert_snapshot!("credential_kind_by_defect", matrix.0);
 }
 
@@ -676,4 +679,47 @@ fn opaque_tokens(matrix: &mut Matrix) {
         "records not to be had",
         &world.judge(good(), &route, NOW),
     );
+}
+
+fn client_jwts(matrix: &mut Matrix) {
+    let world = World::new();
+    let now = NOW.as_secs();
+    let route = world.route(&[&[ClientJwt]]);
+    let good = world.client_jwt(&json!({}));
+    let mut cases = vec![
+        ("none", good.clone()),
+        ("used before", good.clone()),
+        ("no signature", {
+            let dot = good.rfind('.').unwrap();
+            good[..=dot].to_owned()
+        }),
+        ("an access token", world.own_token(&json!({}))),
+        ("garbage", "garbage".to_owned()),
+    ];
+    for (what, changes) in [
+        ("expired for 60 s", json!({"iat": now - 90, "exp": now - 60})),
+        ("issued in 61 s", json!({"iat": now + 61, "exp": now + 90})),
+        ("lives for 301 s", json!({"exp": now + 301})),
+        ("no iat", json!({"iat": null})),
+        ("no exp", json!({"exp": null})),
+        ("no jti", json!({"jti": null})),
+        ("an unknown client", json!({"iss": "import", "sub": "import"})),
+        ("about somebody else", json!({"sub": "usr_alice"})),
+        ("another audience", json!({"aud": "https://billing.example"})),
+        ("two audiences", json!({"aud": ["https://billing.example", "https://orders.example"]})),
+        ("another method", json!({"htm": "POST"})),
+        ("another address", json!({"htu": "https://orders.example/orders/1"})),
+        ("another query", json!({"htu": "https://orders.example/orders?all=1"})),
+        ("a digest that is none", json!({"body_sha256": "x"})),
+        ("bound to a key", json!({"cnf": {"jkt": "x"}})),
+        ("a scope that it does not hold", json!({"scope": "orders:write"})),
+    ] {
+        cases.push((what, world.client_jwt(&changes)));
+    }
+    for (what, token) in &cases {
+        let call = Sent::get("/orders").bearer(token).call();
+        matrix.cell(ClientJwt, what, &world.judge(call, &route, NOW));
+    }
+    let missing = Sent::get("/orders").call();
+    matrix.cell(ClientJwt, "missing", &world.judge(missing, &route, NOW));
 }

@@ -70,6 +70,17 @@ impl Secrets for NoSecrets {
 
 /// Nobody logs in here.
 impl People for NoSecrets {
+    fn calling_client(&self, _: &str) -> Answer<Option<Arc<verdict::credential::client_jwt::CallingClient>>> {
+        Err(Unavailable::Store)
+    }
+    async fn client_key(
+        &self,
+        _: &verdict::credential::client_jwt::CallingClient,
+        _: &str,
+        _: Algorithm,
+    ) -> Answer<Option<Arc<VerifyingKey>>> {
+        Err(Unavailable::Store)
+    }
     async fn check_password(
         &self,
         _: &str,
