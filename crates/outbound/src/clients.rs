@@ -143,7 +143,9 @@ mod tests {
             made(Algorithm::EdDSA),
         );
         let set = |keys: &[&SigningKey]| {
-            ClientKeys::Declared(JwkSet::new(keys.iter().map(|key| key.public_jwk()).collect()))
+            ClientKeys::Declared(JwkSet::new(
+                keys.iter().map(|key| key.public_jwk()).collect(),
+            ))
         };
         clients.configure([
             (client("export"), set(&[&one, &other])),

@@ -501,8 +501,8 @@ fn client_jwt(args: ClientJwtArgs, now: Timestamp) -> Outcome<Signed> {
         body_sha256: call.then(|| sha256(&draft.body)),
     }
     .sign(&key, args.kid.as_deref().unwrap_or(key.kid()));
-    let value = HeaderValue::try_from(format!("Bearer {token}"))
-        .map_err(|defect| unsignable(&defect))?;
+    let value =
+        HeaderValue::try_from(format!("Bearer {token}")).map_err(|defect| unsignable(&defect))?;
     Ok(draft.done(vec![(http::header::AUTHORIZATION, value)]))
 }
 

@@ -150,7 +150,10 @@ impl Node {
             }
         }));
         let fetcher = Arc::new(fetcher(settings)?);
-        let published = Arc::new(PublishedKeys::new(fetcher.clone(), KeySetOptions::default()));
+        let published = Arc::new(PublishedKeys::new(
+            fetcher.clone(),
+            KeySetOptions::default(),
+        ));
         let key_sets = Arc::new(KeySets::new(fetcher.clone(), KeySetOptions::default()));
         let options = FactsOptions {
             outage_grace: settings.outage_grace,

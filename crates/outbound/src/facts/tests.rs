@@ -5,12 +5,14 @@ use core::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
-use proof::jose::jwk::JwkSet;
 use proof::issued::{Environment, SecretKind};
+use proof::jose::jwk::JwkSet;
 use proof::password::{Verifier, hash};
 use proof::random::SystemEntropy;
 use verdict::credential::jwt::IssuerId;
-use verdict::identity::{ApiAllow, ApplicationId, ClientId, CredentialId, LifeState, Principal, Scopes, SubjectId};
+use verdict::identity::{
+    ApiAllow, ApplicationId, ClientId, CredentialId, LifeState, Principal, Scopes, SubjectId,
+};
 
 use super::*;
 use crate::clients::ClientKeys;

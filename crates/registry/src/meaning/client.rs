@@ -516,8 +516,7 @@ fn keys(spec: &ClientSpec, loopback_dev: bool, report: &mut Report<'_>) -> Keys 
             method,
             ClientAuthMethod::PrivateKeyJwt | ClientAuthMethod::SelfSignedTlsClientAuth
         );
-    let unwanted =
-        "keys are for private_key_jwt, self_signed_tls_client_auth and signs_calls only";
+    let unwanted = "keys are for private_key_jwt, self_signed_tls_client_auth and signs_calls only";
     match (&spec.jwks, &spec.jwks_uri) {
         (None, None) if spec.signs_calls => report.hinted(
             at.key("signs_calls"),

@@ -15,8 +15,7 @@ use proof::jose::alg::Algorithm;
 use proof::jose::jws::{self, MAX_TOKEN_BYTES};
 use proof::jose::jwt;
 use proof::request::BodyDigest;
-use proof::time::Leeway;
-use proof::time::Timestamp;
+use proof::time::{Leeway, Timestamp};
 
 use super::{CredentialKind, Proved, binding, refused};
 use crate::call::Head;
@@ -88,8 +87,10 @@ pub(super) async fn prove(
         query: head.query(),
         leeway: Leeway::default(),
     };
-    let call = client_call::judge(&payload, &expect, now)
-        .map_err(|defect| refused(format!("{} ({defect})", defect.code())))?;
+    let call = client_call::judge(&payload, &expect, now).map_err(|defect| {
+        let (code, id) = (defect.code(), &client.client);
+        refused(format!("{code}: {defect} ({id})"))
+    })?;
     let scopes = scopes(&client, &api.name, call.scopes.as_deref())?;
     let ends = call.expires_at.plus(expect.leeway.0);
     let scope = ReplayScope::ClientCall {
@@ -97,7 +98,10 @@ pub(super) async fn prove(
     };
     match facts.first_use(scope, &call.jti, ends, now).await? {
         FirstUse::Yes => {}
-        FirstUse::Replayed => return Err(refused("the token was used before")),
+        FirstUse::Replayed => {
+            let id = &client.client;
+            return Err(refused(format!("the token was used before ({id})")));
+        }
     }
     let proved = Proved {
         kind: CredentialKind::ClientJwt,

@@ -187,7 +187,10 @@ impl Facts for Table {
 
     fn calling_client(&self, client_id: &str) -> Answer<Option<Arc<CallingClient>>> {
         self.ask("calling_client")?;
-        Ok(self.clients.get(client_id).map(|(client, _)| client.clone()))
+        Ok(self
+            .clients
+            .get(client_id)
+            .map(|(client, _)| client.clone()))
     }
 
     async fn client_key(

@@ -211,7 +211,10 @@ impl Facts for NoFacts {
     ) -> Answer<Option<Arc<verdict::identity::SigningKey>>> {
         Err(Unavailable::Store)
     }
-    fn calling_client(&self, _: &str) -> Answer<Option<Arc<verdict::credential::client_jwt::CallingClient>>> {
+    fn calling_client(
+        &self,
+        _: &str,
+    ) -> Answer<Option<Arc<verdict::credential::client_jwt::CallingClient>>> {
         Err(Unavailable::Store)
     }
     async fn client_key(

@@ -487,3 +487,47 @@ fn what_a_profile_demands_and_identity_needs_is_this_table() {
         ),
     ]);
 }
+
+#[test]
+fn a_client_signs_its_calls_only_where_that_is_written_and_where_it_acts_for_itself() {
+    assert!(!read(sound("service")).expect("is sound").signs_calls);
+    let keys = jwks(Algorithm::ES256);
+    let signs = |kind: &str, more: Value| {
+        let mut changes = json!({ "signs_calls": true, "jwks": keys });
+        for (key, value) in more.as_object().expect("is a map") {
+            changes[key] = value.clone();
+        }
+        read(with(kind, changes))
+    };
+    // Whatever it proves itself with at the token endpoint.
+    for method in ["client_secret_basic", "private_key_jwt"] {
+        let client = signs("service", json!({ "auth_method": method })).expect(method);
+        assert!(client.signs_calls && client.jwks.is_some(), "{method}");
+    }
+    let both = json!({ "grant_types": ["authorization_code", "client_credentials"] });
+    assert!(signs("confidential", both).is_ok());
+    let for_itself = "spec.signs_calls: a client that signs its calls acts for itself, and this one may not (add client_credentials to grant_types)\n";
+    for (kind, more, expected) in [
+        ("confidential", json!({}), for_itself.to_owned()),
+        ("native", json!({}), for_itself.to_owned()),
+        (
+            "service",
+            json!({ "jwks": null }),
+            "spec.signs_calls: calls are verified with the client's keys (write jwks or jwks_uri)\n"
+                .to_owned(),
+        ),
+        (
+            "service",
+            json!({ "dpop_bound_access_tokens": true }),
+            "spec.signs_calls: this client's tokens are bound to their sender, and calls that it signs are not (leave one of them out)\n".to_owned(),
+        ),
+        (
+            "service",
+            json!({ "auth_method": "self_signed_tls_client_auth" }),
+            "spec.signs_calls: this client's keys are those of its certificates, which sign nothing else (another auth_method)\n".to_owned(),
+        ),
+    ] {
+        let flaws = signs(kind, more.clone()).expect_err(kind);
+        assert_eq!(flaws, expected, "{kind} {more}");
+    }
+}

@@ -34,7 +34,9 @@ fn client(world: &mut World, change: impl FnOnce(&mut CallingClient)) {
 fn a_client_is_who_it_is_and_may_do_what_it_is_granted() {
     let world = World::new();
     let route = world.route(&[&[ClientJwt]]);
-    let call = Sent::get("/orders").bearer(&world.client_jwt(&json!({}))).call();
+    let call = Sent::get("/orders")
+        .bearer(&world.client_jwt(&json!({})))
+        .call();
     let permitted = world.judge(call, &route, NOW).unwrap();
     let identity = permitted.identity().unwrap();
     let standing = identity.standing();
@@ -65,16 +67,10 @@ fn d02_a_jwt_is_used_once_within_its_client_and_remembered_as_long_as_it_lives()
     let route = world.route(&[&[ClientJwt]]);
     let token = world.client_jwt(&json!({"jti": "one"}));
     assert_eq!(judge(&world, &route, &token), Ok(()));
-    assert_eq!(
-        judge(&world, &route, &token),
-        Err(Code::CredentialRefused)
-    );
+    assert_eq!(judge(&world, &route, &token), Err(Code::CredentialRefused));
     // Another JWT of the same id is the same use.
     let again = world.client_jwt(&json!({"jti": "one", "htm": "GET"}));
-    assert_eq!(
-        judge(&world, &route, &again),
-        Err(Code::CredentialRefused)
-    );
+    assert_eq!(judge(&world, &route, &again), Err(Code::CredentialRefused));
     let until = NOW.plus(Duration::from_secs(60 + 60));
     let used = world.facts.used.lock().unwrap().clone();
     assert_eq!(used, [("export".to_owned(), "one".to_owned(), until)]);
@@ -119,8 +115,15 @@ fn c13_a_client_speaks_for_itself_alone() {
         });
         jws::sign(&other, "client-call+jwt", &claims.to_string())
     };
-    assert_eq!(judge(&world, &route, &signed("import", "import", "1")), Ok(()));
-    for (iss, sub) in [("export", "export"), ("import", "export"), ("export", "import")] {
+    assert_eq!(
+        judge(&world, &route, &signed("import", "import", "1")),
+        Ok(())
+    );
+    for (iss, sub) in [
+        ("export", "export"),
+        ("import", "export"),
+        ("export", "import"),
+    ] {
         let refused = judge(&world, &route, &signed(iss, sub, "2"));
         assert_eq!(refused, Err(Code::CredentialRefused), "{iss} {sub}");
     }
@@ -167,9 +170,13 @@ fn c01_the_key_is_a_registered_one_of_an_algorithm_that_is_allowed() {
     let mut world = World::new();
     let route = world.route(&[&[ClientJwt]]);
     let token = world.client_jwt(&json!({}));
-    client(&mut world, |client| client.algorithms = vec![Algorithm::EdDSA]);
+    client(&mut world, |client| {
+        client.algorithms = vec![Algorithm::EdDSA]
+    });
     assert_eq!(judge(&world, &route, &token), Err(Code::CredentialRefused));
-    client(&mut world, |client| client.algorithms = vec![Algorithm::ES256]);
+    client(&mut world, |client| {
+        client.algorithms = vec![Algorithm::ES256]
+    });
     assert_eq!(judge(&world, &route, &token), Ok(()));
     // By name only: a stranger's key under the client's, and a key that the header brings.
     let payload = |token: &str| token.split('.').nth(1).unwrap().to_owned();
@@ -185,7 +192,11 @@ fn c01_the_key_is_a_registered_one_of_an_algorithm_that_is_allowed() {
         }),
     ] {
         let part = |value: &Value| base64url::encode(value.to_string().as_bytes());
-        let input = format!("{}.{}", part(&header), payload(&world.client_jwt(&json!({}))));
+        let input = format!(
+            "{}.{}",
+            part(&header),
+            payload(&world.client_jwt(&json!({})))
+        );
         for key in [&stranger, &world.client_key] {
             let signature = base64url::encode(&key.sign(input.as_bytes()));
             let plain = header == json!({"alg": "ES256", "kid": own, "typ": "client-call+jwt"});
@@ -265,7 +276,9 @@ fn d07_the_body_is_the_one_that_was_signed() {
     let token = world.client_jwt(&json!({"body_sha256": digest}));
     let permitted = run(async {
         let call = Sent::get("/orders").bearer(&token).call();
-        let who = crate::identify(call, &route, &world.facts, NOW).await.unwrap();
+        let who = crate::identify(call, &route, &world.facts, NOW)
+            .await
+            .unwrap();
         crate::decide(who, &route, &world.facts, NOW).await.unwrap()
     });
     let (_, _, _, signed) = permitted.into_forward();

@@ -697,22 +697,43 @@ fn client_jwts(matrix: &mut Matrix) {
         ("garbage", "garbage".to_owned()),
     ];
     for (what, changes) in [
-        ("expired for 60 s", json!({"iat": now - 90, "exp": now - 60})),
+        (
+            "expired for 60 s",
+            json!({"iat": now - 90, "exp": now - 60}),
+        ),
         ("issued in 61 s", json!({"iat": now + 61, "exp": now + 90})),
         ("lives for 301 s", json!({"exp": now + 301})),
         ("no iat", json!({"iat": null})),
         ("no exp", json!({"exp": null})),
         ("no jti", json!({"jti": null})),
-        ("an unknown client", json!({"iss": "import", "sub": "import"})),
+        (
+            "an unknown client",
+            json!({"iss": "import", "sub": "import"}),
+        ),
         ("about somebody else", json!({"sub": "usr_alice"})),
-        ("another audience", json!({"aud": "https://billing.example"})),
-        ("two audiences", json!({"aud": ["https://billing.example", "https://orders.example"]})),
+        (
+            "another audience",
+            json!({"aud": "https://billing.example"}),
+        ),
+        (
+            "two audiences",
+            json!({"aud": ["https://billing.example", "https://orders.example"]}),
+        ),
         ("another method", json!({"htm": "POST"})),
-        ("another address", json!({"htu": "https://orders.example/orders/1"})),
-        ("another query", json!({"htu": "https://orders.example/orders?all=1"})),
+        (
+            "another address",
+            json!({"htu": "https://orders.example/orders/1"}),
+        ),
+        (
+            "another query",
+            json!({"htu": "https://orders.example/orders?all=1"}),
+        ),
         ("a digest that is none", json!({"body_sha256": "x"})),
         ("bound to a key", json!({"cnf": {"jkt": "x"}})),
-        ("a scope that it does not hold", json!({"scope": "orders:write"})),
+        (
+            "a scope that it does not hold",
+            json!({"scope": "orders:write"}),
+        ),
     ] {
         cases.push((what, world.client_jwt(&changes)));
     }

@@ -70,17 +70,6 @@ impl Secrets for NoSecrets {
 
 /// Nobody logs in here.
 impl People for NoSecrets {
-    fn calling_client(&self, _: &str) -> Answer<Option<Arc<verdict::credential::client_jwt::CallingClient>>> {
-        Err(Unavailable::Store)
-    }
-    async fn client_key(
-        &self,
-        _: &verdict::credential::client_jwt::CallingClient,
-        _: &str,
-        _: Algorithm,
-    ) -> Answer<Option<Arc<VerifyingKey>>> {
-        Err(Unavailable::Store)
-    }
     async fn check_password(
         &self,
         _: &str,
@@ -245,6 +234,20 @@ impl Facts for Stored {
         _: &str,
         _: Timestamp,
     ) -> Answer<Option<Arc<verdict::identity::SigningKey>>> {
+        Err(Unavailable::Store)
+    }
+    fn calling_client(
+        &self,
+        _: &str,
+    ) -> Answer<Option<Arc<verdict::credential::client_jwt::CallingClient>>> {
+        Err(Unavailable::Store)
+    }
+    async fn client_key(
+        &self,
+        _: &verdict::credential::client_jwt::CallingClient,
+        _: &str,
+        _: Algorithm,
+    ) -> Answer<Option<Arc<VerifyingKey>>> {
         Err(Unavailable::Store)
     }
     async fn check_password(
