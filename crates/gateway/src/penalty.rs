@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use proof::digest::TokenHash;
+use proof::dpop::nonce::NonceKey;
 use proof::jose::alg::Algorithm;
 use proof::jose::verifying::VerifyingKey;
 use proof::time::Timestamp;
@@ -157,6 +158,9 @@ impl<F: Facts> Facts for Remembered<'_, F> {
         _: Algorithm,
     ) -> Answer<Option<Arc<VerifyingKey>>> {
         Ok(None)
+    }
+    fn dpop_nonces(&self) -> &NonceKey {
+        self.0.dpop_nonces()
     }
     async fn check_key(
         &self,

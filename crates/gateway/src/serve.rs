@@ -13,6 +13,7 @@ use http::{HeaderValue, Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use verdict::call::{Body as CallBody, Call};
+use verdict::credential::binding::DPOP_NONCE;
 use verdict::facts::Facts;
 use verdict::problem::{Code, Problem};
 use verdict::{Refused, decide, identify, needs_body};
@@ -57,6 +58,7 @@ pub(crate) async fn serve<F: Facts>(
         api: None,
         origin: request.headers().get(ORIGIN).cloned(),
         told: None,
+        nonce: None,
         story: Story {
             began,
             head: None,
@@ -168,6 +170,10 @@ async fn way<F: Facts>(
     };
 
     let judged = &*route.meaning.judged;
+    if judged.answers_with_nonce(&head) {
+        // Text of base64url: always a field value.
+        trip.nonce = HeaderValue::from_str(&facts.dpop_nonces().mint(now)).ok();
+    }
     // Some signatures are over a hash of the body that they don't name.
     let body = if needs_body(&head, judged) {
         let limit = route.meaning.body_limit.min(READ_AHEAD as u64);
@@ -227,6 +233,8 @@ struct Trip {
     api: Option<Arc<ApiEntry>>,
     origin: Option<HeaderValue>,
     told: Option<Told>,
+    /// What the caller's next DPoP proof is to repeat.
+    nonce: Option<HeaderValue>,
     request_id: HeaderValue,
     story: Story,
 }
@@ -261,6 +269,9 @@ impl Trip {
         headers.insert(hygiene::REQUEST_ID, self.request_id.clone());
         if let Some(told) = &self.told {
             told.dress(headers);
+        }
+        if let Some(nonce) = &self.nonce {
+            headers.insert(&DPOP_NONCE, nonce.clone());
         }
         if let Some(cors) = self.api.as_ref().and_then(|api| api.cors.as_ref()) {
             cors.dress(self.origin.as_ref(), headers);

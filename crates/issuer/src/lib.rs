@@ -201,8 +201,8 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
         let documents = Documents::new(&endpoints, &declared, client_ca);
         Self {
             nonces: match ports.proofs {
-                Some(_) => sender::nonce_key_of_process(&*ports.entropy),
-                None => sender::nonce_key(keys.master()),
+                Some(_) => NonceKey::of_process(&*ports.entropy),
+                None => NonceKey::derived(keys.master(), sender::NONCE_PURPOSE),
             },
             refresh_key: grant::refresh_key(keys.master()),
             endpoints,

@@ -3,10 +3,7 @@
 //! failed is never "no proof", and a client whose tokens must be bound never gets unbound ones
 //! (threat D1).
 
-use proof::dpop::nonce::NonceKey;
 use proof::dpop::{self, Proof, ProofDefect, ProofExpect};
-use proof::random::Entropy;
-use proof::secret::Secret;
 use proof::time::Timestamp;
 use proof::x509;
 use registry::client::SenderConstraint;
@@ -19,7 +16,7 @@ use crate::ports::{FirstUse, IssuerStore, Secrets};
 use crate::{DpopHeader, Issuer, OAuthRequest};
 
 /// Keeps the nonces' key apart from every other use of the master key.
-const NONCE_PURPOSE: &str = "issuer/dpop-nonce";
+pub(crate) const NONCE_PURPOSE: &str = "issuer/dpop-nonce";
 
 /// Scope of DPoP proofs in the replay memory.
 const REPLAY: &str = "dpop";
@@ -35,18 +32,6 @@ pub(crate) struct ProofCheck<'a> {
     pub(crate) access_token: Option<&'a [u8]>,
     /// Whether it must repeat a nonce of ours.
     pub(crate) nonce: bool,
-}
-
-pub(crate) fn nonce_key(master: &proof::seal::KekRing) -> NonceKey {
-    NonceKey::new(master.current().derive(NONCE_PURPOSE).expose())
-}
-
-/// A key that no other process has, nor this one after a restart.
-pub(crate) fn nonce_key_of_process(entropy: &dyn Entropy) -> NonceKey {
-    let mut key = vec![0; 32];
-    entropy.fill(&mut key);
-    // From here on the bytes are wiped when they go.
-    NonceKey::new(Secret::new(key).expose())
 }
 
 impl<S: IssuerStore, C: Secrets> Issuer<S, C> {

@@ -143,6 +143,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         revocations: Arc::default(),
         pool: Arc::new(HashingPool::new(NonZeroUsize::MIN, 8)?),
         peppers: HashMap::new(),
+        nonces: proof::dpop::nonce::NonceKey::new(&[7; 32]),
         clock: Arc::new(clock),
     };
     let facts = StandardFacts::new(parts, &FactsOptions::default(), &SystemEntropy);

@@ -16,6 +16,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use proof::digest::{MacKey, TokenHash};
+use proof::dpop::nonce::NonceKey;
 use proof::issued::{KeyId, SigningKeyId};
 use proof::jose::alg::Algorithm;
 use proof::jose::verifying::VerifyingKey;
@@ -146,6 +147,8 @@ pub struct FactsParts<R, C, P> {
     pub pool: Arc<HashingPool>,
     /// Peppers of keyed hashes.
     pub peppers: Peppers,
+    /// The nonces that DPoP proofs repeat where a route asks for one.
+    pub nonces: NonceKey,
     /// The time, for questions that are asked without one.
     pub clock: Arc<dyn Clock>,
 }
@@ -157,6 +160,7 @@ pub struct StandardFacts<R, C, P> {
     replays: P,
     key_sets: Arc<KeySets>,
     revocations: Arc<Revocations>,
+    nonces: NonceKey,
     clock: Arc<dyn Clock>,
     contact: Contact,
     tokens: Cache<(ConfigId, TokenHash), Arc<VerifiedToken>>,
@@ -224,6 +228,7 @@ impl<R: Records, C: Counters, P: Replays> StandardFacts<R, C, P> {
             replays: parts.replays,
             key_sets: parts.key_sets,
             revocations: parts.revocations,
+            nonces: parts.nonces,
             clock: parts.clock,
         }
     }
@@ -467,6 +472,10 @@ impl<R: Records, C: Counters, P: Replays> Facts for StandardFacts<R, C, P> {
         algorithm: Algorithm,
     ) -> Answer<Option<Arc<VerifyingKey>>> {
         self.key_sets.verification_key(issuer, kid, algorithm).await
+    }
+
+    fn dpop_nonces(&self) -> &NonceKey {
+        &self.nonces
     }
 
     async fn check_key(

@@ -9,6 +9,7 @@ use core::future::Future;
 use std::sync::Arc;
 
 use proof::digest::TokenHash;
+use proof::dpop::nonce::NonceKey;
 use proof::issued::KeyId;
 use proof::jose::alg::Algorithm;
 use proof::jose::verifying::VerifyingKey;
@@ -175,6 +176,9 @@ pub trait Facts: Send + Sync {
         kid: Option<&str>,
         algorithm: Algorithm,
     ) -> impl Future<Output = Answer<Option<Arc<VerifyingKey>>>> + Send;
+
+    /// The nonces that proofs repeat on routes that ask for one (RFC 9449 §9).
+    fn dpop_nonces(&self) -> &NonceKey;
 
     /// Looks a key up and compares the secret. `presented` is the whole text, which is what
     /// verifiers cover.

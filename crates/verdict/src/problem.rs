@@ -54,6 +54,9 @@ codes! {
     /// The DPoP proof that came with a token does not hold, was used before, or is missing
     /// (RFC 9449 §7.1).
     ProofRefused = ("proof-refused", UNAUTHORIZED, "The proof of possession is not accepted."),
+    /// The DPoP proof repeats no nonce of ours that is fresh: the answer has one for the next try
+    /// (RFC 9449 §9).
+    NonceNeeded = ("dpop-nonce-needed", UNAUTHORIZED, "The proof of possession must repeat the nonce of this answer."),
     /// More than one credential, or the same slot twice.
     CredentialAmbiguous = ("credential-ambiguous", BAD_REQUEST, "The request carries more than one credential."),
     /// A credential in the URL: it is exposed now.

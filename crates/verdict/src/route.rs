@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use proof::issued::{Brand, Environment};
 
+use crate::call::Head;
 use crate::credential::CredentialKind;
+use crate::credential::binding::{self, DPOP};
 use crate::credential::jwt::IssuerProfile;
 use crate::credential::mtls::CertificateProfile;
 use crate::credential::signed::SignatureRules;
@@ -84,6 +86,16 @@ pub struct Rule {
     pub any_role: Vec<RoleName>,
 }
 
+/// What a route asks of those who send access tokens. A bound token is judged with the proof of its
+/// binding on every route; here stands what goes beyond that.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SenderRules {
+    /// Whether a token that is bound to nothing is refused.
+    pub required: bool,
+    /// Whether a DPoP proof must repeat a nonce of ours (RFC 9449 §9).
+    pub nonce: bool,
+}
+
 /// What judging needs to know of a route.
 #[derive(Debug)]
 pub struct Route {
@@ -93,6 +105,8 @@ pub struct Route {
     pub name: RouteName,
     /// Which credentials it takes.
     pub demand: Demand,
+    /// What is asked of those who send access tokens.
+    pub sender: SenderRules,
     /// What the caller must hold.
     pub rule: Rule,
     /// Whether Basic may come over plain HTTP (loopback in `dev` only).
@@ -100,6 +114,12 @@ pub struct Route {
 }
 
 impl Route {
+    /// Whether an answer to this call carries a nonce for the next proof, refusals included
+    /// (RFC 9449 §8.2, §9).
+    pub fn answers_with_nonce(&self, head: &Head) -> bool {
+        self.sender.nonce && (head.headers().contains_key(&DPOP) || binding::is_dpop(head))
+    }
+
     /// Whether some combination asks for a kind.
     pub fn takes(&self, kind: CredentialKind) -> bool {
         match &self.demand {

@@ -37,7 +37,7 @@ use crate::identity::{
 };
 use crate::permit::{Identified, Permitted, Refused, decide, identify};
 use crate::problem::Problem;
-use crate::route::{Api, ApiName, Demand, ForeignKeyPattern, Route, RouteName, Rule};
+use crate::route::{Api, ApiName, Demand, ForeignKeyPattern, Route, RouteName, Rule, SenderRules};
 
 pub(crate) use hand::hand;
 pub(crate) use table::Table;
@@ -359,6 +359,7 @@ impl World {
                 scopes: vec!["orders:read".into()],
                 any_role: Vec::new(),
             },
+            sender: SenderRules::default(),
             plain_basic: false,
         }
     }

@@ -319,3 +319,85 @@ fn d02_a_proof_passes_once_however_many_ask_at_once() {
         "the same id elsewhere"
     );
 }
+
+/// Defence: `Route::sender` in `binding::judge`; issuers' own and foreign tokens alike.
+#[test]
+fn d01_where_bound_tokens_are_required_no_other_passes() {
+    let world = world();
+    let key = ProofKey::new(Algorithm::ES256);
+    let free = world.foreign.sign(&world.foreign.claims(AUDIENCE));
+    let own = world.own_token("machine", &world.client_secret, "main");
+    let certificate = ClientCertificate::self_signed("ada.example").unwrap();
+    for free in [&free, &own] {
+        assert_eq!(world.with_token("/me", free).status, 200);
+        let answer = world.with_token("/bound", free);
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (401, "credential-refused")
+        );
+        // Only what would help is asked for.
+        let told = challenges(&answer);
+        assert_eq!(told.keys().collect::<Vec<_>>(), ["DPoP"]);
+        // A certificate that the token does not name binds nothing.
+        let request = http::Request::get("https://localhost/bound")
+            .header("authorization", format!("Bearer {free}"))
+            .body(Vec::new())
+            .unwrap();
+        let client = certificate.client_config(&world.ca()).unwrap();
+        let answer = wire::http2_as(world.doorward.gateway_tls(), Some(client), request).unwrap();
+        assert_eq!(answer.status, 401);
+    }
+    let token = keyed(world, &key);
+    let address = format!("http://{}/bound", world.doorward.gateway());
+    let authorization = format!("DPoP {token}");
+    let proof = key.proof("GET", &address, Some(&token));
+    let fields = [("authorization", authorization.as_str()), ("dpop", &proof)];
+    assert_eq!(world.get("/bound", &fields).status, 200);
+    assert_eq!(world.get("/bound", &fields).status, 401, "once");
+}
+
+/// Defence: `NonceKey` and its row in `binding::judge`.
+#[test]
+fn d02_where_a_nonce_is_asked_for_a_proof_made_ahead_is_worth_nothing() {
+    let world = world();
+    let key = ProofKey::new(Algorithm::ES256);
+    let token = keyed(world, &key);
+    let address = format!("http://{}/fresh", world.doorward.gateway());
+    let authorization = format!("DPoP {token}");
+    let call = |nonce: Option<&str>| {
+        let mut claims = key.claims("GET", &address, Some(&token));
+        if let Some(nonce) = nonce {
+            claims["nonce"] = json!(nonce);
+        }
+        let proof = key.sign(&key.header(), &claims);
+        let fields = [("authorization", authorization.as_str()), ("dpop", &proof)];
+        world.get("/fresh", &fields)
+    };
+    let nonce = |answer: &Answer| answer.header("dpop-nonce").expect("a nonce").to_owned();
+
+    let asked = call(None);
+    assert_eq!(
+        (asked.status, asked.code().as_str()),
+        (401, "dpop-nonce-needed")
+    );
+    assert!(challenges(&asked)["DPoP"].contains("error=\"use_dpop_nonce\""));
+    let first = nonce(&asked);
+    let passed = call(Some(&first));
+    assert_eq!(passed.status, 200, "{}", passed.text());
+    assert!(seen(&passed, "dpop").is_empty());
+    // Every answer has the nonce for the next proof, and one serves many proofs.
+    assert_eq!(call(Some(&nonce(&passed))).status, 200);
+    for bad in ["", "x", &first[1..], &first.to_ascii_lowercase()] {
+        let answer = call(Some(bad));
+        assert_eq!(answer.status, 401, "{bad}");
+        assert_ne!(answer.code(), "credential-refused", "{bad}");
+    }
+    // Where none is asked for, none is given; and a call without a proof gets none either.
+    assert!(
+        world
+            .with_token("/me", &token)
+            .header("dpop-nonce")
+            .is_none()
+    );
+    assert!(world.get("/fresh", &[]).header("dpop-nonce").is_none());
+}

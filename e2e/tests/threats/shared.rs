@@ -49,6 +49,8 @@ resources:
         - { path: /only-get, methods: [GET], public: true }
         - { path: /write, methods: [GET], scopes: [write] }
         - { path: /me }
+        - { path: /bound, credentials: [jwt], sensitivity: high, sender_constraint: required }
+        - { path: /fresh, credentials: [jwt], dpop_nonce: true }
         - { path: /small, methods: [POST], public: true, body_limit: 1KiB }
         - { path: /tunnel, public: true, upgrade: true }
         - { path: /no-tunnel, public: true }

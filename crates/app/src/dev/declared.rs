@@ -34,6 +34,14 @@ impl Declared {
         })
     }
 
+    /// Whether some route asks for nonces in DPoP proofs.
+    pub(super) fn asks_for_nonces(&self) -> bool {
+        self.apis()
+            .filter_map(|api| api["spec"]["routes"].as_array())
+            .flatten()
+            .any(|route| route["dpop_nonce"] == true)
+    }
+
     /// Where the settings expect the sample API: the upstream of `orders`, if that is on loopback.
     pub(super) fn sample(&self) -> Option<SocketAddr> {
         let orders = self

@@ -128,6 +128,9 @@ impl Tour {
             tokens::opaque(&mut book, &scene, &format!("shop-partner:{}", text(secret)));
         }
         tokens::bound(&mut book, &scene)?;
+        if declared.asks_for_nonces() {
+            tokens::sensitive(&mut book, &scene);
+        }
         door::refused(&mut book, &scene);
         if let Some(password) = &demo.person {
             people::signs_in(&mut book, &scene, &text(password));

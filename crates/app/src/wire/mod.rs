@@ -33,6 +33,7 @@ use outbound::keysets::{KeySetOptions, KeySets, OwnKeys};
 use outbound::published::PublishedKeys;
 use outbound::revocations::Revocations;
 use outbound::trust::Trust;
+use proof::dpop::nonce::NonceKey;
 use proof::password::Argon2Params;
 use proof::random::{Entropy, SystemEntropy, uuid_v7};
 use proof::seal::{KekRing, KeyEncryptionKey};
@@ -162,7 +163,7 @@ impl Node {
         };
         let facts = Arc::new(Facts::new(
             FactsParts {
-                records: (*store).clone().with_master_key(kek),
+                records: (*store).clone().with_master_key(kek.clone()),
                 counters: MemoryCounters::default(),
                 replays: MemoryReplays::default(),
                 key_sets,
@@ -171,6 +172,7 @@ impl Node {
                 revocations: Arc::new(Revocations::default()),
                 pool: pool.clone(),
                 peppers: hasher.peppers(),
+                nonces: dpop_nonces(settings, &kek, &*entropy),
                 clock: Arc::new(SystemClock),
             },
             &options,
@@ -390,6 +392,16 @@ fn proofs_of_process(settings: &Settings) -> Option<Arc<dyn issuer::ports::Repla
     match settings.database {
         Database::Sqlite(_) => Some(Arc::new(adapters::ProcessReplay(MemoryReplays::default()))),
         Database::Postgres { .. } => None,
+    }
+}
+
+/// The nonces of DPoP proofs at the gateway. They live and die with the process where it is the only
+/// node, as its memory of proofs does, so that none from before a restart passes after it; in a
+/// fleet every node takes every node's.
+fn dpop_nonces(settings: &Settings, master: &KekRing, entropy: &dyn Entropy) -> NonceKey {
+    match settings.database {
+        Database::Sqlite(_) => NonceKey::of_process(entropy),
+        Database::Postgres { .. } => NonceKey::derived(master, "gateway/dpop-nonce"),
     }
 }
 

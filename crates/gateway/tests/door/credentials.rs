@@ -17,6 +17,7 @@ async fn door() -> (Door, Upstream) {
             scopes: vec!["orders:write".into()],
             any_role: vec![],
         },
+        sender: verdict::route::SenderRules::default(),
         plain_basic: false,
     });
     orders.cors = Some(Cors {

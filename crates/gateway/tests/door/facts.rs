@@ -1,9 +1,10 @@
 //! Facts for tests: keys in a map, budgets by the very arithmetic of the product.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use proof::digest::TokenHash;
+use proof::dpop::nonce::NonceKey;
 use proof::issued::{Brand, Environment, Issued, KeyId, SecretKind};
 use proof::jose::alg::Algorithm;
 use proof::jose::verifying::VerifyingKey;
@@ -115,6 +116,10 @@ impl Facts for Doubles {
         _: Algorithm,
     ) -> Answer<Option<Arc<VerifyingKey>>> {
         Err(Unavailable::KeySet)
+    }
+    fn dpop_nonces(&self) -> &NonceKey {
+        static KEY: LazyLock<NonceKey> = LazyLock::new(|| NonceKey::new(&[7; 32]));
+        &KEY
     }
     async fn check_key(
         &self,

@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use verdict::credential::CredentialKind;
-use verdict::route::{Api, ApiName, Demand, Route, RouteName, Rule};
+use verdict::route::{Api, ApiName, Demand, Route, RouteName, Rule, SenderRules};
 
 use crate::facts::{Doubles, brand};
 
@@ -82,6 +82,7 @@ pub(crate) fn route(api: &ApiMeaning, path: &str, demand: Demand) -> RouteMeanin
             name: RouteName::new(path),
             demand,
             rule: Rule::default(),
+            sender: SenderRules::default(),
             plain_basic: false,
         }),
         methods: vec![],

@@ -210,6 +210,7 @@ impl World {
             revocations: Arc::default(),
             pool: Arc::clone(&pool),
             peppers: HashMap::from([("p1".to_owned(), Arc::new(MacKey::new(&[9; 32])))]),
+            nonces: proof::dpop::nonce::NonceKey::new(&[7; 32]),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
         };
         let facts = Arc::new(StandardFacts::new(parts, &options, &SystemEntropy));

@@ -4,7 +4,9 @@
 
 use std::{fmt, time::Duration};
 
-use crate::{base64url, digest::MacKey, time::Timestamp};
+use crate::{
+    base64url, digest::MacKey, random::Entropy, seal::KekRing, secret::Secret, time::Timestamp,
+};
 
 /// How long a nonce is taken, at the least; at the most, one [`BUCKET`] more.
 pub const LIFE: Duration = Duration::from_secs(300);
@@ -22,6 +24,20 @@ impl NonceKey {
     /// Prepares the key.
     pub fn new(key: &[u8]) -> Self {
         Self(MacKey::new(key))
+    }
+
+    /// The key that all processes with this master key have for `purpose`, which keeps it apart from
+    /// every other use of the master key.
+    pub fn derived(master: &KekRing, purpose: &str) -> Self {
+        Self::new(master.current().derive(purpose).expose())
+    }
+
+    /// A key that no other process has, nor this one after a restart.
+    pub fn of_process(entropy: &dyn Entropy) -> Self {
+        let mut key = vec![0; 32];
+        entropy.fill(&mut key);
+        // From here on the bytes are wiped when they go.
+        Self::new(Secret::new(key).expose())
     }
 
     /// The nonce of this moment: 24 bytes in base64url, which is within RFC 9449 §8.1's alphabet.

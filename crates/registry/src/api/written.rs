@@ -103,6 +103,27 @@ pub struct ApiSpec {
         skip_serializing_if = "Option::is_none"
     )]
     pub signatures: Option<SignaturesSpec>,
+    /// Whether access tokens must be bound to a key or a certificate; default `offered`.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub sender_constraint: Option<SenderConstraintSpec>,
+    /// Whether DPoP proofs must repeat a nonce of the gateway's (RFC 9449 §9); default no.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub dpop_nonce: Option<bool>,
+    /// What its routes are worth to a thief; default `normal`.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub sensitivity: Option<Sensitivity>,
     /// Headers that carry an API key besides `Authorization: Bearer`; default `[x-api-key]`.
     #[serde(
         default,
@@ -365,6 +386,29 @@ impl JsonSchema for Combination {
             "oneOf": [kind, { "type": "array", "items": kind, "minItems": 1 }]
         })
     }
+}
+
+/// Whether access tokens must be bound to their sender (RFC 9449, RFC 8705).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SenderConstraintSpec {
+    /// A bound token passes with the proof of its binding, an unbound one as it is.
+    #[default]
+    Offered,
+    /// An unbound token is refused.
+    Required,
+}
+
+/// What a route is worth to a thief.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Sensitivity {
+    /// Any credential kind will do.
+    #[default]
+    Normal,
+    /// No combination may consist of secrets that are sent along and work for whoever finds them:
+    /// API keys, passwords, access tokens that are bound to nothing.
+    High,
 }
 
 /// Client certificates as credentials (`mtls`). The listener must ask for them
@@ -663,6 +707,27 @@ pub struct RouteSpec {
         skip_serializing_if = "Option::is_none"
     )]
     pub credentials: Option<Vec<Combination>>,
+    /// Instead of the API's.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub sender_constraint: Option<SenderConstraintSpec>,
+    /// Instead of the API's.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub dpop_nonce: Option<bool>,
+    /// Instead of the API's.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub sensitivity: Option<Sensitivity>,
     /// Whether anybody may call it.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub public: bool,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use http::HeaderName;
+use verdict::credential::binding::DPOP_NONCE;
 use verdict::credential::jwt::IssuerProfile;
 use verdict::route::{ApiName, ForeignKeyPattern};
 
@@ -82,7 +83,10 @@ pub(super) fn mean(
 
     let pool = upstream(&spec.upstream, report);
     let identity = identity(spec, &audiences, report);
-    let cors = spec.cors.as_ref().map(|written| cors(written, report));
+    let mut cors = spec.cors.as_ref().map(|written| cors(written, report));
+    if let Some(cors) = &mut cors {
+        expose_nonces(spec, &mut cors.expose);
+    }
     let lifetime = spec
         .token
         .as_ref()
@@ -427,6 +431,18 @@ fn cors(spec: &CorsSpec, report: &mut Report<'_>) -> Cors {
         expose: header_names(spec.expose.as_deref(), &at.key("expose"), report),
         credentials: spec.credentials,
         max_age,
+    }
+}
+
+/// Scripts that are asked for a nonce must be able to read it (RFC 9449 §8).
+fn expose_nonces(spec: &ApiSpec, exposed: &mut Vec<HeaderName>) {
+    let asked = spec.dpop_nonce == Some(true)
+        || spec
+            .routes
+            .iter()
+            .any(|route| route.dpop_nonce == Some(true));
+    if asked && !exposed.contains(&DPOP_NONCE) {
+        exposed.push(DPOP_NONCE.clone());
     }
 }
 

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use http::Method;
 use verdict::credential::CredentialKind;
-use verdict::route::{Api, Demand, Route, RouteName, Rule};
+use verdict::route::{Api, Demand, Route, RouteName, Rule, SenderRules};
 
 use super::At;
 use super::owner::role_names;
-use crate::api::written::{ApiSpec, Combination, RouteSpec};
+use crate::api::written::{ApiSpec, Combination, RouteSpec, SenderConstraintSpec, Sensitivity};
 use crate::api::{ApiMeaning, PathTemplate, RouteMeaning, Segment, TokenFormat};
 use crate::document::Name;
 use crate::flaw::{Flaw, Place, Report};
@@ -125,6 +125,19 @@ fn mean(
         &at.key("scopes"),
         spec.scopes.as_deref().unwrap_or_default(),
     );
+    let sender = sender_rules(spec, api_spec);
+    for (key, written) in [
+        ("sender_constraint", spec.sender_constraint.is_some()),
+        ("dpop_nonce", spec.dpop_nonce.is_some()),
+    ] {
+        if written && !takes_tokens(&demand) {
+            report.flaw(
+                at.key(key),
+                "this is said of access tokens, and the route takes none",
+            );
+        }
+    }
+    sensitivity(spec, api_spec, &demand, sender, at, report);
     let any_role = role_names(spec.roles.as_deref(), &at.key("roles"), report);
     if spec.public {
         for (key, written) in [
@@ -162,6 +175,7 @@ fn mean(
             api: api.clone(),
             name: RouteName::new(name),
             demand,
+            sender,
             rule: Rule {
                 scopes: spec
                     .scopes
@@ -205,6 +219,61 @@ fn methods(spec: &RouteSpec, at: &Place, report: &mut Report<'_>) -> Vec<Method>
         }
     }
     methods
+}
+
+fn takes_tokens(demand: &Demand) -> bool {
+    match demand {
+        Demand::Public { .. } => false,
+        Demand::OneOf(combinations) => combinations
+            .iter()
+            .flatten()
+            .any(|kind| kind.is_access_token()),
+    }
+}
+
+fn sender_rules(spec: &RouteSpec, api_spec: &ApiSpec) -> SenderRules {
+    let constraint = spec.sender_constraint.or(api_spec.sender_constraint);
+    SenderRules {
+        required: constraint == Some(SenderConstraintSpec::Required),
+        nonce: spec.dpop_nonce.or(api_spec.dpop_nonce).unwrap_or_default(),
+    }
+}
+
+/// Where much is at stake, no combination may be worth something to whoever merely saw it.
+fn sensitivity(
+    spec: &RouteSpec,
+    api_spec: &ApiSpec,
+    demand: &Demand,
+    sender: SenderRules,
+    at: &Place,
+    report: &mut Report<'_>,
+) {
+    if spec.sensitivity.or(api_spec.sensitivity) != Some(Sensitivity::High) {
+        return;
+    }
+    let Demand::OneOf(combinations) = demand else {
+        // Of the API as a whole it says nothing about a route that everybody may call.
+        if spec.sensitivity == Some(Sensitivity::High) {
+            report.flaw(at.key("sensitivity"), "anybody may call a public route");
+        }
+        return;
+    };
+    let works_for_finders = |kind: &CredentialKind| {
+        kind.is_sent_along() && !(kind.is_access_token() && sender.required)
+    };
+    for kinds in combinations {
+        if kinds.iter().all(works_for_finders) {
+            let names: Vec<_> = kinds.iter().map(|kind| kind.name()).collect();
+            report.hinted(
+                at.key("credentials"),
+                format!(
+                    "the sensitivity of this route is high, and `{}` works for whoever finds it",
+                    names.join(" + ")
+                ),
+                "take client certificates or signed requests, combine it with one of them, or write `sender_constraint: required` for access tokens",
+            );
+        }
+    }
 }
 
 /// `GET /orders/{id}`; `* /orders` where any method is taken.

@@ -607,3 +607,78 @@ fn a_document_of_broken_shape_hides_no_flaw_of_the_others() {
     let lines: String = flaws.iter().map(|flaw| format!("{flaw}\n")).collect();
     insta::assert_snapshot!(lines);
 }
+
+#[test]
+fn h01_a_route_of_high_sensitivity_takes_nothing_that_works_for_its_finder() {
+    let with = |credentials: Value, more: &Value| {
+        flaws_of_api(|spec| {
+            let mut route =
+                json!({ "path": "/safe", "sensitivity": "high", "credentials": credentials });
+            let (route_map, more) = (route.as_object_mut().unwrap(), more.as_object().unwrap());
+            route_map.extend(more.clone());
+            spec["routes"] = json!([route]);
+            spec["signatures"] = json!({ "sigv4": { "regions": ["eu"], "services": ["orders"] } });
+            spec["client_certificates"] =
+                json!({ "ca_file": "ca.pem", "identities": [{ "dns": "a.example.com" }] });
+        })
+    };
+    let bound = json!({ "sender_constraint": "required" });
+    for (credentials, more, sound) in [
+        (json!(["api_key"]), json!({}), false),
+        (json!(["basic"]), json!({}), false),
+        (json!(["jwt"]), json!({}), false),
+        (json!(["jwt"]), bound.clone(), true),
+        (json!([["api_key", "jwt"]]), json!({}), false),
+        (json!([["api_key", "jwt"]]), bound.clone(), true),
+        (json!(["api_key", "jwt"]), bound, false),
+        (json!([["mtls", "jwt"]]), json!({}), true),
+        (
+            json!(["mtls", "sigv4", "http_signature", "hmac"]),
+            json!({}),
+            true,
+        ),
+        (json!(["mtls", "api_key"]), json!({}), false),
+    ] {
+        let lines = with(credentials.clone(), &more);
+        let expected = if sound {
+            "no flaw"
+        } else {
+            "works for whoever finds it"
+        };
+        assert!(lines.contains(expected), "{credentials} {more}: {lines}");
+    }
+    // Said of a whole API it holds for every route; a public one is no caller's.
+    let lines = flaws_of_api(|spec| spec["sensitivity"] = json!("high"));
+    assert_eq!(
+        lines.matches("works for whoever finds it").count(),
+        4,
+        "{lines}"
+    );
+    let lines = flaws_of_api(|spec| {
+        spec["routes"][2]["sensitivity"] = json!("high");
+        spec["routes"][0]["credentials"] = json!(["api_key"]);
+        spec["routes"][0]["dpop_nonce"] = json!(true);
+    });
+    assert!(lines.contains("anybody may call a public route"), "{lines}");
+    assert!(lines.contains("the route takes none"), "{lines}");
+}
+
+#[test]
+fn a_route_asks_of_senders_what_its_api_asks_unless_it_says_otherwise() {
+    let mut spec = orders();
+    spec["sender_constraint"] = json!("required");
+    spec["dpop_nonce"] = json!(true);
+    spec["cors"] = json!({ "origins": ["https://app.example.com"] });
+    spec["routes"][1]["sender_constraint"] = json!("offered");
+    spec["routes"][1]["dpop_nonce"] = json!(false);
+    let meaning = mean_values(vec![document("Api", "orders", spec)], &context()).expect("is sound");
+    let api = meaning.api("orders").expect("is there");
+    let asked: Vec<_> = api
+        .routes
+        .iter()
+        .map(|route| (route.judged.sender.required, route.judged.sender.nonce))
+        .collect();
+    assert_eq!(asked[..2], [(true, true), (false, false)]);
+    let exposed = &api.cors.as_ref().expect("is written").expose;
+    assert_eq!(exposed, &["dpop-nonce"]);
+}

@@ -8,6 +8,9 @@
 //! | `x5t#S256` | `Bearer`, over a connection whose client showed that very certificate |
 //! | anything else, or two of them | not at all |
 //!
+//! A route may ask for more ([`SenderRules`]): that a token is bound at all, and that a proof repeats
+//! a nonce of ours, so that proofs can't be made long ahead (RFC 9449 §9).
+//!
 //! There is no way down: a bound token as a plain bearer is a stolen one, and an unbound token under
 //! the `DPoP` scheme proves nothing of its sender (threat D1). The replay memory is asked last, when
 //! everything else of the call holds, so that strangers can't spend a proof's id, and what can't be
@@ -23,9 +26,13 @@ use super::refused;
 use crate::call::Head;
 use crate::facts::{Facts, FirstUse, ReplayScope};
 use crate::problem::{Code, Problem};
+use crate::route::SenderRules;
 
 /// The field that carries a DPoP proof (RFC 9449 §4.1).
 pub static DPOP: HeaderName = HeaderName::from_static("dpop");
+
+/// The field that carries a nonce for the next proof (RFC 9449 §8.1).
+pub static DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 /// The scheme under which a token that is bound to a key is presented (RFC 9449 §7.1).
 pub(super) const DPOP_SCHEME: &[u8] = b"DPoP";
@@ -96,16 +103,21 @@ pub(super) struct Unspent(Proof);
 /// anything does, is still to be spent.
 ///
 /// # Errors
-/// 401: [`Code::ProofRefused`] where the proof itself is at fault, else
-/// [`Code::CredentialRefused`].
+/// 401: [`Code::ProofRefused`] where the proof itself is at fault, [`Code::NonceNeeded`] where it
+/// lacks only a nonce, else [`Code::CredentialRefused`].
 pub(super) fn judge(
     binding: Option<&Binding>,
     sent: Sent<'_>,
     token: &[u8],
     head: &Head,
+    rules: SenderRules,
+    facts: &impl Facts,
     now: Timestamp,
 ) -> Result<Option<Unspent>, Problem> {
     match (binding, sent) {
+        (None, Sent::Bearer) if rules.required => Err(refused(
+            "the token is bound to nothing, and the route takes bound ones only",
+        )),
         (None, Sent::Bearer) => Ok(None),
         (None, Sent::Dpop(_)) => Err(refused("the token is bound to no key and came as DPoP")),
         (Some(Binding::Jkt(_)), Sent::Bearer) => Err(refused(
@@ -144,6 +156,13 @@ pub(super) fn judge(
                     "the token is bound to another key than the proof's",
                 ));
             }
+            let fresh = |nonce: &String| facts.dpop_nonces().accepts(nonce, now);
+            if rules.nonce && !proof.nonce.as_ref().is_some_and(fresh) {
+                return Err(Problem::new(
+                    Code::NonceNeeded,
+                    "the proof repeats no nonce that is fresh",
+                ));
+            }
             Ok(Some(Unspent(proof)))
         }
     }
@@ -175,7 +194,7 @@ pub(super) fn address(head: &Head) -> String {
 }
 
 /// Whether the call presents its credential under the `DPoP` scheme.
-pub(super) fn is_dpop(head: &Head) -> bool {
+pub(crate) fn is_dpop(head: &Head) -> bool {
     head.headers()
         .get(http::header::AUTHORIZATION)
         .and_then(|value| value.as_bytes().split(|byte| *byte == b' ').next())

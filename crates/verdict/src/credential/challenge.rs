@@ -2,7 +2,7 @@
 //!
 //! | kind | challenge |
 //! |---|---|
-//! | `jwt`, `opaque` | `Bearer realm="…"`, then `error` and `scope` (RFC 6750 §3) and `resource_metadata` (RFC 9728 §5.1); and `DPoP realm="…", algs="…"` with the same (RFC 9449 §7.1) |
+//! | `jwt`, `opaque` | `Bearer realm="…"`, then `error` and `scope` (RFC 6750 §3) and `resource_metadata` (RFC 9728 §5.1), but for where only bound tokens pass and the client shows no certificate; and `DPoP realm="…", algs="…"` with the same (RFC 9449 §7.1) |
 //! | `basic` | `Basic realm="…", charset="UTF-8"` (RFC 7617 §2.1) |
 //! | `api_key` | `ApiKey realm="…", header="x-api-key"`: no registered scheme exists; this one is ours and documented. Keys are taken as `Bearer` too |
 //! | `mtls` | `ClientCertificate realm="…"`: a certificate is shown in the handshake and no scheme is registered; this one is ours and documented |
@@ -31,6 +31,7 @@ pub(crate) fn attach(mut problem: Problem, head: &Head, route: &Route) -> Proble
         Code::CredentialMissing => None,
         Code::CredentialRefused => Some("invalid_token"),
         Code::ProofRefused => Some("invalid_dpop_proof"),
+        Code::NonceNeeded => Some("use_dpop_nonce"),
         _ => return problem,
     };
     let Demand::OneOf(combinations) = &route.demand else {
@@ -49,8 +50,16 @@ pub(crate) fn attach(mut problem: Problem, head: &Head, route: &Route) -> Proble
             challenges.push(value);
         }
     };
+    let certified = || {
+        let tls = head.arrival().tls.as_ref();
+        tls.is_some_and(|tls| tls.peer_certificate.is_some())
+    };
     for kind in combinations.iter().flatten() {
-        add(for_kind(*kind, &route.api, bearer, None));
+        // Where only bound tokens pass, `Bearer` is for those that are bound to the certificate of
+        // the connection; without one it would only lead astray.
+        if !(kind.is_access_token() && route.sender.required) || certified() {
+            add(for_kind(*kind, &route.api, bearer, None));
+        }
         if kind.is_access_token() {
             add(for_dpop(&route.api, dpop, None));
         }

@@ -21,7 +21,7 @@ use crate::call::Head;
 use crate::facts::Facts;
 use crate::identity::{Standing, text_id};
 use crate::problem::Problem;
-use crate::route::Api;
+use crate::route::{Api, Route};
 
 text_id!(
     /// An issuer identifier (RFC 8414 §2), compared exactly.
@@ -105,10 +105,11 @@ pub(super) async fn prove(
     token: &[u8],
     sent: Sent<'_>,
     head: &Head,
-    api: &Api,
+    route: &Route,
     facts: &impl Facts,
     now: Timestamp,
 ) -> Result<Proved, Problem> {
+    let api = &*route.api;
     // Before hashing: what no verification would take costs no hash (threat C5).
     if token.len() > MAX_TOKEN_BYTES {
         return Err(refused("the token is too long"));
@@ -130,7 +131,8 @@ pub(super) async fn prove(
     };
     let proved = judge(CredentialKind::Jwt, &verified, profile, api, facts, now)?;
     // After the token: a proof says who sends it, and that matters for a good token only.
-    if let Some(unspent) = binding::judge(verified.binding.as_ref(), sent, token, head, now)? {
+    let (bound, rules) = (verified.binding.as_ref(), route.sender);
+    if let Some(unspent) = binding::judge(bound, sent, token, head, rules, facts, now)? {
         Box::pin(unspent.spend(facts, now)).await?;
     }
     Ok(proved)

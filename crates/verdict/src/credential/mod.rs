@@ -98,6 +98,15 @@ impl CredentialKind {
         }
     }
 
+    /// Whether the secret itself is sent with each call, so that whoever sees one call can make
+    /// others. An access token is, unless it is bound to its sender.
+    pub fn is_sent_along(self) -> bool {
+        match self {
+            Self::ApiKey | Self::Basic | Self::Jwt | Self::Opaque | Self::AdminKey => true,
+            Self::Mtls | Self::SigV4 | Self::HttpSignature | Self::Hmac | Self::ClientJwt => false,
+        }
+    }
+
     /// Whether it is an access token (RFC 6749 §1.4), whatever its form: sent alike, judged alike.
     pub fn is_access_token(self) -> bool {
         matches!(self, Self::Jwt | Self::Opaque)
@@ -151,10 +160,10 @@ pub(crate) async fn prove<R>(
         // Apart, so that calls of the other kinds need not make room for what these wait for.
         Presented::AdminKey(key) => Box::pin(apikey::prove_admin(key, facts, now)).await,
         Presented::Basic(pair) => Box::pin(basic::prove(pair, head, route, facts, now)).await,
-        Presented::Jwt(token, sent) => jwt::prove(token, sent, head, &route.api, facts, now).await,
+        Presented::Jwt(token, sent) => jwt::prove(token, sent, head, route, facts, now).await,
         Presented::Mtls(tls) => mtls::prove(tls, route.api.certificates.as_ref(), facts, now),
         Presented::Opaque(token, sent) => {
-            Box::pin(opaque::prove(token, sent, head, &route.api, facts, now)).await
+            Box::pin(opaque::prove(token, sent, head, route, facts, now)).await
         }
     };
     Ok((proved?, None))

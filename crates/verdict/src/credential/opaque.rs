@@ -16,7 +16,7 @@ use super::{CredentialKind, Proved, apikey, refused};
 use crate::call::Head;
 use crate::facts::Facts;
 use crate::problem::Problem;
-use crate::route::Api;
+use crate::route::{Api, Route};
 
 /// What our issuer keeps of an opaque token, as the token that a call presents: prepared once for
 /// all calls. The standard facts read records by this.
@@ -62,10 +62,11 @@ pub(super) async fn prove(
     token: issued::Presented<'_>,
     sent: Sent<'_>,
     head: &Head,
-    api: &Api,
+    route: &Route,
     facts: &impl Facts,
     now: Timestamp,
 ) -> Result<Proved, Problem> {
+    let api = &*route.api;
     let profile = api
         .issuers
         .iter()
@@ -78,8 +79,8 @@ pub(super) async fn prove(
         .ok_or_else(|| refused("no such token"))?;
     let proved = jwt::judge(CredentialKind::Opaque, &verified, profile, api, facts, now)?;
     // After the token: a proof says who sends it, and that matters for a good token only.
-    if let Some(unspent) = binding::judge(verified.binding.as_ref(), sent, token.whole, head, now)?
-    {
+    let (bound, rules) = (verified.binding.as_ref(), route.sender);
+    if let Some(unspent) = binding::judge(bound, sent, token.whole, head, rules, facts, now)? {
         unspent.spend(facts, now).await?;
     }
     Ok(proved)

@@ -1,9 +1,10 @@
 //! Facts from tables, and a list of what was asked.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use proof::digest::TokenHash;
+use proof::dpop::nonce::NonceKey;
 use proof::jose::alg::Algorithm;
 use proof::jose::verifying::VerifyingKey;
 use proof::time::Timestamp;
@@ -152,6 +153,10 @@ impl Facts for Table {
         Ok(found.map(|(_, key)| key.clone()))
     }
 
+    fn dpop_nonces(&self) -> &NonceKey {
+        static KEY: LazyLock<NonceKey> = LazyLock::new(|| NonceKey::new(&[7; 32]));
+        &KEY
+    }
     async fn check_key(
         &self,
         lookup: KeyLookup<'_>,

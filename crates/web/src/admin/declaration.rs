@@ -12,7 +12,7 @@ use registry::api::{
 };
 use verdict::credential::CredentialKind;
 use verdict::limit::Rate;
-use verdict::route::{Api, ApiName, Demand, Route, RouteName, Rule};
+use verdict::route::{Api, ApiName, Demand, Route, RouteName, Rule, SenderRules};
 
 use super::MAX_BODY;
 use super::operation::Operation;
@@ -85,6 +85,7 @@ fn route(api: &Arc<Api>, operation: Operation) -> RouteMeaning {
             demand: Demand::OneOf(vec![vec![CredentialKind::AdminKey]]),
             // The role is judged by the use case, which leaves a note when it refuses.
             rule: Rule::default(),
+            sender: SenderRules::default(),
             plain_basic: false,
         }),
         methods: vec![operation.method()],

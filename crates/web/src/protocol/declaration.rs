@@ -14,7 +14,7 @@ use registry::api::{
 };
 use registry::client::ClientMeaning;
 use verdict::limit::Rate;
-use verdict::route::{Api, ApiName, Demand, Route, RouteName, Rule};
+use verdict::route::{Api, ApiName, Demand, Route, RouteName, Rule, SenderRules};
 
 use super::DPOP_NONCE;
 use crate::browser::Place;
@@ -150,6 +150,7 @@ fn route(api: &Arc<Api>, door: Door) -> RouteMeaning {
                 pass_authorization: door.pass_authorization,
             },
             rule: Rule::default(),
+            sender: SenderRules::default(),
             plain_basic: false,
         }),
         methods: door.methods.iter().flat_map(methods).collect(),

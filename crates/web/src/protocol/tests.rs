@@ -2,7 +2,7 @@ mod no_flows;
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -17,6 +17,7 @@ use issuer::ports::{
 };
 use issuer::{Issuer, IssuerSettings, Ports};
 use proof::digest::TokenHash;
+use proof::dpop::nonce::NonceKey;
 use proof::issued::{Brand, Environment, Issued, Presented, SecretKind};
 use proof::jose::alg::Algorithm;
 use proof::jose::verifying::VerifyingKey;
@@ -192,6 +193,10 @@ impl Facts for NoFacts {
         _: Algorithm,
     ) -> Answer<Option<Arc<VerifyingKey>>> {
         Err(Unavailable::Store)
+    }
+    fn dpop_nonces(&self) -> &NonceKey {
+        static KEY: LazyLock<NonceKey> = LazyLock::new(|| NonceKey::new(&[7; 32]));
+        &KEY
     }
     async fn check_key(&self, _: KeyLookup<'_>, _: &[u8], _: Timestamp) -> Answer<KeyCheck> {
         Err(Unavailable::Store)

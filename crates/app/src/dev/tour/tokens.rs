@@ -183,3 +183,50 @@ pub(super) fn bound(book: &mut Book, scene: &Scene<'_>) -> Result<()> {
     );
     Ok(())
 }
+
+/// A route where nothing but a bound token with a fresh proof passes.
+pub(super) fn sensitive(book: &mut Book, scene: &Scene<'_>) {
+    let Scene {
+        gateway,
+        binary,
+        dir,
+        client,
+        issuer,
+        ..
+    } = scene;
+    let own_key = dir.join("tour-dpop.key");
+    let dpop = |more: &str| {
+        format!(
+            "printf %s $BOUND | {binary} sign dpop {gateway}/events --private-key-file {} --access-token-file -{more}",
+            own_key.display()
+        )
+    };
+    book.step(
+        "A sensitive route refuses tokens that are bound to nothing",
+        format!(
+            "curl -si -H \"Authorization: Bearer $(curl -s -u {client} -d grant_type=client_credentials {issuer}/oauth/token | sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/')\" {gateway}/events"
+        ),
+        Status(401, "credential-refused"),
+    );
+    book.step(
+        "It asks for a nonce of its own, so that no proof can be made ahead",
+        format!("{} | curl -si -m 5 -K -", dpop("")),
+        Status(401, "dpop-nonce-needed"),
+    );
+    book.step(
+        "The nonce of that answer",
+        format!(
+            "FRESHLY=$({} | curl -s -m 5 -D - -o /dev/null -K - | sed -n 's/^dpop-nonce: *//Ip' | tr -d '\\r')",
+            dpop("")
+        ),
+        Sets("FRESHLY"),
+    );
+    book.step(
+        "A proof that repeats it",
+        format!(
+            "{} | curl -si -m 1 -K - | head -20",
+            dpop(" --nonce $FRESHLY")
+        ),
+        Status(200, "text/event-stream"),
+    );
+}

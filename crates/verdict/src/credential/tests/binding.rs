@@ -11,9 +11,10 @@ use serde_json::{Value, json};
 
 use crate::call::{PeerCertificate, Scheme, TlsFacts};
 use crate::credential::CredentialKind::{ApiKey, Basic as BasicKind, Jwt, Opaque};
-use crate::facts::Unavailable;
+use crate::facts::{Facts as _, Unavailable};
 use crate::permit::{Permitted, Refused};
 use crate::problem::Code;
+use crate::route::{Route, SenderRules};
 use crate::testing::{NOW, Sent, World, changed, hand};
 
 const ADDRESS: &str = "https://orders.example/orders";
@@ -558,4 +559,104 @@ fn challenges_name_the_scheme_that_was_tried_and_what_failed() {
             "{DPOP}, error=\"insufficient_scope\", scope=\"orders:read\""
         )]
     );
+}
+
+/// A route that asks for more than the token does.
+fn strict(world: &World, required: bool, nonce: bool) -> Route {
+    let mut route = world.route(&[&[Jwt], &[Opaque]]);
+    route.sender = SenderRules { required, nonce };
+    route
+}
+
+#[test]
+fn d01_where_bound_tokens_are_required_an_unbound_one_is_refused() {
+    let (world, ada) = (World::new(), Holder::new());
+    let route = strict(&world, true, false);
+    let judged = |sent: Sent| {
+        let judged = world.judge(sent.call(), &route, NOW);
+        judged.map(|_| ()).map_err(|refused| refused.problem)
+    };
+    let tokens = |changes: &Value| [world.own_token(changes), world.opaque_token(changes)];
+    for token in tokens(&json!({})) {
+        let bearer = || Sent::get("/orders").bearer(&token);
+        // The connection's certificate binds nothing by being there.
+        for sent in [bearer(), over(bearer(), Some(CERTIFICATE))] {
+            assert_eq!(judged(sent).unwrap_err().code, Code::CredentialRefused);
+        }
+    }
+    for (n, token) in tokens(&ada.cnf()).iter().enumerate() {
+        let proof = ada.proof(token, &json!({"jti": format!("p-{n}")}));
+        assert!(judged(dpop(token, &proof)).is_ok());
+    }
+    let certified = json!({"cnf": {"x5t#S256": x509::thumbprint(CERTIFICATE)}});
+    for token in tokens(&certified) {
+        let sent = over(Sent::get("/orders").bearer(&token), Some(CERTIFICATE));
+        assert!(judged(sent).is_ok());
+    }
+
+    let schemes = |sent: Sent| -> Vec<String> {
+        let challenges = judged(sent).unwrap_err().challenges;
+        let scheme = |value: &http::HeaderValue| {
+            let text = value.to_str().unwrap();
+            text.split(' ').next().unwrap_or_default().to_owned()
+        };
+        challenges.iter().map(scheme).collect()
+    };
+    let free = world.own_token(&json!({}));
+    let bearer = || Sent::get("/orders").bearer(&free);
+    assert_eq!(schemes(bearer()), ["DPoP"]);
+    assert_eq!(schemes(Sent::get("/orders")), ["DPoP"]);
+    assert_eq!(
+        schemes(over(bearer(), Some(CERTIFICATE))),
+        ["Bearer", "DPoP"]
+    );
+}
+
+#[test]
+fn d02_where_a_nonce_is_asked_for_a_proof_without_a_fresh_one_is_sent_back_and_not_spent() {
+    let (world, ada) = (World::new(), Holder::new());
+    let route = strict(&world, false, true);
+    let nonces = world.facts.dpop_nonces();
+    let token = world.own_token(&ada.cnf());
+    let sent = |changes: &Value| dpop(&token, &ada.proof(&token, changes));
+    let judged = |sent: Sent| world.judge(sent.call(), &route, NOW);
+    let old = nonces.mint(proof::time::Timestamp::from_secs(NOW.as_secs() - 1000));
+    let foreign = proof::dpop::nonce::NonceKey::new(&[1; 32]).mint(NOW);
+    for changes in [
+        json!({}),
+        json!({"nonce": old}),
+        json!({"nonce": foreign}),
+        json!({"nonce": "x"}),
+    ] {
+        let problem = judged(sent(&changes)).unwrap_err().problem;
+        assert_eq!(problem.code, Code::NonceNeeded, "{changes}");
+        let told: Vec<_> = problem
+            .challenges
+            .iter()
+            .map(|c| c.to_str().unwrap())
+            .collect();
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(!told[0].contains("error"), "{told:?}");
+        assert!(told[1].starts_with("DPoP ") && told[1].contains("error=\"use_dpop_nonce\""));
+    }
+    assert!(!world.facts.questions().contains(&"first_use"));
+    let good = json!({"nonce": nonces.mint(NOW)});
+    assert!(judged(sent(&good)).is_ok());
+    assert_eq!(
+        judged(sent(&good)).unwrap_err().problem.code,
+        Code::ProofRefused,
+        "a nonce is no leave to use a proof twice"
+    );
+    // What is wrong with a proof is said before its nonce is looked at.
+    let other = json!({"nonce": nonces.mint(NOW), "htm": "POST", "jti": "p-9"});
+    assert_eq!(
+        judged(sent(&other)).unwrap_err().problem.code,
+        Code::ProofRefused
+    );
+
+    let head = |sent: Sent| sent.call().into_parts().0;
+    assert!(route.answers_with_nonce(&head(sent(&json!({})))));
+    assert!(!route.answers_with_nonce(&head(Sent::get("/orders").bearer(&token))));
+    let lax = strict(&world, true, false);
+    assert!(!lax.answers_with_nonce(&head(sent(&json!({})))));
 }

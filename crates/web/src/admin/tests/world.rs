@@ -2,7 +2,7 @@
 //! calls it, which is by the declaration and with a permit.
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -13,6 +13,7 @@ use issuer::metadata::Endpoints;
 use issuer::ports::{People, Person, PersonCheck, Readiness, Revocation, Revocations, Secrets};
 use issuer::{Issuer, IssuerSettings, Ports};
 use proof::digest::{TokenHash, sha256};
+use proof::dpop::nonce::NonceKey;
 use proof::issued::{Brand, Presented};
 use proof::jose::alg::Algorithm;
 use proof::jose::verifying::VerifyingKey;
@@ -205,6 +206,10 @@ impl Facts for Stored {
         _: Algorithm,
     ) -> Answer<Option<Arc<VerifyingKey>>> {
         Err(Unavailable::Store)
+    }
+    fn dpop_nonces(&self) -> &NonceKey {
+        static KEY: LazyLock<NonceKey> = LazyLock::new(|| NonceKey::new(&[7; 32]));
+        &KEY
     }
     async fn check_key(
         &self,
