@@ -1,0 +1,62 @@
+//! Keys and certificates, as issuers publish them, clients register them and operators write them.
+
+use proof::jose::alg::Algorithm;
+use proof::jose::jwk::{Jwk, JwkSet};
+use proof::paseto;
+use proof::password::Verifier;
+use proof::secret::Secret;
+use proof::webhook::{self, Style};
+use proof::x509::{Certificate, RevocationLists, TrustRoots};
+
+use crate::calls::NOW;
+
+pub(crate) fn jwk(data: &[u8]) {
+    let asymmetric = [
+        Algorithm::ES256,
+        Algorithm::EdDSA,
+        Algorithm::PS256,
+        Algorithm::RS256,
+    ];
+    if let Ok(jwk) = Jwk::parse_public(data) {
+        let _ = jwk.verifying_keys(&asymmetric);
+        // What is written again is the same public key.
+        let again = jwk.to_json().to_string();
+        assert!(Jwk::parse_public(again.as_bytes()).is_ok(), "{again}");
+        assert!(!again.contains("\"d\""), "a private member survived");
+    }
+    if let Ok(set) = JwkSet::parse(data) {
+        let _ = set.verifying_keys(&asymmetric);
+    }
+}
+
+pub(crate) fn paserk(data: &[u8]) {
+    let text = Secret::new(data.to_vec());
+    let _ = paseto::Key::from_paserk(&text);
+    let _ = paseto::IssuingKey::from_paserk(&text);
+}
+
+pub(crate) fn webhook_key(data: &[u8]) {
+    let text = Secret::new(data.to_vec());
+    for style in Style::ALL {
+        let _ = webhook::Key::read(style, &text);
+    }
+    let _ = webhook::PrivateKey::read(&text);
+}
+
+/// Nobody vouches for what a fuzzer made.
+pub(crate) fn certificate(data: &[u8]) {
+    let roots = TrustRoots::from_der(&[include_bytes!("../seeds/root.der")]).expect("a root");
+    if let Ok(certificate) = Certificate::parse(data) {
+        let chained = certificate.verify_chain(&[data], &roots, None, NOW);
+        assert!(chained.is_err() || data == include_bytes!("../seeds/root.der"));
+    }
+    let _ = TrustRoots::from_pem(data);
+    let _ = RevocationLists::from_files(&[data]);
+}
+
+pub(crate) fn verifier(data: &[u8]) {
+    if let Ok(text) = core::str::from_utf8(data) {
+        // Read only: to compute a hash at a cost that the text names is what parsing bounds.
+        let _ = Verifier::parse(text);
+    }
+}

@@ -1,0 +1,76 @@
+//! What stands in `Authorization` and `DPoP`.
+
+use std::sync::LazyLock;
+
+use proof::basic::Basic;
+use proof::dpop::{self, ProofExpect};
+use proof::issued::{self, Brand};
+use proof::jose::alg::Algorithm;
+use proof::jose::jws;
+use proof::jose::jwt::{self, Claims};
+use proof::jose::key::SigningKey;
+use proof::jose::verifying::VerifyingKey;
+use proof::paseto;
+use proof::secret::Secret;
+
+use crate::calls::NOW;
+
+/// A key that signed nothing in any corpus.
+static KEY: LazyLock<VerifyingKey> = LazyLock::new(|| {
+    let key = SigningKey::generate(Algorithm::ES256).expect("a key");
+    key.verifying_key().expect("its public half")
+});
+
+pub(crate) fn jwt(data: &[u8]) {
+    let Ok(unverified) = jws::split(data) else {
+        return;
+    };
+    let _ = (unverified.alg_name(), unverified.kid());
+    let _ = jwt::claimed_issuer(unverified.unverified_payload());
+    let _ = Claims::from_json(unverified.unverified_payload());
+    assert!(unverified.verify(&KEY).is_err(), "a forged signature");
+}
+
+pub(crate) fn dpop(data: &[u8]) {
+    let expect = ProofExpect {
+        method: "GET",
+        uri: "https://api.example.com/orders",
+        access_token: Some(b"token"),
+        max_age: dpop::MAX_AGE,
+        leeway: Default::default(),
+    };
+    // A proof brings its own key, so a corpus may hold true ones: what passes is bounded.
+    if let Ok(proof) = dpop::verify(data, &expect, NOW) {
+        assert!((1..=dpop::MAX_JTI_BYTES).contains(&proof.jti.len()));
+        assert_eq!(proof.thumbprint.len(), 43);
+    }
+}
+
+pub(crate) fn paseto(data: &[u8]) {
+    let looked = paseto::looks_like(data);
+    let Ok(claimed) = paseto::split(data) else {
+        return;
+    };
+    assert!(looked, "what can be split looks like one");
+    let _ = (claimed.purpose(), claimed.key_id().map(str::to_owned));
+    let local = paseto::LocalKey::of_bytes(Secret::new(vec![7; 32])).expect("32 bytes");
+    assert!(claimed.open(&paseto::Key::Local(local), b"").is_err());
+}
+
+pub(crate) fn issued(data: &[u8]) {
+    let brand = Brand::default();
+    if let Ok(presented) = issued::parse(data, &brand) {
+        assert_eq!(presented.whole, data);
+        assert!(data.starts_with(brand.as_str().as_bytes()));
+    }
+    let _ = core::str::from_utf8(data).map(Brand::new);
+}
+
+pub(crate) fn basic(data: &[u8]) {
+    if let Ok(pair) = Basic::parse(data) {
+        assert!(
+            !pair.username.contains(':'),
+            "a user name ends at the first colon"
+        );
+    }
+}
