@@ -23,4 +23,5 @@ pub mod published;
 mod records;
 pub mod revocations;
 pub mod secrets;
+pub mod tokens;
 pub mod trust;
