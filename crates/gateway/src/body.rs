@@ -276,6 +276,35 @@ impl RequestBody {
             Source::Stream(_) | Source::Signed(_) => None,
         }
     }
+    /// The whole of it, where that is known.
+    pub(crate) fn whole(&self) -> Option<&[u8]> {
+        match &self.source {
+            Source::Empty => Some(&[]),
+            Source::Full(bytes) => Some(bytes),
+            Source::Stream(_) | Source::Signed(_) => None,
+        }
+    }
+    /// Reads it to its end, at most `most` bytes. Trailers are left out.
+    ///
+    /// # Errors
+    /// [`BodyError`].
+    pub(crate) async fn gathered(mut self, most: u64) -> Result<Self, BodyError> {
+        use http_body_util::BodyExt as _;
+        let mut whole = Vec::new();
+        while let Some(frame) = self.frame().await {
+            if let Ok(data) = frame?.into_data() {
+                if (whole.len() + data.len()) as u64 > most {
+                    return Err(BodyError::TooLarge);
+                }
+                whole.extend_from_slice(&data);
+            }
+        }
+        Ok(if whole.is_empty() {
+            Self::empty()
+        } else {
+            Self::full(whole.into())
+        })
+    }
     /// Whether there is nothing to send.
     pub(crate) fn is_empty(&self) -> bool {
         matches!(self.source, Source::Empty)

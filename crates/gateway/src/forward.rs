@@ -90,6 +90,13 @@ pub(crate) async fn forward<F>(
             ));
         }
     };
+    let body = match &route.api.upstream {
+        Upstream::Pool(pool) if route.meaning.upstream_credential => match pool.credential() {
+            Some(own) => own.gather(body).await.map_err(told)?,
+            None => body,
+        },
+        _ => body,
+    };
     let method = head.method().clone();
     let version = head.version();
     let target = target(&head, &road)?;
@@ -147,6 +154,7 @@ pub(crate) async fn forward<F>(
                 body,
                 trailers,
                 upgrade: upgrade.is_some(),
+                presents: route.meaning.upstream_credential,
             };
             let answer = pool
                 .send(outgoing, route.response_timeout)
@@ -214,6 +222,14 @@ fn asked_upgrade<F>(
 /// Whether a field may carry a credential that the upstream is not to see.
 fn is_withheld(name: &HeaderName, route: &RouteEntry) -> bool {
     let judged = &route.meaning.judged;
+    if let Upstream::Pool(pool) = &route.api.upstream
+        && let Some(own) = pool.credential()
+        && own.claims(name)
+        && (route.meaning.upstream_credential || own.header() != AUTHORIZATION)
+    {
+        // Nobody else's may stand beside the gateway's own.
+        return true;
+    }
     if !is_carrier(name, judged) {
         return false;
     }

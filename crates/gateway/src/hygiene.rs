@@ -96,7 +96,7 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
 }
 
 /// Whether `name` is `like` in some spelling: dash, underscore and dot are one, case is gone.
-fn spelled_like(name: &str, like: &str) -> bool {
+pub(crate) fn spelled_like(name: &str, like: &str) -> bool {
     name.len() == like.len() && begins_like(name, like)
 }
 

@@ -34,6 +34,8 @@ pub struct Options {
     pub decisions: Arc<dyn DecisionSink>,
     /// Whose word on a client's address counts.
     pub proxies: TrustedProxies,
+    /// Fetches tokens that upstreams ask for; without one no upstream may.
+    pub fetcher: Option<Arc<outbound::fetch::Fetcher>>,
     /// Services in this process, by name.
     pub locals: Locals,
     /// Calls of one client address on this plane, whatever they ask for.
@@ -53,6 +55,7 @@ impl Default for Options {
             identity: Arc::new(NoTokens),
             decisions: Arc::new(NoDecisions),
             proxies: TrustedProxies::default(),
+            fetcher: None,
             locals: Locals::new(),
             per_address: None,
             failures_per_address: None,
@@ -104,13 +107,14 @@ impl<F> Clone for Gateway<F> {
 impl<F: Facts + 'static> Gateway<F> {
     /// A gateway in which nothing is found yet.
     pub fn new(facts: Arc<F>, options: Options, metrics: Metrics) -> Self {
+        let pools = Pools::new(options.fetcher.clone());
         Self(Arc::new(Plane {
             facts,
             options,
             metrics,
             snapshot: ArcSwap::from_pointee(Snapshot::empty()),
             penalty_lines: Lines::default(),
-            pools: Pools::default(),
+            pools,
             calls: AtomicUsize::new(0),
         }))
     }
@@ -125,6 +129,7 @@ impl<F: Facts + 'static> Gateway<F> {
 
     /// Takes a snapshot into service. Calls on their way keep the one they began with.
     pub fn swap(&self, snapshot: Snapshot) {
+        snapshot.warm();
         self.0.snapshot.store(Arc::new(snapshot));
         self.0.metrics.swaps.inc();
     }

@@ -47,6 +47,18 @@ pub(crate) fn of_failure(failure: Failure) -> Problem {
             "the upstream was silent for too long",
         ),
         Failure::Body(error) => of_body(error),
+        Failure::Credential(cause) => {
+            let mut problem = Problem::new(
+                Code::FactUnavailable,
+                format!("the credential for the upstream can't be had: {cause}"),
+            );
+            problem.retry_after = Some(core::time::Duration::from_secs(1));
+            problem
+        }
+        Failure::Unsignable(cause) => Problem::new(
+            Code::UncleanHeader,
+            format!("the call can't be signed for the upstream: {cause}"),
+        ),
     }
 }
 

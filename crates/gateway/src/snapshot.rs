@@ -192,6 +192,17 @@ impl Snapshot {
         }
     }
 
+    /// Has ready what calls would have to wait for.
+    pub(crate) fn warm(&self) {
+        for api in &self.apis {
+            if let Upstream::Pool(pool) = &api.upstream
+                && let Some(own) = pool.credential()
+            {
+                own.warm();
+            }
+        }
+    }
+
     /// Finds what judges a call.
     pub(crate) fn find(&self, head: &Head) -> Matched {
         match self.table.find(head.host(), head.path(), head.method()) {

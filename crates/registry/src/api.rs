@@ -2,6 +2,7 @@
 //! enforces and the issuer reads. The written form and the way from one to the other stand in
 //! `api/written.rs`; whatever is here was validated, nothing optional is left that an enforcer needs.
 
+pub mod stored;
 pub mod written;
 
 use core::time::Duration;
@@ -12,6 +13,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use verdict::credential::CredentialKind;
 use verdict::limit::Rate;
+
+use stored::StoredCredential;
 
 /// A declared API, ready to be enforced.
 #[derive(Debug, Clone)]
@@ -104,6 +107,8 @@ pub struct PoolMeaning {
     pub idle_timeout: Duration,
     /// Whether `Host` stays as the caller sent it, or becomes the server's.
     pub preserve_host: bool,
+    /// What the gateway presents to the servers, and to nobody else.
+    pub credential: Option<Box<StoredCredential>>,
 }
 
 /// One server of a pool.
@@ -213,6 +218,8 @@ pub struct RouteMeaning {
     pub allow_encoded_slash: bool,
     /// Whether `Upgrade` (WebSocket) is allowed.
     pub upgrade: bool,
+    /// Whether calls go with the pool's credential, if it has one.
+    pub upstream_credential: bool,
 }
 
 /// A path template: literal segments, `{name}` for one segment, a last `{name*}` for the rest

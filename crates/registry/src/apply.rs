@@ -197,6 +197,20 @@ pub fn plan(current: &[Standing], wanted: &[Document], side: Side) -> Plan {
             });
             continue;
         }
+        if side != Side::File && resource::names_local_secrets(document) {
+            let same = |one: &&Standing| {
+                one.document.kind() == document.kind() && one.document.name == document.name
+            };
+            let stands = current.iter().find(same);
+            // What stands in a file and is exported may come back as it is.
+            if stands.is_none_or(|one| one.document.spec != document.spec) {
+                plan.refused.push(Refused {
+                    subject,
+                    reason: resource::LOCAL_SECRETS,
+                });
+                continue;
+            }
+        }
         let found = match &document.spec {
             Spec::ApiKey(spec) => find_key(current, document.name.as_str(), spec),
             _ => current.iter().position(|one| {

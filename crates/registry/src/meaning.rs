@@ -11,6 +11,7 @@ mod owner;
 pub(crate) mod person;
 mod route;
 mod signatures;
+mod stored;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

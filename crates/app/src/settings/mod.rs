@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use proof::issued::Brand;
 use proof::jose::alg::Algorithm;
+use registry::api::stored::REFERENCES;
 use registry::document::Document;
 use registry::flaw::PathStep;
 use registry::meaning::Context;
@@ -221,8 +222,26 @@ pub(crate) fn schema() -> serde_json::Value {
 }
 
 fn documents(nodes: &[&Node]) -> Result<Vec<Document>, Vec<Flaw>> {
-    registry::document::read_all(nodes.iter().map(|node| node.to_json()))
+    registry::document::read_all(nodes.iter().map(|node| document_of(node)))
         .map_err(|flaws| flaws.iter().map(|flaw| placed(nodes, flaw)).collect())
+}
+
+/// A document as it is kept: where a secret is asked for, `${NAME}` stays the name of a variable, so
+/// that what it holds is neither stored nor shown.
+fn document_of(node: &Node) -> serde_json::Value {
+    let mut value = node.to_json();
+    for path in REFERENCES {
+        let mut at = Some(node);
+        for key in path {
+            at = at.and_then(|node| node.get(key));
+        }
+        if let Some(name) = at.and_then(Node::variable)
+            && let Some(written) = value.pointer_mut(&format!("/{}", path.join("/")))
+        {
+            *written = format!("env:{name}").into();
+        }
+    }
+    value
 }
 
 /// A flaw of a document, shown where the document is written.
@@ -305,6 +324,39 @@ fn mask(value: Option<&mut serde_json::Value>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// An API with an upstream's credential, written as `credential`.
+    fn read(credential: &str) -> Result<Vec<Document>, Flaws> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("api.yaml");
+        let text = format!(
+            "apiVersion: doorward/v1\nkind: Api\nmetadata: {{ name: orders }}\nspec:\n  \
+             credentials: [api_key]\n  routes: [{{ path: /x }}]\n  upstream:\n    \
+             urls: ['https://up.example']\n    credential:\n      {credential}\n"
+        );
+        std::fs::write(&file, text).expect("written");
+        read_documents(&[file], &|name| {
+            (name == "UP_KEY").then(|| "hunter2-hunter2".to_owned())
+        })
+    }
+
+    #[test]
+    fn i01_a_variable_in_a_credential_stays_a_name_and_its_value_is_kept_nowhere() {
+        for (written, kept) in [
+            ("api_key: { secret: '${UP_KEY}' }", "env:UP_KEY"),
+            (
+                "basic: { username: door, password: ${UP_KEY} }",
+                "env:UP_KEY",
+            ),
+            ("api_key: { secret: file:up.key }", "file:up.key"),
+        ] {
+            let written = written.replace("${UP_KEY} }", "\"${UP_KEY}\" }");
+            let documents = read(&written).expect("it reads");
+            let text = documents[0].to_value().to_string();
+            assert!(text.contains(kept), "{text}");
+            assert!(!text.contains("hunter2"), "{text}");
+        }
+    }
 
     #[test]
     fn mistakes_of_shape_of_meaning_and_of_documents_are_told_in_one_round() {

@@ -42,6 +42,8 @@ pub(crate) enum Value {
         text: String,
         /// Whether `${…}` stood in it: such a value is never shown.
         substituted: bool,
+        /// The variable, where one `${…}` is all of it.
+        variable: Option<Box<str>>,
     },
     /// A list.
     List(Vec<Node>),
@@ -83,6 +85,14 @@ impl Node {
         match &self.value {
             Value::List(items) => items,
             _ => &[],
+        }
+    }
+
+    /// The variable, if the text is one `${NAME}` and nothing else.
+    pub(crate) fn variable(&self) -> Option<&str> {
+        match &self.value {
+            Value::Text { variable, .. } => variable.as_deref(),
+            _ => None,
         }
     }
 
@@ -304,10 +314,15 @@ impl<'a, I: granit_parser::BorrowedInput<'a>> Reader<'a, I> {
             return Value::Text {
                 text: text.into_owned(),
                 substituted: false,
+                variable: None,
             };
         }
         match substitute(&text, self.env) {
-            Ok((text, substituted)) => Value::Text { text, substituted },
+            Ok((value, substituted)) => Value::Text {
+                variable: only_variable(&text).filter(|_| substituted).map(Box::from),
+                text: value,
+                substituted,
+            },
             Err(problem) => {
                 self.flaws.push(Flaw::at(place, problem.0).hint(problem.1));
                 Value::Null
@@ -339,7 +354,14 @@ fn plain(text: &str) -> Value {
     Value::Text {
         text: text.to_owned(),
         substituted: false,
+        variable: None,
     }
+}
+
+/// The name, if the text is one `${NAME}` and nothing else.
+fn only_variable(text: &str) -> Option<&str> {
+    let name = text.strip_prefix("${")?.strip_suffix('}')?;
+    (!name.contains(['$', '{', '}'])).then_some(name)
 }
 
 /// Replaces `${NAME}` and `$$`.

@@ -150,6 +150,7 @@ impl Planes {
                         identity: identity.clone(),
                         decisions: sink.clone(),
                         proxies: proxies(settings),
+                        fetcher: Some(shared.fetcher.clone()),
                         locals: locals.clone(),
                         per_address: settings.per_address,
                         failures_per_address: settings.failures_per_address,
@@ -405,10 +406,10 @@ fn files_named(meaning: &Meaning, base: &Path) -> Vec<PathBuf> {
             files.push(base.join(&authority.roots));
             files.extend(authority.revocation.iter().map(|file| base.join(file)));
         }
-        if let UpstreamMeaning::Pool(pool) = &api.upstream
-            && let Some(tls) = &pool.tls
-        {
-            files.extend(tls.files().map(|file| base.join(file)));
+        if let UpstreamMeaning::Pool(pool) = &api.upstream {
+            let tls = pool.tls.iter().flat_map(|tls| tls.files());
+            let own = pool.credential.iter().flat_map(|own| own.files());
+            files.extend(tls.chain(own).map(|file| base.join(file)));
         }
     }
     for issuer in &meaning.issuers {
@@ -426,13 +427,13 @@ fn based(api: &Arc<ApiMeaning>, base: &Path) -> Arc<ApiMeaning> {
     let UpstreamMeaning::Pool(pool) = &api.upstream else {
         return api.clone();
     };
-    let Some(tls) = &pool.tls else {
+    if pool.tls.is_none() && pool.credential.is_none() {
         return api.clone();
-    };
-    let mut tls = tls.clone();
-    tls.files_mut().for_each(|file| *file = base.join(&*file));
+    }
     let mut pool = pool.clone();
-    pool.tls = Some(tls);
+    let tls = pool.tls.iter_mut().flat_map(|tls| tls.files_mut());
+    let own = pool.credential.iter_mut().flat_map(|own| own.files_mut());
+    tls.chain(own).for_each(|file| *file = base.join(&*file));
     let mut api = (**api).clone();
     api.upstream = UpstreamMeaning::Pool(pool);
     Arc::new(api)

@@ -39,6 +39,9 @@ pub enum PoolError {
     /// The name to verify is no DNS name or address.
     #[error("`{0}` is not a name that a certificate can carry")]
     ServerName(String),
+    /// The gateway's own credential can't be had.
+    #[error("the upstream's credential: {0}")]
+    Credential(String),
     /// The TLS library refused its configuration.
     #[error("TLS can not be set up: {0}")]
     Tls(String),

@@ -6,6 +6,7 @@
 
 pub(crate) mod conn;
 mod connect;
+mod credential;
 mod pool;
 mod server;
 
@@ -17,11 +18,13 @@ use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use http::{Request, Response};
+use outbound::fetch::Fetcher;
 use parking_lot::Mutex;
 use registry::api::PoolMeaning;
 use tower_service::Service;
 
 pub use connect::PoolError;
+pub(crate) use credential::Credential;
 pub use pool::Pool;
 pub(crate) use pool::{Failure, Outgoing};
 
@@ -82,16 +85,46 @@ pub type Locals = HashMap<&'static str, LocalService>;
 
 /// Pools in use, kept over changes of the configuration.
 #[derive(Debug, Default)]
-pub(crate) struct Pools(Mutex<Vec<Weak<Pool>>>);
+pub(crate) struct Pools {
+    kept: Mutex<Vec<Weak<Pool>>>,
+    /// For the tokens of credentials.
+    fetcher: Option<Arc<Fetcher>>,
+}
 
 impl Pools {
+    /// No pools yet.
+    pub(crate) fn new(fetcher: Option<Arc<Fetcher>>) -> Self {
+        Self {
+            kept: Mutex::default(),
+            fetcher,
+        }
+    }
+
     /// The pool for `meaning`: one in use that means the same, or a new one.
     ///
     /// # Errors
     /// [`PoolError`] when a new one can't be built.
     pub(crate) fn pool(&self, meaning: &PoolMeaning) -> Result<Arc<Pool>, PoolError> {
-        let mut pools = self.0.lock();
+        let mut pools = self.kept.lock();
         pools.retain(|pool| pool.strong_count() > 0);
+        let credential = match &meaning.credential {
+            None => None,
+            Some(credential) => {
+                // Two at once while a configuration takes another's place: the youngest goes first.
+                let alive = pools.iter().rev().filter_map(Weak::upgrade);
+                let before = alive.filter_map(|pool| pool.credential().cloned());
+                Some(Credential::prepare(
+                    credential,
+                    self.fetcher.as_ref(),
+                    before,
+                )?)
+            }
+        };
+        let same_credential = |pool: &Pool| match (pool.credential(), &credential) {
+            (None, None) => true,
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        };
         // A file may have changed under its name: such pools are built anew at each reload.
         let from_file = meaning
             .tls
@@ -101,18 +134,18 @@ impl Pools {
             && let Some(same) = pools
                 .iter()
                 .filter_map(Weak::upgrade)
-                .find(|p| p.meaning() == meaning)
+                .find(|pool| pool.meaning() == meaning && same_credential(pool))
         {
             return Ok(same);
         }
-        let pool = Arc::new(Pool::new(meaning)?);
+        let pool = Arc::new(Pool::new(meaning, credential)?);
         pools.push(Arc::downgrade(&pool));
         Ok(pool)
     }
 
     /// Drops connections that rested too long, in all pools.
     pub(crate) fn sweep(&self) {
-        let pools: Vec<_> = self.0.lock().iter().filter_map(Weak::upgrade).collect();
+        let pools: Vec<_> = self.kept.lock().iter().filter_map(Weak::upgrade).collect();
         for pool in pools {
             pool.sweep();
         }

@@ -13,13 +13,14 @@ use std::sync::Arc;
 
 use http::header::{HOST, TE};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use registry::api::{PoolMeaning, UpstreamProtocol};
 
 use super::conn::{
     Failed, Http1, Http2, Patience, UpstreamBody, exchange_http1, exchange_http2, exchange_upgrade,
 };
 use super::connect::{PoolError, PoolTlsClient, Stream};
+use super::credential::{Credential, Shown};
 use super::server::{Pending, Server, Standing};
 use crate::body::{BodyError, RequestBody};
 
@@ -36,6 +37,7 @@ pub struct Pool {
     meaning: PoolMeaning,
     servers: Vec<Arc<Server>>,
     tls: Option<PoolTlsClient>,
+    credential: Option<Arc<Credential>>,
     budget: AtomicI64,
     dice: AtomicUsize,
 }
@@ -52,6 +54,8 @@ pub(crate) struct Outgoing {
     pub(crate) trailers: bool,
     /// Whether the call asks to leave HTTP.
     pub(crate) upgrade: bool,
+    /// Whether it goes with the pool's credential, if the pool has one.
+    pub(crate) presents: bool,
 }
 
 impl Outgoing {
@@ -60,6 +64,11 @@ impl Outgoing {
         if !self.method.is_idempotent() || self.upgrade {
             return None;
         }
+        self.again()
+    }
+
+    /// A second copy, if the body can be had twice: for a call that the server refused to act upon.
+    fn again(&self) -> Option<Self> {
         Some(Self {
             method: self.method.clone(),
             target: self.target.clone(),
@@ -67,7 +76,8 @@ impl Outgoing {
             authority: self.authority.clone(),
             body: self.body.copy()?,
             trailers: self.trailers,
-            upgrade: false,
+            upgrade: self.upgrade,
+            presents: self.presents,
         })
     }
 }
@@ -83,6 +93,10 @@ pub(crate) enum Failure {
     Timeout,
     /// The caller's body broke off.
     Body(BodyError),
+    /// The pool's credential can't be had now.
+    Credential(Box<str>),
+    /// The call has something that can't be signed.
+    Unsignable(Box<str>),
 }
 
 enum Connection {
@@ -96,7 +110,10 @@ impl Pool {
     ///
     /// # Errors
     /// [`PoolError`] when TLS can't be set up as written.
-    pub fn new(meaning: &PoolMeaning) -> Result<Self, PoolError> {
+    pub(crate) fn new(
+        meaning: &PoolMeaning,
+        credential: Option<Arc<Credential>>,
+    ) -> Result<Self, PoolError> {
         let tls = PoolTlsClient::prepare(meaning)?;
         let default_port = if tls.is_some() { 443 } else { 80 };
         let mut servers = Vec::with_capacity(meaning.servers.len());
@@ -121,6 +138,7 @@ impl Pool {
             meaning: meaning.clone(),
             servers,
             tls,
+            credential,
             budget: AtomicI64::new(BUDGET),
             dice: AtomicUsize::new(0x9e37),
         })
@@ -131,6 +149,11 @@ impl Pool {
         &self.meaning
     }
 
+    /// What the pool presents of the gateway's own.
+    pub(crate) fn credential(&self) -> Option<&Arc<Credential>> {
+        self.credential.as_ref()
+    }
+
     /// Drops connections that rested too long.
     pub(crate) fn sweep(&self) {
         for server in &self.servers {
@@ -138,11 +161,51 @@ impl Pool {
         }
     }
 
-    /// Sends a call and waits for the answer's head.
+    /// Sends a call and waits for the answer's head. A call whose token the upstream refuses is sent
+    /// once more with a new one, if its body can be had twice.
     pub(crate) async fn send(
         &self,
         mut call: Outgoing,
         response_timeout: Duration,
+    ) -> Result<Response<UpstreamBody>, Failure> {
+        let credential = self.credential.as_deref().filter(|_| call.presents);
+        let mut renewed = false;
+        loop {
+            let shown = match credential {
+                None => None,
+                Some(own) => match own.show().await {
+                    Ok(shown) => Some((own, shown)),
+                    Err(why) => return Err(Failure::Credential(why.to_string().into())),
+                },
+            };
+            let again = match credential {
+                Some(own) if own.is_renewed() && !renewed => call.again(),
+                _ => None,
+            };
+            let sent = self.attempts(call, response_timeout, shown.as_ref());
+            let mut answer = sent.await?;
+            let Some((own, shown)) = shown else {
+                return Ok(answer);
+            };
+            if answer.status() == StatusCode::UNAUTHORIZED
+                && own.refused(&shown)
+                && let Some(again) = again
+            {
+                call = again;
+                renewed = true;
+                continue;
+            }
+            own.keep_back(&shown, answer.headers_mut());
+            return Ok(answer);
+        }
+    }
+
+    /// Sends a call to one server, or to another if that can't do harm.
+    async fn attempts(
+        &self,
+        mut call: Outgoing,
+        response_timeout: Duration,
+        shown: Option<&(&Credential, Shown)>,
     ) -> Result<Response<UpstreamBody>, Failure> {
         let patience = Patience {
             response: response_timeout,
@@ -176,7 +239,9 @@ impl Pool {
             };
             let fresh = !matches!(connection, Connection::Resting(_));
             let upgrade = call.upgrade;
-            let (request, rest) = self.request(call, server, &connection);
+            let (request, rest) = self
+                .request(call, server, &connection, shown)
+                .map_err(Failure::Unsignable)?;
             let outcome = match connection {
                 Connection::Shared(shared) => {
                     exchange_http2(shared, request, patience, pending).await
@@ -321,7 +386,8 @@ impl Pool {
         call: Outgoing,
         server: &Server,
         connection: &Connection,
-    ) -> (Request<RequestBody>, Rest) {
+        shown: Option<&(&Credential, Shown)>,
+    ) -> Result<(Request<RequestBody>, Rest), Box<str>> {
         let Outgoing {
             method,
             target,
@@ -330,12 +396,17 @@ impl Pool {
             body,
             trailers,
             upgrade,
+            presents,
         } = call;
         let host = if self.meaning.preserve_host {
             authority.clone()
         } else {
             server.authority.clone()
         };
+        // Last of all, so that nothing that it speaks of is changed after it.
+        if let Some((own, shown)) = shown {
+            own.write(shown, &method, &host, &target, &mut headers, &body)?;
+        }
         let mut request = Request::new(body);
         *request.method_mut() = method;
         let shared = matches!(connection, Connection::Shared(_));
@@ -366,14 +437,15 @@ impl Pool {
             *request.uri_mut() = Uri::from(target);
         }
         *request.headers_mut() = headers;
-        (
+        Ok((
             request,
             Rest {
                 authority,
                 trailers,
                 upgrade,
+                presents,
             },
-        )
+        ))
     }
 
     fn deposit(&self) {
@@ -397,6 +469,7 @@ struct Rest {
     authority: HeaderValue,
     trailers: bool,
     upgrade: bool,
+    presents: bool,
 }
 
 impl Rest {
@@ -415,6 +488,7 @@ impl Rest {
             body,
             trailers: self.trailers,
             upgrade: self.upgrade,
+            presents: self.presents,
         }
     }
 }

@@ -94,6 +94,7 @@ pub(crate) fn route(api: &ApiMeaning, path: &str, demand: Demand) -> RouteMeanin
         response_timeout: None,
         allow_encoded_slash: false,
         upgrade: false,
+        upstream_credential: true,
     }
 }
 
@@ -117,6 +118,7 @@ pub(crate) fn pool(servers: &[SocketAddr]) -> PoolMeaning {
         response_timeout: Duration::from_secs(5),
         idle_timeout: Duration::from_secs(5),
         preserve_host: false,
+        credential: None,
     }
 }
 

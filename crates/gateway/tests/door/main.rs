@@ -11,6 +11,7 @@ mod headers;
 mod http2;
 mod operations;
 mod paths;
+mod stored;
 mod streams;
 mod tls;
 mod tunnels;

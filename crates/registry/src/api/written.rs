@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use verdict::credential::CredentialKind;
 
 use crate::api::TokenFormat;
+use crate::api::stored::UpstreamCredentialSpec;
 use crate::document::present;
 use crate::units::{Frequency, Period, Size};
 
@@ -231,6 +232,13 @@ pub struct UpstreamSpec {
         skip_serializing_if = "Option::is_none"
     )]
     pub tls: Option<UpstreamTlsSpec>,
+    /// What the gateway presents to the upstream in its own name; default nothing.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub credential: Option<UpstreamCredentialSpec>,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -765,6 +773,10 @@ pub struct RouteSpec {
     /// Whether a path parameter may hold `%2F`.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub allow_encoded_slash: bool,
+    /// Whether calls of a public route go with the upstream's `credential`: whoever reaches the
+    /// route then acts with the gateway's own rights. Default no: they go without.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub dangerous_upstream_credential: bool,
     /// Whether the connection may be upgraded (WebSocket).
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub upgrade: bool,

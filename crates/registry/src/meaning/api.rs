@@ -11,7 +11,7 @@ use verdict::credential::jwt::IssuerProfile;
 use verdict::route::{ApiName, ForeignKeyPattern};
 
 use super::owner::{is_origin, is_scope, token_lifetime, unknown};
-use super::{At, Known, OWN_ISSUER, certificates, route, signatures};
+use super::{At, Known, OWN_ISSUER, certificates, route, signatures, stored};
 use crate::api::written::{
     ApiSpec, CorsSpec, ForeignKeySpec, HostSpec, IdentityMode, ProtocolSpec, UpstreamSpec,
 };
@@ -81,7 +81,7 @@ pub(super) fn mean(
         }
     }
 
-    let pool = upstream(&spec.upstream, report);
+    let pool = upstream(&spec.upstream, known.context.loopback_dev, report);
     let identity = identity(spec, &audiences, report);
     let mut cors = spec.cors.as_ref().map(|written| cors(written, report));
     if let Some(cors) = &mut cors {
@@ -130,6 +130,8 @@ pub(super) fn mean(
     });
     let routes = route::mean_all(spec, &api, known.context.loopback_dev, report);
     route::takes_its_tokens(spec, &routes, report);
+    let credential = pool.as_ref().and_then(|pool| pool.credential.as_deref());
+    stored::meets_no_other(spec, credential, &identity, &routes, report);
     let limits = spec.limits.clone().unwrap_or_default();
     let pool = pool?;
     (report.count() == before).then(|| ApiMeaning {
@@ -238,7 +240,11 @@ fn base_path_is_clean(base: &str, report: &mut Report<'_>) {
     }
 }
 
-fn upstream(spec: &UpstreamSpec, report: &mut Report<'_>) -> Option<PoolMeaning> {
+fn upstream(
+    spec: &UpstreamSpec,
+    loopback_dev: bool,
+    report: &mut Report<'_>,
+) -> Option<PoolMeaning> {
     let before = report.count();
     let at = Place::spec().key("upstream");
     report.not_empty(at.key("urls"), Some(&spec.urls));
@@ -326,6 +332,11 @@ fn upstream(spec: &UpstreamSpec, report: &mut Report<'_>) -> Option<PoolMeaning>
     let connect_timeout = timeout("connect_timeout", spec.connect_timeout, 2);
     let response_timeout = timeout("response_timeout", spec.response_timeout, 30);
     let idle_timeout = timeout("idle_timeout", spec.idle_timeout, 60);
+    let credential = spec
+        .credential
+        .as_ref()
+        .and_then(|written| stored::mean(written, loopback_dev, report))
+        .map(Box::new);
     (report.count() == before).then(|| PoolMeaning {
         servers,
         tls: https.then(|| {
@@ -350,6 +361,7 @@ fn upstream(spec: &UpstreamSpec, report: &mut Report<'_>) -> Option<PoolMeaning>
         response_timeout,
         idle_timeout,
         preserve_host: spec.host == HostSpec::Preserve,
+        credential,
     })
 }
 

@@ -193,6 +193,7 @@ fn mean(
         response_timeout: spec.response_timeout.map(|period| period.0),
         allow_encoded_slash: spec.allow_encoded_slash,
         upgrade: spec.upgrade,
+        upstream_credential: !spec.public || spec.dangerous_upstream_credential,
     }
 }
 

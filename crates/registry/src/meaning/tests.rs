@@ -682,3 +682,173 @@ fn a_route_asks_of_senders_what_its_api_asks_unless_it_says_otherwise() {
     let exposed = &api.cors.as_ref().expect("is written").expose;
     assert_eq!(exposed, &["dpop-nonce"]);
 }
+
+fn with_credential(
+    credential: Value,
+    change: impl FnOnce(&mut Value),
+) -> Result<Meaning, Vec<Flaw>> {
+    let mut spec = orders();
+    spec["upstream"]["credential"] = credential;
+    change(&mut spec);
+    mean_values(vec![document("Api", "orders", spec)], &context())
+}
+
+#[test]
+fn an_upstreams_credential_that_can_not_hold_is_refused_and_never_repeated() {
+    let sigv4 =
+        json!({ "access_key_id": "AKID", "secret": "file:k", "region": "eu", "service": "s3" });
+    let client = json!({ "token_url": "https://as.example/token", "client_id": "door", "client_secret": "env:S" });
+    let with = |base: &Value, key: &str, value: Value| {
+        let mut changed = base.clone();
+        changed[key] = value;
+        changed
+    };
+    for (credential, place, says) in [
+        (json!({}), "", "is one of"),
+        (
+            json!({ "api_key": { "secret": "file:k" }, "sigv4": sigv4 }),
+            "",
+            "is one of",
+        ),
+        (
+            json!({ "api_key": { "secret": "hunter2" } }),
+            ".api_key.secret",
+            "must not stand",
+        ),
+        (
+            json!({ "api_key": { "secret": "env:" } }),
+            ".api_key.secret",
+            "must not stand",
+        ),
+        (
+            json!({ "api_key": { "header": "cookie", "secret": "file:k" } }),
+            ".api_key.header",
+            "meaning of its own",
+        ),
+        (
+            json!({ "api_key": { "header": "doorward-x", "secret": "file:k" } }),
+            ".api_key.header",
+            "meaning of its own",
+        ),
+        (
+            json!({ "api_key": { "scheme": "a b", "secret": "file:k" } }),
+            ".api_key.scheme",
+            "one word",
+        ),
+        (
+            json!({ "basic": { "username": "a:b", "password": "file:k" } }),
+            ".basic.username",
+            "no colon",
+        ),
+        (
+            json!({ "basic": { "username": "a", "password": "hunter2" } }),
+            ".basic.password",
+            "must not stand",
+        ),
+        (
+            json!({ "sigv4": with(&sigv4, "region", json!("EU")) }),
+            ".sigv4.region",
+            "lower-case",
+        ),
+        (
+            json!({ "sigv4": with(&sigv4, "body_buffer", json!("1GiB")) }),
+            ".sigv4.body_buffer",
+            "16MiB",
+        ),
+        (
+            json!({ "oauth_client_credentials": with(&client, "token_url", json!("http://as.example/")) }),
+            ".oauth_client_credentials.token_url",
+            "https",
+        ),
+        (
+            json!({ "oauth_client_credentials": with(&client, "key_file", json!("k.pem")) }),
+            ".oauth_client_credentials",
+            "one of client_secret",
+        ),
+        (
+            json!({ "oauth_client_credentials": with(&client, "assertion_audience", json!("x")) }),
+            ".oauth_client_credentials.assertion_audience",
+            "nothing is signed",
+        ),
+        (
+            json!({ "oauth_client_credentials": with(&client, "scope", json!(["a b"])) }),
+            ".oauth_client_credentials.scope[0]",
+            "scope",
+        ),
+    ] {
+        let flaws = with_credential(credential.clone(), |_| ()).expect_err("refused");
+        let place = format!("spec.upstream.credential{place}");
+        assert!(
+            flaws
+                .iter()
+                .any(|flaw| flaw.place() == place && flaw.message.contains(says)),
+            "{credential}: {flaws:?}"
+        );
+        assert!(!format!("{flaws:?}").contains("hunter2"), "{flaws:?}");
+    }
+    for good in [
+        json!({ "api_key": { "secret": "file:k" } }),
+        json!({ "api_key": { "header": "Authorization", "secret": "env:K" } }),
+        json!({ "basic": { "username": "a", "password": "file:k" } }),
+        json!({ "sigv4": sigv4 }),
+        json!({ "oauth_client_credentials": client }),
+    ] {
+        assert!(with_credential(good.clone(), |_| ()).is_ok(), "{good}");
+    }
+}
+
+#[test]
+fn j06_two_credentials_in_one_field_are_refused() {
+    let by = |header: &str| json!({ "api_key": { "header": header, "secret": "file:k" } });
+    let original = |spec: &mut Value| spec["identity"] = json!({ "mode": "original" });
+    for (header, good) in [
+        ("x-api-key", false),
+        ("authorization", false),
+        ("x-upstream-key", true),
+    ] {
+        assert_eq!(
+            with_credential(by(header), original).is_ok(),
+            good,
+            "{header}"
+        );
+    }
+    let passing = |word: bool| {
+        move |spec: &mut Value| {
+            spec["routes"][2]["pass_authorization"] = json!(true);
+            spec["routes"][2]["dangerous_upstream_credential"] = json!(word);
+        }
+    };
+    assert!(with_credential(by("authorization"), passing(false)).is_ok());
+    assert!(with_credential(by("authorization"), passing(true)).is_err());
+    assert!(with_credential(by("x-api-key"), passing(true)).is_ok());
+    let misplaced = with_credential(by("x-api-key"), |spec| {
+        spec["routes"][0]["dangerous_upstream_credential"] = json!(true);
+    });
+    assert_eq!(
+        misplaced.expect_err("refused")[0].place(),
+        "spec.routes[0].dangerous_upstream_credential"
+    );
+    let presigned = json!({ "sigv4": { "access_key_id": "A", "secret": "file:k", "region": "eu", "service": "s3" } });
+    let refused = with_credential(presigned, |spec| {
+        spec["signatures"] =
+            json!({ "sigv4": { "regions": ["eu"], "services": ["x"], "presigned": "5m" } });
+    });
+    assert!(refused.is_err());
+}
+
+#[test]
+fn a_public_route_goes_without_the_credential_unless_it_is_written() {
+    let own = json!({ "api_key": { "secret": "file:k" } });
+    for word in [false, true] {
+        let meaning = with_credential(own.clone(), |spec| {
+            spec["routes"][2]["dangerous_upstream_credential"] = json!(word);
+        });
+        let meaning = meaning.expect("sound");
+        let sends: Vec<bool> = meaning.apis[0]
+            .routes
+            .iter()
+            .map(|route| route.upstream_credential)
+            .collect();
+        assert_eq!(sends, [true, true, word]);
+    }
+}

@@ -9,7 +9,7 @@ use super::{Ctx, Details, Refusal, authorize, draft};
 use crate::access::Action;
 use crate::actor::Actor;
 use crate::diff::diff;
-use crate::document::{Document, DocumentKind};
+use crate::document::{Document, DocumentKind, Spec};
 use crate::flaw::Flaw;
 use crate::meaning::{Context, mean_all};
 use crate::ports::{CredentialFilter, Registry, StoreError};
@@ -91,6 +91,16 @@ pub async fn put(
     write(ports, actor, ctx, &stored, input, managed_by).await
 }
 
+/// Why a document with a stored credential is not taken from the admin API.
+pub(crate) const LOCAL_SECRETS: &str =
+    "an upstream's credential names secrets of the machine, so it is declared in the settings file";
+
+/// Whether a document names files or variables of the machine whose contents would be sent to where
+/// the same document says: whoever may write APIs could read any of them so.
+pub(crate) fn names_local_secrets(document: &Document) -> bool {
+    matches!(&document.spec, Spec::Api(spec) if spec.upstream.credential.is_some())
+}
+
 /// Writes without asking what the whole means: the caller has.
 pub(crate) async fn write(
     ports: &impl Registry,
@@ -106,6 +116,12 @@ pub(crate) async fn write(
             message: "an API key is a credential",
         });
     };
+    if managed_by == ManagedBy::Api && names_local_secrets(&input.document) {
+        return Err(Refusal::Invalid {
+            field: "spec.upstream.credential",
+            message: LOCAL_SECRETS,
+        });
+    }
     let name = input.document.name.as_str().to_owned();
     let spec = input.document.spec_value();
     let old = stored

@@ -98,6 +98,7 @@ fn route(api: &Arc<Api>, operation: Operation) -> RouteMeaning {
         response_timeout: None,
         allow_encoded_slash: false,
         upgrade: false,
+        upstream_credential: false,
     }
 }
 

@@ -162,6 +162,7 @@ fn route(api: &Arc<Api>, door: Door) -> RouteMeaning {
         response_timeout: None,
         allow_encoded_slash: false,
         upgrade: false,
+        upstream_credential: false,
     }
 }
 
