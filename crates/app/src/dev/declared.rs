@@ -42,6 +42,12 @@ impl Declared {
             .any(|route| route["dpop_nonce"] == true)
     }
 
+    /// Whether the gateway presents a credential of its own to some upstream.
+    pub(super) fn presents(&self) -> bool {
+        self.apis()
+            .any(|api| api["spec"]["upstream"]["credential"].is_object())
+    }
+
     /// Where the settings expect the sample API: the upstream of `orders`, if that is on loopback.
     pub(super) fn sample(&self) -> Option<SocketAddr> {
         let orders = self

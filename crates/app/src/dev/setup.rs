@@ -122,6 +122,11 @@ pub(super) fn prepare(dir: &Path, ports: &Ports) -> Result<Installed> {
         SystemEntropy.fill(&mut key);
         write_private(&master, proof::base64std::encode(&key).as_bytes())?;
     }
+    let ledger = dir.join("ledger.key");
+    if !ledger.exists() {
+        let key = proof::random::random_base62(40, &SystemEntropy);
+        write_private(&ledger, key.as_bytes())?;
+    }
     let tls = dir.join("tls");
     if !tls.join("localhost.key").exists() {
         private_dir(&tls)?;

@@ -8,6 +8,7 @@ mod operations;
 mod people;
 mod signed;
 mod tokens;
+mod upstreams;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -130,6 +131,9 @@ impl Tour {
         tokens::bound(&mut book, &scene)?;
         if declared.asks_for_nonces() {
             tokens::sensitive(&mut book, &scene);
+        }
+        if declared.presents() {
+            upstreams::credential(&mut book, &scene);
         }
         door::refused(&mut book, &scene);
         if let Some(password) = &demo.person {
