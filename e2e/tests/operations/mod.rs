@@ -24,4 +24,5 @@ mod reload;
 mod scene;
 mod signing_secrets;
 mod startup;
+mod upstream_credentials;
 mod upstreams;
