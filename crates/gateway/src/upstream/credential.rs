@@ -17,7 +17,7 @@ use outbound::fetch::Fetcher;
 use outbound::tokens::{NoToken, Token, TokenEndpoint, TokenSource};
 use proof::base64std;
 use proof::digest::sha256;
-use proof::random::SystemEntropy;
+use proof::random::{SystemEntropy, uuid_v7};
 use proof::request::SignedHead;
 use proof::secret::Secret;
 use proof::sigv4::{Payload, Signer};
@@ -35,7 +35,15 @@ const MAX_SECRET_FILE: u64 = 64 * 1024;
 const SHORTEST_ECHO: usize = 8;
 
 /// Fields that speak of a Signature Version 4, beside the signature itself.
-const SIGV4_FIELDS: [&str; 3] = ["x-amz-date", "x-amz-content-sha256", "x-amz-security-token"];
+const SIGV4_FIELDS: [&str; 4] = [
+    "amz-sdk-invocation-id",
+    "x-amz-date",
+    "x-amz-content-sha256",
+    "x-amz-security-token",
+];
+
+/// Makes signatures of calls that are alike differ, as AWS's own programs do it.
+const INVOCATION: HeaderName = HeaderName::from_static("amz-sdk-invocation-id");
 
 /// See the module.
 pub(crate) struct Credential {
@@ -253,6 +261,12 @@ impl Credential {
                 };
                 let secret = self.secrets.first().ok_or("no key")?;
                 let signer = Signer::new(access_key_id, secret, region, service);
+                // Time counts in seconds, so that two calls alike would have one signature, and
+                // the second would look like a replay.
+                let now = clock();
+                let invocation = HeaderValue::from_str(&uuid_v7(now, &SystemEntropy))
+                    .map_err(|_| "no invocation id")?;
+                headers.insert(INVOCATION, invocation);
                 let head = SignedHead {
                     method: method.as_str(),
                     scheme: "https",
@@ -262,7 +276,7 @@ impl Credential {
                     headers,
                 };
                 let signed = signer
-                    .sign(&head, payload, &[], clock())
+                    .sign(&head, payload, &[INVOCATION], now)
                     .map_err(|defect| defect.to_string())?;
                 for (name, value) in signed.headers {
                     headers.insert(name, value);

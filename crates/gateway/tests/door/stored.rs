@@ -395,6 +395,12 @@ async fn a_call_that_is_sent_again_is_signed_again() {
     for one in &seen {
         verified(one, KEY).expect("each is signed");
     }
+    // Within one second too, or an upstream that remembers signatures would refuse the second.
+    let signatures = seen.iter().map(|one| field(one, "authorization"));
+    let [first, second] = signatures.collect::<Vec<_>>()[..] else {
+        unreachable!("two were seen")
+    };
+    assert_ne!(first, second);
 }
 
 /// A token endpoint that hands out `token-1`, `token-2` …
