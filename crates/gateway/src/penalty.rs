@@ -20,6 +20,7 @@ use proof::jose::verifying::VerifyingKey;
 use proof::time::Timestamp;
 use verdict::call::Call;
 use verdict::credential::client_jwt::CallingClient;
+use verdict::credential::introspection::Said;
 use verdict::credential::jwt::{ConfigId, IssuerProfile, VerifiedToken};
 use verdict::credential::mtls::{Authority, AuthorityId, VerifiedCertificate};
 use verdict::facts::{Answer, Facts, FirstUse, KeyCheck, KeyLookup, PasswordCheck, ReplayScope};
@@ -147,6 +148,23 @@ impl<F: Facts> Facts for Remembered<'_, F> {
         now: Timestamp,
     ) -> Option<Arc<VerifiedToken>> {
         self.0.known_opaque(hash, profile, now)
+    }
+    /// What an issuer said is good for seconds only, so it is asked again, about tokens that were
+    /// good before.
+    async fn introspected(
+        &self,
+        token: &str,
+        hash: &TokenHash,
+        profile: &IssuerProfile,
+        now: Timestamp,
+    ) -> Answer<Said> {
+        if !self.0.was_introspected(hash, profile) {
+            return Ok(Err("the address is held back".into()));
+        }
+        self.0.introspected(token, hash, profile, now).await
+    }
+    fn was_introspected(&self, hash: &TokenHash, profile: &IssuerProfile) -> bool {
+        self.0.was_introspected(hash, profile)
     }
     fn revoked(&self, token: &VerifiedToken) -> Answer<bool> {
         self.0.revoked(token)

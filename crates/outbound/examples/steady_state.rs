@@ -14,6 +14,7 @@ use outbound::clock::{Clock as _, SystemClock};
 use outbound::facts::{FactsOptions, FactsParts, StandardFacts};
 use outbound::fetch::{FetchOptions, Fetcher};
 use outbound::hashing::HashingPool;
+use outbound::introspection::{IntrospectionOptions, Introspectors};
 use outbound::keysets::{KeySetOptions, KeySets};
 use outbound::published::PublishedKeys;
 use outbound::revocations::Revoked;
@@ -130,11 +131,18 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         standing: Arc::clone(&standing),
     };
     let fetcher = Arc::new(Fetcher::new(FetchOptions::default())?);
+    let key_sets = Arc::new(KeySets::new(Arc::clone(&fetcher), KeySetOptions::default()));
     let parts = FactsParts {
         records: stored,
         counters: Whole,
         replays: Fresh,
-        key_sets: Arc::new(KeySets::new(fetcher.clone(), KeySetOptions::default())),
+        introspectors: Arc::new(Introspectors::new(
+            Arc::clone(&fetcher),
+            Arc::clone(&key_sets),
+            Arc::new(SystemEntropy),
+            IntrospectionOptions::default(),
+        )),
+        key_sets,
         authorities: Arc::default(),
         calling_clients: Arc::new(CallingClients::new(Arc::new(PublishedKeys::new(
             fetcher,

@@ -25,6 +25,7 @@ use proof::random::Entropy;
 use proof::time::Timestamp;
 use quick_cache::sync::Cache;
 use verdict::credential::client_jwt::CallingClient;
+use verdict::credential::introspection::Said;
 use verdict::credential::jwt::{ConfigId, IssuerProfile, VerifiedToken};
 use verdict::credential::mtls::{Authority, AuthorityId, VerifiedCertificate};
 use verdict::credential::opaque;
@@ -40,6 +41,7 @@ use crate::authorities::Authorities;
 use crate::clients::CallingClients;
 use crate::clock::Clock;
 use crate::hashing::HashingPool;
+use crate::introspection::Introspectors;
 use crate::keysets::KeySets;
 use crate::passwords::{Checked, Kind, PasswordChecks, PasswordOptions, Verifiers};
 use crate::records::{Contact, RecordCache};
@@ -137,6 +139,8 @@ pub struct FactsParts<R, C, P> {
     pub replays: P,
     /// Issuers' keys.
     pub key_sets: Arc<KeySets>,
+    /// Issuers that are asked about their opaque tokens.
+    pub introspectors: Arc<Introspectors>,
     /// Who vouches for client certificates.
     pub authorities: Arc<Authorities>,
     /// Clients that sign their calls.
@@ -159,6 +163,7 @@ pub struct StandardFacts<R, C, P> {
     counters: C,
     replays: P,
     key_sets: Arc<KeySets>,
+    introspectors: Arc<Introspectors>,
     revocations: Arc<Revocations>,
     nonces: NonceKey,
     clock: Arc<dyn Clock>,
@@ -227,6 +232,7 @@ impl<R: Records, C: Counters, P: Replays> StandardFacts<R, C, P> {
             counters: parts.counters,
             replays: parts.replays,
             key_sets: parts.key_sets,
+            introspectors: parts.introspectors,
             revocations: parts.revocations,
             nonces: parts.nonces,
             clock: parts.clock,
@@ -272,14 +278,16 @@ impl<R: Records, C: Counters, P: Replays> StandardFacts<R, C, P> {
         self.signing.invalidate(|_| true);
         self.accounts.invalidate(|_| true);
         self.opaque.invalidate(|_| true);
+        self.introspectors.forget();
         self.secrets.forget();
         self.passwords.forget();
     }
 
-    /// Forgets every verified JWT: their issuers' keys may have been withdrawn. The next call
+    /// Forgets every verified token: their issuers' keys may have been withdrawn. The next call
     /// of each is verified anew.
     pub fn forget_tokens(&self) {
         self.tokens.clear();
+        self.introspectors.forget();
     }
 
     /// Drops tokens that have expired. Call it now and then; no call is judged by it.
@@ -290,6 +298,7 @@ impl<R: Records, C: Counters, P: Replays> StandardFacts<R, C, P> {
         self.certificates
             .retain(|_, certificate| now < certificate.recheck_at);
         self.opaque.invalidate(|token| token.expires_at <= now);
+        self.introspectors.drop_expired(now);
         self.revocations.drop_ended(now);
     }
 
@@ -313,11 +322,16 @@ impl<R: Records, C: Counters, P: Replays> StandardFacts<R, C, P> {
         &self.key_sets
     }
 
+    /// Issuers that are asked about tokens, for whoever configures them.
+    pub fn introspectors(&self) -> &Arc<Introspectors> {
+        &self.introspectors
+    }
+
     /// How much is held: tokens, keys, accounts. For metrics.
     pub fn held(&self) -> (usize, usize, usize) {
         let keys =
             self.by_id.len() + self.by_digest.len() + self.by_prefix.len() + self.signing.len();
-        let tokens = self.tokens.len() + self.opaque.len();
+        let tokens = self.tokens.len() + self.opaque.len() + self.introspectors.held();
         (tokens, keys, self.accounts.len())
     }
 
@@ -455,6 +469,20 @@ impl<R: Records, C: Counters, P: Replays> Facts for StandardFacts<R, C, P> {
             .opaque
             .held(&(profile.config, *hash), now, &self.contact)?;
         Some(Arc::clone(&held.value))
+    }
+
+    async fn introspected(
+        &self,
+        token: &str,
+        hash: &TokenHash,
+        profile: &IssuerProfile,
+        now: Timestamp,
+    ) -> Answer<Said> {
+        self.introspectors.said(token, hash, profile, now).await
+    }
+
+    fn was_introspected(&self, hash: &TokenHash, profile: &IssuerProfile) -> bool {
+        self.introspectors.knows(hash, profile)
     }
 
     fn revoked(&self, token: &VerifiedToken) -> Answer<bool> {

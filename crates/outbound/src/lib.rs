@@ -16,6 +16,7 @@ pub mod facts;
 pub mod fetch;
 mod flights;
 pub mod hashing;
+pub mod introspection;
 pub mod keysets;
 mod passwords;
 pub mod people;

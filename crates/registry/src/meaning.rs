@@ -6,6 +6,7 @@
 mod api;
 mod certificates;
 pub(crate) mod client;
+mod introspection;
 mod issuer;
 mod owner;
 pub(crate) mod person;
@@ -216,6 +217,7 @@ fn mean(set: &Set<'_>, context: &Context, flaws: &mut Vec<Flaw>) -> Meaning {
             name: OWN_ISSUER.to_owned(),
             profile: own.clone(),
             keys: IssuerKeys::Own,
+            introspection: None,
         });
     }
     for (document, report) in each(set) {

@@ -4,11 +4,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use proof::jose::alg::Algorithm;
 use proof::jose::jwk::JwkSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use verdict::credential::jwt::IssuerProfile;
 
+use crate::api::stored::SecretSource;
 use crate::document::present;
 use crate::units::Period;
 
@@ -111,6 +113,140 @@ pub struct TrustedIssuerSpec {
         skip_serializing_if = "Option::is_none"
     )]
     pub forward_claims: Option<Vec<String>>,
+    /// How it is asked about its opaque tokens; default not at all.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub introspection: Option<IntrospectionSpec>,
+}
+
+/// How an issuer is asked about its opaque tokens, as written (RFC 7662). One of `client_secret`,
+/// `key_file`, `certificate_file` with `key_file`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IntrospectionSpec {
+    /// Its introspection endpoint.
+    pub url: String,
+    /// The client that this installation is there.
+    pub client_id: String,
+    /// Where its secret is: `file:PATH` or `env:NAME`; sent as HTTP Basic. In the settings' own files
+    /// only.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub client_secret: Option<String>,
+    /// PEM file with the chain that is shown in the TLS handshake, leaf first (RFC 8705).
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub certificate_file: Option<String>,
+    /// PEM file with the certificate's key; or, without a certificate, with the key that signs
+    /// assertions (`private_key_jwt`, RFC 7523). PKCS#8.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub key_file: Option<String>,
+    /// Algorithm of those assertions; default the key's usual one: ES256, ES384, EdDSA, RS256.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub key_algorithm: Option<String>,
+    /// What its opaque tokens begin with. Needed where an API trusts several issuers that are asked;
+    /// default: whatever is no other credential.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub token_prefixes: Option<Vec<String>>,
+    /// How long an answer may be used, at most `60s`; default `10s`.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub cache: Option<Period>,
+    /// The form of its answers; default `json`. With `jwt` no other is taken.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub response: Option<IntrospectionResponse>,
+    /// The audience of tokens of which the issuer tells none. Dangerous: every token of the issuer
+    /// then passes at the API that has it, whatever it was made for.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub dangerous_assumed_audience: Option<String>,
+}
+
+/// The form of an issuer's answers about tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum IntrospectionResponse {
+    /// JSON (RFC 7662 §2.2).
+    #[default]
+    Json,
+    /// Signed with the issuer's keys (RFC 9701).
+    Jwt,
+}
+
+/// Where an issuer is asked, and how we show who we are; checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IntrospectionMeaning {
+    /// Its introspection endpoint.
+    pub url: url::Url,
+    /// The client that this installation is there.
+    pub client_id: String,
+    /// What shows it.
+    pub proof: ClientProof,
+}
+
+/// What shows that this installation is a client of another issuer. Relative paths start at the
+/// settings' folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClientProof {
+    /// A secret.
+    Secret(SecretSource),
+    /// A key that signs assertions, in PEM.
+    Key {
+        /// The file.
+        key: PathBuf,
+        /// Its algorithm; `None`: its usual one.
+        algorithm: Option<Algorithm>,
+    },
+    /// A certificate, and its key, in PEM.
+    Certificate {
+        /// The file with the chain.
+        certificate: PathBuf,
+        /// The file with the key.
+        key: PathBuf,
+    },
+}
+
+impl ClientProof {
+    /// The files it is read from.
+    pub fn files(&self) -> Vec<&PathBuf> {
+        match self {
+            Self::Secret(SecretSource::File(file)) => vec![file],
+            Self::Secret(SecretSource::Environment(_)) => Vec::new(),
+            Self::Key { key, .. } => vec![key],
+            Self::Certificate { certificate, key } => vec![certificate, key],
+        }
+    }
 }
 
 /// Where an issuer's keys come from.
@@ -135,4 +271,6 @@ pub struct IssuerMeaning {
     pub profile: Arc<IssuerProfile>,
     /// Where its keys come from.
     pub keys: IssuerKeys,
+    /// Where it is asked about its opaque tokens, if it is.
+    pub introspection: Option<IntrospectionMeaning>,
 }

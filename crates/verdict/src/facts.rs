@@ -16,6 +16,7 @@ use proof::jose::verifying::VerifyingKey;
 use proof::time::Timestamp;
 
 use crate::credential::client_jwt::CallingClient;
+use crate::credential::introspection::Said;
 use crate::credential::jwt::{ConfigId, IssuerProfile, VerifiedToken};
 use crate::credential::mtls::{Authority, AuthorityId, VerifiedCertificate};
 use crate::identity::{Account, IssuedKey, SigningKey};
@@ -34,6 +35,9 @@ pub enum Unavailable {
     /// The issuer's key set (or its discovery) can't be fetched and none is cached.
     #[error("the issuer's keys can not be fetched")]
     KeySet,
+    /// The issuer that alone can read a token can't be asked, or does not answer as it should.
+    #[error("the issuer can not be asked about the token")]
+    Introspection,
     /// The bounded hashing pool has no free place: too many never-seen secrets at once.
     #[error("the hashing pool is full")]
     HashingPool,
@@ -164,6 +168,22 @@ pub trait Facts: Send + Sync {
         profile: &IssuerProfile,
         now: Timestamp,
     ) -> Option<Arc<VerifiedToken>>;
+
+    /// What the issuer of `profile` says of an opaque token (RFC 7662), read by
+    /// [`crate::credential::introspection`]. The text is sent to that issuer and to nobody else. The
+    /// answer may be some seconds old and is never a verdict: times, audience and revocation are
+    /// judged on every use.
+    fn introspected(
+        &self,
+        token: &str,
+        hash: &TokenHash,
+        profile: &IssuerProfile,
+        now: Timestamp,
+    ) -> impl Future<Output = Answer<Said>> + Send;
+
+    /// Whether the issuer called this token active before, as far as this node remembers: a look
+    /// into memory, nothing is asked.
+    fn was_introspected(&self, hash: &TokenHash, profile: &IssuerProfile) -> bool;
 
     /// Whether a verified token was revoked by us (its `jti`, its client's epoch). Local, pushed.
     fn revoked(&self, token: &VerifiedToken) -> Answer<bool>;

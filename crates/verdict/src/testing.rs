@@ -169,6 +169,7 @@ impl World {
             role_claims: text(&["roles"]),
             tenant_claim: None,
             forward_claims: Vec::new(),
+            introspection: None,
         };
         let foreign = IssuerProfile {
             config: ConfigId(2),
@@ -184,6 +185,7 @@ impl World {
             role_claims: text(&["realm_access.roles", "https://partner.example/roles"]),
             tenant_claim: Some("tid".into()),
             forward_claims: text(&["department"]),
+            introspection: None,
         };
         let client = CallingClient {
             client: ClientId::new("export"),

@@ -2,10 +2,12 @@
 //! running program. `whole` takes each flow from its beginning to its end; `interrupted` lets the
 //! process, the signing key or the node change in the middle; `hostile` has two people, one of them
 //! hostile; `browsers` holds the lines F of the threat list; `certificates` is about clients with
-//! certificates of a CA; `opaque` about tokens that say nothing.
+//! certificates of a CA; `opaque` about tokens that say nothing, `foreign` about those of another
+//! issuer.
 
 mod browsers;
 mod certificates;
+mod foreign;
 mod hostile;
 mod interrupted;
 mod opaque;

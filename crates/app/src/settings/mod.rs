@@ -196,6 +196,7 @@ fn own_profile(identifier: &str) -> IssuerProfile {
         role_claims: vec!["roles".into()],
         tenant_claim: None,
         forward_claims: Vec::new(),
+        introspection: None,
     };
     profile.config = registry::meaning::config_id(&profile, "own");
     profile

@@ -29,6 +29,7 @@ use outbound::clock::{Clock as _, SystemClock};
 use outbound::facts::{FactsOptions, FactsParts, StandardFacts};
 use outbound::fetch::{FetchOptions, Fetcher};
 use outbound::hashing::HashingPool;
+use outbound::introspection::{IntrospectionOptions, Introspectors};
 use outbound::keysets::{KeySetOptions, KeySets, OwnKeys};
 use outbound::published::PublishedKeys;
 use outbound::revocations::Revocations;
@@ -156,6 +157,12 @@ impl Node {
             KeySetOptions::default(),
         ));
         let key_sets = Arc::new(KeySets::new(fetcher.clone(), KeySetOptions::default()));
+        let introspectors = Arc::new(Introspectors::new(
+            fetcher.clone(),
+            key_sets.clone(),
+            entropy.clone(),
+            IntrospectionOptions::default(),
+        ));
         let options = FactsOptions {
             outage_grace: settings.outage_grace,
             password_cost: hasher.cost(),
@@ -167,6 +174,7 @@ impl Node {
                 counters: MemoryCounters::default(),
                 replays: MemoryReplays::default(),
                 key_sets,
+                introspectors,
                 authorities: Arc::default(),
                 calling_clients: Arc::new(CallingClients::new(published.clone())),
                 revocations: Arc::new(Revocations::default()),

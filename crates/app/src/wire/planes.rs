@@ -17,13 +17,18 @@ use issuer::declared::Declared;
 use issuer::keys::KeyRing;
 use issuer::ports::KeyPurpose;
 use proof::jose::jwk::JwkSet;
+use proof::secret::Secret;
+use registry::api::stored::SecretSource;
 use registry::api::{ApiMeaning, UpstreamMeaning};
 use registry::client::ClientMeaning;
 use registry::meaning::Meaning;
-use registry::trusted_issuer::IssuerKeys;
+use registry::trusted_issuer::{ClientProof, IntrospectionMeaning, IssuerKeys, IssuerMeaning};
 
 use outbound::authorities::AuthoritySource;
+use outbound::client_auth::ClientAuth;
 use outbound::clients::ClientKeys;
+use outbound::fetch::Fetcher;
+use outbound::introspection::IntrospectionSource;
 use outbound::keysets::{KeySource, OwnKeys};
 
 use tokio::sync::watch;
@@ -45,6 +50,7 @@ struct Prepared {
     sources: Vec<(IssuerId, KeySource)>,
     authorities: outbound::authorities::Prepared,
     clients: Vec<(CallingClient, ClientKeys)>,
+    asked: Vec<IntrospectionSource>,
     snapshots: Vec<(Gateway<Facts>, Snapshot)>,
 }
 
@@ -246,6 +252,7 @@ impl Planes {
         shared.facts.key_sets().configure(prepared.sources);
         shared.facts.authorities().configure(prepared.authorities);
         shared.facts.calling_clients().configure(prepared.clients);
+        shared.facts.introspectors().configure(prepared.asked);
         if let Some(issuer) = &shared.issuer {
             issuer.declare(prepared.declared);
             if shared.keys.lacks() {
@@ -303,12 +310,22 @@ impl Planes {
             sources.push((issuer.profile.issuer.clone(), source));
         }
         let authorities = authorities(shared, meaning)?;
+        let asked = meaning
+            .issuers
+            .iter()
+            .filter_map(|issuer| Some((issuer, issuer.introspection.as_ref()?)))
+            .map(|(issuer, asked)| {
+                introspection(&shared.fetcher, issuer, asked, &base)
+                    .with_context(|| format!("trusted issuer `{}`", issuer.name))
+            })
+            .collect::<Result<_>>()?;
 
         Ok(Prepared {
             declared,
             sources,
             authorities,
             clients: calling_clients(&meaning.clients),
+            asked,
             snapshots: prepared,
         })
     }
@@ -331,6 +348,50 @@ impl Planes {
         }
         Ok(())
     }
+}
+
+/// Reads what shows an issuer who asks it about tokens.
+fn introspection(
+    fetcher: &Fetcher,
+    issuer: &IssuerMeaning,
+    asked: &IntrospectionMeaning,
+    base: &Path,
+) -> Result<IntrospectionSource> {
+    let read = |file: &PathBuf| {
+        let path = base.join(file);
+        let bytes =
+            std::fs::read(&path).with_context(|| format!("{} can't be read", path.display()))?;
+        Ok::<_, anyhow::Error>(Secret::new(bytes))
+    };
+    let id = asked.client_id.as_str();
+    let client = match &asked.proof {
+        ClientProof::Secret(SecretSource::File(file)) => {
+            let text = read(file)?;
+            let text = text.expose().trim_ascii_end();
+            ClientAuth::basic(id, Secret::new(text))
+        }
+        ClientProof::Secret(SecretSource::Environment(name)) => {
+            let text = std::env::var(name)
+                .with_context(|| format!("the variable {name} holds no secret"))?;
+            ClientAuth::basic(id, Secret::from_text(text))
+        }
+        ClientProof::Key { key, algorithm } => {
+            let audience = issuer.profile.issuer.as_str();
+            ClientAuth::key(id, &read(key)?, *algorithm, audience)
+        }
+        ClientProof::Certificate { certificate, key } => {
+            let chain = read(certificate)?;
+            let own = fetcher
+                .client_certificate(chain.expose(), &read(key)?)
+                .with_context(|| format!("{} with its key", certificate.display()))?;
+            ClientAuth::certificate(id, own)
+        }
+    };
+    Ok(IntrospectionSource {
+        issuer: issuer.profile.issuer.clone(),
+        url: asked.url.clone(),
+        client: client.context("introspection")?,
+    })
 }
 
 /// Reads who vouches for client certificates.
@@ -416,6 +477,12 @@ fn files_named(meaning: &Meaning, base: &Path) -> Vec<PathBuf> {
         if let IssuerKeys::File(file) = &issuer.keys {
             files.push(base.join(file));
         }
+        let asked = issuer.introspection.iter();
+        files.extend(
+            asked
+                .flat_map(|asked| asked.proof.files())
+                .map(|file| base.join(file)),
+        );
     }
     files.sort();
     files.dedup();

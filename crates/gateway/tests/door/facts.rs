@@ -11,6 +11,7 @@ use proof::jose::verifying::VerifyingKey;
 use proof::random::SystemEntropy;
 use proof::time::Timestamp;
 use verdict::credential::client_jwt::CallingClient;
+use verdict::credential::introspection::Said;
 use verdict::credential::jwt::{ConfigId, IssuerProfile, VerifiedToken};
 use verdict::credential::mtls::{Authority, AuthorityId, VerifiedCertificate};
 use verdict::facts::{
@@ -105,6 +106,18 @@ impl Facts for Doubles {
         _: Timestamp,
     ) -> Option<Arc<VerifiedToken>> {
         None
+    }
+    async fn introspected(
+        &self,
+        _: &str,
+        _: &TokenHash,
+        _: &IssuerProfile,
+        _: Timestamp,
+    ) -> Answer<Said> {
+        Err(Unavailable::Introspection)
+    }
+    fn was_introspected(&self, _: &TokenHash, _: &IssuerProfile) -> bool {
+        false
     }
     fn revoked(&self, _: &VerifiedToken) -> Answer<bool> {
         Ok(false)

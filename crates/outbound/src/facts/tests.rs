@@ -17,6 +17,7 @@ use verdict::identity::{
 use super::*;
 use crate::clients::ClientKeys;
 use crate::fetch::{FetchOptions, Fetcher};
+use crate::introspection::IntrospectionOptions;
 use crate::keysets::KeySetOptions;
 use crate::published::PublishedKeys;
 use crate::revocations::Revoked;
@@ -197,11 +198,18 @@ impl World {
         let clock = Arc::new(StoppedClock(AtomicI64::new(now().as_millis())));
         let pool = Arc::new(HashingPool::new(NonZeroUsize::MIN, 64).unwrap());
         let fetcher = Arc::new(Fetcher::new(FetchOptions::default()).unwrap());
+        let key_sets = Arc::new(KeySets::new(Arc::clone(&fetcher), KeySetOptions::default()));
         let parts = FactsParts {
             records: Arc::clone(&stored),
             counters: Budgets::default(),
             replays: Spent::default(),
-            key_sets: Arc::new(KeySets::new(Arc::clone(&fetcher), KeySetOptions::default())),
+            introspectors: Arc::new(Introspectors::new(
+                Arc::clone(&fetcher),
+                Arc::clone(&key_sets),
+                Arc::new(SystemEntropy),
+                IntrospectionOptions::default(),
+            )),
+            key_sets,
             authorities: Arc::default(),
             calling_clients: Arc::new(CallingClients::new(Arc::new(PublishedKeys::new(
                 fetcher,

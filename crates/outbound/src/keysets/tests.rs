@@ -55,6 +55,7 @@ fn profile(algorithms: &[Algorithm]) -> IssuerProfile {
         role_claims: Vec::new(),
         tenant_claim: None,
         forward_claims: Vec::new(),
+        introspection: None,
     }
 }
 

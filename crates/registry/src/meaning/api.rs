@@ -11,7 +11,7 @@ use verdict::credential::jwt::IssuerProfile;
 use verdict::route::{ApiName, ForeignKeyPattern};
 
 use super::owner::{is_origin, is_scope, token_lifetime, unknown};
-use super::{At, Known, OWN_ISSUER, certificates, route, signatures, stored};
+use super::{At, Known, OWN_ISSUER, certificates, introspection, route, signatures, stored};
 use crate::api::written::{
     ApiSpec, CorsSpec, ForeignKeySpec, HostSpec, IdentityMode, ProtocolSpec, UpstreamSpec,
 };
@@ -586,5 +586,6 @@ fn issuers(spec: &ApiSpec, known: &Known<'_>, report: &mut Report<'_>) -> Vec<Ar
             ),
         }
     }
+    introspection::are_told_apart(&profiles, &place, report);
     profiles
 }

@@ -9,11 +9,11 @@ use proof::jose::alg::Algorithm;
 use proof::jose::jwk::{JwkDefect, JwkSet};
 use verdict::credential::jwt::{ConfigId, IssuerId, IssuerProfile};
 
-use super::{Context, Set, each};
+use super::{Context, Set, each, introspection};
 use crate::document::Spec;
 use crate::flaw::{Flaw, Place, Report};
 use crate::redirect::is_loopback;
-use crate::trusted_issuer::{IssuerKeys, IssuerMeaning, TrustedIssuerSpec};
+use crate::trusted_issuer::{IntrospectionResponse, IssuerKeys, IssuerMeaning, TrustedIssuerSpec};
 
 /// Claims that say nothing about what a token is for, so they guard nothing: ID tokens of some
 /// issuer carry every one of them (OpenID Connect Core §2).
@@ -41,6 +41,9 @@ pub(super) fn mean(
     let before = report.count();
     let at = Place::spec();
     issuer_identifier(&spec.issuer, context, &at.key("issuer"), report);
+    let introspection = spec.introspection.as_ref();
+    let introspection = introspection
+        .map(|written| introspection::mean(written, context, &at.key("introspection"), report));
     let keys = keys(spec, context, &at, report);
 
     let algorithms = algorithms(spec.algorithms.as_deref(), &at.key("algorithms"), report);
@@ -120,14 +123,26 @@ pub(super) fn mean(
         role_claims,
         tenant_claim: spec.tenant_claim.as_deref().map(Arc::from),
         forward_claims,
+        introspection: None,
     };
-    // Keys belong to the configuration too: other keys, other verdicts.
-    let key_source = serde_json::json!([spec.jwks_url, spec.jwks, spec.jwks_file]).to_string();
+    let introspection = match introspection {
+        None => None,
+        Some(read) => {
+            let (rules, meaning) = read?;
+            profile.introspection = Some(rules);
+            Some(meaning)
+        }
+    };
+    // Keys and whoever is asked belong to the configuration too: others, other verdicts.
+    let key_source =
+        serde_json::json!([spec.jwks_url, spec.jwks, spec.jwks_file, spec.introspection])
+            .to_string();
     profile.config = config_id(&profile, &key_source);
     Some(IssuerMeaning {
         name: name.to_owned(),
         profile: Arc::new(profile),
         keys: keys?,
+        introspection,
     })
 }
 
@@ -204,6 +219,14 @@ fn keys(
             None
         }
         (None, None, Some(path)) => Some(IssuerKeys::File(PathBuf::from(path))),
+        // Whoever is only asked needs none.
+        (None, None, None)
+            if spec.introspection.as_ref().is_some_and(|asked| {
+                asked.response.unwrap_or_default() == IntrospectionResponse::Json
+            }) =>
+        {
+            Some(IssuerKeys::Static(JwkSet::new(Vec::new())))
+        }
         (None, None, None) => {
             report.hinted(
                 at.clone(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::Method;
 use verdict::credential::CredentialKind;
+use verdict::credential::jwt::IssuerProfile;
 use verdict::route::{Api, Demand, Route, RouteName, Rule, SenderRules};
 
 use super::At;
@@ -395,11 +396,12 @@ fn combinations(
             "write `client_certificates` with `ca_file` and `identities`",
         );
     }
-    if takes(CredentialKind::Opaque) && !api.issuers.iter().any(|issuer| issuer.own) {
+    let reads_opaque = |issuer: &Arc<IssuerProfile>| issuer.own || issuer.introspection.is_some();
+    if takes(CredentialKind::Opaque) && !api.issuers.iter().any(reads_opaque) {
         report.hinted(
             place.clone(),
-            "an opaque token is asked for and this installation's own issuer is not trusted",
-            "opaque tokens are taken from this installation's own issuer only: `own` under `issuers`",
+            "an opaque token is asked for and no issuer is trusted that could tell what it is",
+            "write `own` under `issuers`, or `introspection` in the document of a trusted issuer",
         );
     }
     // A list that is written has flaws of its own if it came to nothing.
@@ -422,6 +424,9 @@ pub(super) fn takes_its_tokens(spec: &ApiSpec, routes: &[RouteMeaning], report: 
             Demand::Public { .. } => false,
         })
     };
+    let trusts_us = routes
+        .iter()
+        .any(|route| route.judged.api.issuers.iter().any(|issuer| issuer.own));
     let format = spec.token_format.unwrap_or_default();
     let (kind, place) = (format.kind(), Place::spec().key("token_format"));
     if takes(kind) {
@@ -433,7 +438,8 @@ pub(super) fn takes_its_tokens(spec: &ApiSpec, routes: &[RouteMeaning], report: 
             "tokens for this API are opaque, and no route takes `opaque`",
             "write `opaque` under `credentials`, beside `jwt` as long as such tokens are about",
         ),
-        TokenFormat::Jwt if takes(CredentialKind::Opaque) => report.hinted(
+        // Without an issuer of ours there are no tokens of ours.
+        TokenFormat::Jwt if trusts_us && takes(CredentialKind::Opaque) => report.hinted(
             place,
             "routes take `opaque`, and tokens for this API are JWTs that no route takes",
             "`token_format: opaque`, or `jwt` under `credentials` too",

@@ -343,7 +343,11 @@ fn path(written: &str, place: Place, report: &mut Report<'_>) {
 }
 
 /// Reads where a secret stands. What is written is never repeated: it may be the secret.
-fn reference(written: &str, place: Place, report: &mut Report<'_>) -> Option<SecretSource> {
+pub(super) fn reference(
+    written: &str,
+    place: Place,
+    report: &mut Report<'_>,
+) -> Option<SecretSource> {
     if let Some(path) = written
         .strip_prefix("file:")
         .filter(|path| !path.is_empty())

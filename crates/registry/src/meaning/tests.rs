@@ -22,6 +22,7 @@ fn own_issuer() -> Arc<IssuerProfile> {
         role_claims: vec!["roles".into()],
         tenant_claim: None,
         forward_claims: Vec::new(),
+        introspection: None,
     };
     profile.config = config_id(&profile, "own");
     Arc::new(profile)
@@ -242,7 +243,11 @@ fn opaque_tokens_are_of_our_own_issuer_and_stand_in_authorization() {
         ..context()
     };
     let flaws = mean_values(vec![document("Api", "orders", spec)], &context).unwrap_err();
-    assert!(flaws[0].to_string().contains("own issuer is not trusted"));
+    assert!(
+        flaws[0]
+            .to_string()
+            .contains("no issuer is trusted that could tell")
+    );
 }
 
 #[test]
@@ -456,6 +461,7 @@ fn an_issuers_configuration_has_one_name_until_it_changes() {
         ("role_claims", json!(["groups"])),
         ("tenant_claim", json!("tid")),
         ("forward_claims", json!(["email"])),
+        ("introspection", asking(&json!({}))),
     ] {
         let mut changed = base.clone();
         changed[key] = value;
@@ -851,4 +857,91 @@ fn a_public_route_goes_without_the_credential_unless_it_is_written() {
             .collect();
         assert_eq!(sends, [true, true, word]);
     }
+}
+
+fn asking(change: &Value) -> Value {
+    let mut asked = json!({
+        "url": "https://a.example.com/introspect", "client_id": "door", "client_secret": "env:DOOR_SECRET"
+    });
+    for (name, value) in change.as_object().unwrap() {
+        asked[name] = value.clone();
+    }
+    asked
+}
+
+fn asked_issuer(name: &str, change: &Value) -> Value {
+    let issuer = format!("https://{name}.example.com");
+    document(
+        "TrustedIssuer",
+        name,
+        json!({ "issuer": issuer, "introspection": asking(change) }),
+    )
+}
+
+#[test]
+fn an_issuer_that_is_asked_needs_no_keys_and_its_tokens_are_opaque() {
+    let mut spec = orders();
+    spec["issuers"] = json!(["okta"]);
+    spec["credentials"] = json!(["opaque"]);
+    let documents = vec![
+        asked_issuer(
+            "okta",
+            &json!({ "token_prefixes": ["ok."], "cache": "30s" }),
+        ),
+        document("Api", "orders", spec),
+    ];
+    let meaning = mean_values(documents, &context()).expect("is sound");
+    let api = meaning.api("orders").expect("is there");
+    let rules = api.judged.issuers[0].introspection.as_ref().expect("asked");
+    assert_eq!(rules.cache.as_secs(), 30);
+    assert_eq!(rules.token_prefixes, ["ok.".into()]);
+    assert!(!rules.signed);
+    let asked = meaning.issuers[1].introspection.as_ref().expect("asked");
+    assert_eq!(asked.client_id, "door");
+    let source = crate::api::stored::SecretSource::Environment("DOOR_SECRET".into());
+    assert_eq!(
+        asked.proof,
+        crate::trusted_issuer::ClientProof::Secret(source)
+    );
+}
+
+#[test]
+fn flaws_of_introspection_are_all_found() {
+    insta::assert_snapshot!(lines(vec![
+        asked_issuer("inline", &json!({ "client_secret": "hunter2" })),
+        asked_issuer("plain", &json!({ "url": "http://127.0.0.1/introspect" })),
+        asked_issuer("two-ways", &json!({ "key_file": "key.pem" })),
+        asked_issuer("no-way", &json!({ "client_secret": null })),
+        asked_issuer("long", &json!({ "cache": "61s", "token_prefixes": [] })),
+        asked_issuer(
+            "ours",
+            &json!({ "token_prefixes": ["dw_sk_", "dw_ot_", "a b", "", "x", "x"] })
+        ),
+        asked_issuer(
+            "no-one",
+            &json!({ "client_id": "", "dangerous_assumed_audience": "" })
+        ),
+        asked_issuer("signed", &json!({ "response": "jwt" })),
+        asked_issuer(
+            "algorithm",
+            &json!({ "client_secret": null, "key_file": "", "key_algorithm": "HS256" })
+        ),
+    ]));
+}
+
+#[test]
+fn issuers_that_are_asked_are_told_apart_by_their_tokens() {
+    let both = |one: Value, two: Value| {
+        let mut spec = orders();
+        spec["issuers"] = json!(["own", "one", "two"]);
+        lines(vec![
+            asked_issuer("one", &one),
+            asked_issuer("two", &two),
+            document("Api", "orders", spec),
+        ])
+    };
+    let of = |prefix: &str| json!({ "token_prefixes": [prefix] });
+    assert_eq!(both(of("one_"), of("two_")), "no flaw\n");
+    assert!(both(of("one_"), json!({})).contains("nothing tells which are https://two"));
+    assert!(both(of("on"), of("one_")).contains("a token could be of"));
 }

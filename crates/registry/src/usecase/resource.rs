@@ -91,14 +91,21 @@ pub async fn put(
     write(ports, actor, ctx, &stored, input, managed_by).await
 }
 
-/// Why a document with a stored credential is not taken from the admin API.
+/// Why a document that names secrets of the machine is not taken from the admin API.
 pub(crate) const LOCAL_SECRETS: &str =
-    "an upstream's credential names secrets of the machine, so it is declared in the settings file";
+    "the document names secrets of the machine, so it is declared in the settings file";
 
 /// Whether a document names files or variables of the machine whose contents would be sent to where
-/// the same document says: whoever may write APIs could read any of them so.
+/// the same document says: whoever may write documents could read any of them so.
 pub(crate) fn names_local_secrets(document: &Document) -> bool {
-    matches!(&document.spec, Spec::Api(spec) if spec.upstream.credential.is_some())
+    match &document.spec {
+        Spec::Api(spec) => spec.upstream.credential.is_some(),
+        Spec::TrustedIssuer(spec) => spec
+            .introspection
+            .as_ref()
+            .is_some_and(|asked| asked.client_secret.is_some()),
+        _ => false,
+    }
 }
 
 /// Writes without asking what the whole means: the caller has.
@@ -118,7 +125,7 @@ pub(crate) async fn write(
     };
     if managed_by == ManagedBy::Api && names_local_secrets(&input.document) {
         return Err(Refusal::Invalid {
-            field: "spec.upstream.credential",
+            field: "spec",
             message: LOCAL_SECRETS,
         });
     }

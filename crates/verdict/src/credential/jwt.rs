@@ -16,6 +16,7 @@ use proof::jose::jwt::{self, Claims, Expect};
 use proof::time::{Leeway, Timestamp};
 
 use super::binding::{self, Binding, Sent};
+use super::introspection::IntrospectionProfile;
 use super::{CredentialKind, Proved, refused};
 use crate::call::Head;
 use crate::facts::Facts;
@@ -73,6 +74,8 @@ pub struct IssuerProfile {
     pub tenant_claim: Option<Arc<str>>,
     /// Claims forwarded to upstreams, by allow-list.
     pub forward_claims: Vec<Arc<str>>,
+    /// How its opaque tokens are known, if it is asked about them.
+    pub introspection: Option<IntrospectionProfile>,
 }
 
 /// A token whose signature and claims held once. Times and audience are judged on every use.

@@ -10,6 +10,7 @@ pub mod binding;
 pub mod challenge;
 pub mod client_jwt;
 mod exposed;
+pub mod introspection;
 pub mod jwt;
 pub mod mtls;
 pub mod opaque;
@@ -49,8 +50,8 @@ pub enum CredentialKind {
     Jwt,
     /// The client's certificate of the TLS handshake, vouched for by an authority of the API.
     Mtls,
-    /// An access token of our own issuer that is a random reference: as `Authorization: Bearer` or
-    /// `DPoP`, like a JWT, and told from one by its grammar.
+    /// An access token that says nothing by itself, of our own issuer or of one that is asked about
+    /// it: as `Authorization: Bearer` or `DPoP`, like a JWT, and told from one by its form.
     Opaque,
     /// A request signed by AWS Signature Version 4, in its header or presigned.
     #[serde(rename = "sigv4")]
@@ -164,6 +165,12 @@ pub(crate) async fn prove<R>(
         Presented::Mtls(tls) => mtls::prove(tls, route.api.certificates.as_ref(), facts, now),
         Presented::Opaque(token, sent) => {
             Box::pin(opaque::prove(token, sent, head, route, facts, now)).await
+        }
+        Presented::Asked(asked, sent) => {
+            Box::pin(introspection::prove(
+                asked, sent, head, &route.api, facts, now,
+            ))
+            .await
         }
     };
     Ok((proved?, None))

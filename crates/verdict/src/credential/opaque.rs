@@ -3,7 +3,7 @@
 //!
 //! Only the way to the claims is another than a JWT's: from there on both are judged by the same
 //! function, on every use (times, audience, revocation, binding). A text that is no token of ours
-//! by its checksum costs no lookup. Foreign issuers' opaque tokens are not taken.
+//! by its checksum costs no lookup. Foreign issuers' opaque tokens are [`super::introspection`]'s.
 
 use proof::digest::TokenHash;
 use proof::issued::{self, Brand, SecretKind};

@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 
 use super::binding::{self, Sent};
 use super::signed::{self, SIGNATURE, SIGNATURE_INPUT};
-use super::{CredentialKind, X_API_KEY, apikey, opaque, refused};
+use super::{CredentialKind, X_API_KEY, apikey, introspection, opaque, refused};
 use crate::call::{Head, TlsFacts};
 use crate::problem::{Code, Problem};
 use crate::route::{Api, Route};
@@ -36,6 +36,8 @@ pub(crate) enum Presented<'a> {
     ClientJwt(&'a [u8]),
     /// In our grammar, of the kind for access tokens; and how it was sent.
     Opaque(proof::issued::Presented<'a>, Sent<'a>),
+    /// In no form that says what it is, where an issuer is asked; and how it was sent.
+    Asked(introspection::Asked<'a>, Sent<'a>),
 }
 
 /// Something in a place for credentials: its kind, as far as that can be told, and whether it
@@ -248,6 +250,15 @@ fn bound<'a>(
     takes: impl Fn(CredentialKind) -> bool,
 ) -> Found<'a> {
     let is_ours = apikey::is_branded(text, &api.brand);
+    let opaque = CredentialKind::Opaque;
+    if takes(opaque)
+        && let Some(asked) = introspection::asked(text, api)
+    {
+        return Found {
+            kind: Some(opaque),
+            read: Sent::dpop(head).map(|sent| Presented::Asked(asked, sent)),
+        };
+    }
     let kind = match is_ours {
         true => CredentialKind::Opaque,
         false => CredentialKind::Jwt,
@@ -266,7 +277,8 @@ fn bound<'a>(
 }
 
 /// Tells by its form what a bearer text is (RFC 6750 §2.1): our brand, a configured pattern, a
-/// call's own JWT by its header's type, or else a token. The form decides once; what fails as one is never tried as another.
+/// call's own JWT by its header's type, what an issuer is asked about, or else a token. The form
+/// decides once; what fails as one is never tried as another.
 fn bearer<'a>(text: &'a [u8], api: &'a Api, takes: impl Fn(CredentialKind) -> bool) -> Found<'a> {
     use CredentialKind::{AdminKey, ApiKey, ClientJwt, Jwt, Opaque};
     let found = |kind: CredentialKind, read: Result<Presented<'a>, Problem>| {
@@ -280,7 +292,11 @@ fn bearer<'a>(text: &'a [u8], api: &'a Api, takes: impl Fn(CredentialKind) -> bo
             read,
         }
     };
-    if opaque::is_named(text, &api.brand) {
+    if takes(Opaque)
+        && let Some(asked) = introspection::asked(text, api)
+    {
+        found(Opaque, Ok(Presented::Asked(asked, Sent::Bearer)))
+    } else if opaque::is_named(text, &api.brand) {
         let read = opaque::read(text, api);
         found(
             Opaque,

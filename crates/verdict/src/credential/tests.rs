@@ -3,6 +3,7 @@
 
 mod binding;
 mod client_jwt;
+mod introspection;
 mod matrix;
 mod mtls;
 mod opaque;

@@ -11,6 +11,7 @@ use proof::time::Timestamp;
 
 use super::NOW;
 use crate::credential::client_jwt::CallingClient;
+use crate::credential::introspection::{self, Said};
 use crate::credential::jwt::{ConfigId, IssuerId, IssuerProfile, VerifiedToken};
 use crate::credential::mtls::{Authority, AuthorityId, VerifiedCertificate};
 use crate::credential::opaque;
@@ -31,6 +32,8 @@ pub(crate) struct Table {
     pub(crate) signers: Vec<(IssuerId, Arc<VerifyingKey>)>,
     /// Clients that sign their calls, with their keys.
     pub(crate) clients: HashMap<String, (Arc<CallingClient>, Vec<Arc<VerifyingKey>>)>,
+    /// What the foreign issuer answers, by the token's text.
+    pub(crate) answers: Mutex<HashMap<String, String>>,
     /// Claims of opaque tokens.
     pub(crate) kept: Mutex<HashMap<TokenHash, String>>,
     pub(crate) known: Mutex<HashMap<(TokenHash, ConfigId), Arc<VerifiedToken>>>,
@@ -125,6 +128,27 @@ impl Facts for Table {
         _: Timestamp,
     ) -> Option<Arc<VerifiedToken>> {
         None
+    }
+
+    async fn introspected(
+        &self,
+        token: &str,
+        hash: &TokenHash,
+        profile: &IssuerProfile,
+        now: Timestamp,
+    ) -> Answer<Said> {
+        self.ask("introspected")?;
+        let answers = self.answers.lock().unwrap();
+        let answer = answers
+            .get(token)
+            .map_or(r#"{"active":false}"#, |answer| answer);
+        introspection::read(answer.as_bytes(), hash, profile, now)
+            .map(|said| said.map(Arc::new).map_err(Arc::from))
+            .map_err(|_bad| Unavailable::Introspection)
+    }
+
+    fn was_introspected(&self, _: &TokenHash, _: &IssuerProfile) -> bool {
+        false
     }
 
     fn revoked(&self, token: &VerifiedToken) -> Answer<bool> {

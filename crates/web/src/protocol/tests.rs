@@ -32,6 +32,7 @@ use registry::ports::Stores;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use verdict::call::{Arrival, Body as CallBody, Call, Head, Scheme};
+use verdict::credential::introspection::Said;
 use verdict::credential::jwt::{ConfigId, IssuerProfile, VerifiedToken};
 use verdict::credential::mtls::{Authority, AuthorityId, VerifiedCertificate};
 use verdict::facts::{Answer, Facts, KeyCheck, KeyLookup, PasswordCheck, Unavailable};
@@ -182,6 +183,18 @@ impl Facts for NoFacts {
         _: Timestamp,
     ) -> Option<Arc<VerifiedToken>> {
         None
+    }
+    async fn introspected(
+        &self,
+        _: &str,
+        _: &TokenHash,
+        _: &IssuerProfile,
+        _: Timestamp,
+    ) -> Answer<Said> {
+        Err(Unavailable::Introspection)
+    }
+    fn was_introspected(&self, _: &TokenHash, _: &IssuerProfile) -> bool {
+        false
     }
     fn revoked(&self, _: &VerifiedToken) -> Answer<bool> {
         Err(Unavailable::Store)

@@ -19,6 +19,7 @@ fn profile(config: u64) -> IssuerProfile {
         role_claims: vec!["roles".into()],
         tenant_claim: None,
         forward_claims: Vec::new(),
+        introspection: None,
     }
 }
 

@@ -34,6 +34,7 @@ use serde_json::{Value, json};
 use store::{Location, Settings, Store};
 use tower::ServiceExt as _;
 use verdict::call::{Arrival, Body as CallBody, Call, Head, Scheme};
+use verdict::credential::introspection::Said;
 use verdict::credential::jwt::{ConfigId, IssuerProfile, VerifiedToken};
 use verdict::credential::mtls::{Authority, AuthorityId, VerifiedCertificate};
 use verdict::facts::{
@@ -195,6 +196,18 @@ impl Facts for Stored {
         _: Timestamp,
     ) -> Option<Arc<VerifiedToken>> {
         None
+    }
+    async fn introspected(
+        &self,
+        _: &str,
+        _: &TokenHash,
+        _: &IssuerProfile,
+        _: Timestamp,
+    ) -> Answer<Said> {
+        Err(Unavailable::Introspection)
+    }
+    fn was_introspected(&self, _: &TokenHash, _: &IssuerProfile) -> bool {
+        false
     }
     fn revoked(&self, _: &VerifiedToken) -> Answer<bool> {
         Err(Unavailable::Store)
