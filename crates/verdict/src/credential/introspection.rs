@@ -25,7 +25,7 @@ use super::{CredentialKind, Proved, apikey, opaque, refused};
 use crate::call::Head;
 use crate::facts::Facts;
 use crate::problem::Problem;
-use crate::route::Api;
+use crate::route::{Api, Route};
 
 /// The media type of a signed answer (RFC 9701 §5), without `application/`, which is its `typ`.
 pub const SIGNED_TYPE: &str = "token-introspection+jwt";
@@ -237,7 +237,7 @@ pub(super) async fn prove(
     asked: Asked<'_>,
     sent: Sent<'_>,
     head: &Head,
-    api: &Api,
+    route: &Route,
     facts: &impl Facts,
     now: Timestamp,
 ) -> Result<Proved, Problem> {
@@ -248,11 +248,10 @@ pub(super) async fn prove(
         .await?
         .map_err(|cause| refused(&*cause))?;
     let kind = CredentialKind::Opaque;
-    let proved = super::jwt::judge(kind, &verified, profile, api, facts, now)?;
+    let proved = super::jwt::judge(kind, &verified, profile, &route.api, facts, now)?;
     // After the token: a proof says who sends it, and that matters for a good token only.
-    if let Some(unspent) =
-        binding::judge(verified.binding.as_ref(), sent, text.as_bytes(), head, now)?
-    {
+    let (bound, rules, text) = (verified.binding.as_ref(), route.sender, text.as_bytes());
+    if let Some(unspent) = binding::judge(bound, sent, text, head, rules, facts, now)? {
         unspent.spend(facts, now).await?;
     }
     Ok(proved)

@@ -167,10 +167,7 @@ pub(crate) async fn prove<R>(
             Box::pin(opaque::prove(token, sent, head, route, facts, now)).await
         }
         Presented::Asked(asked, sent) => {
-            Box::pin(introspection::prove(
-                asked, sent, head, &route.api, facts, now,
-            ))
-            .await
+            Box::pin(introspection::prove(asked, sent, head, route, facts, now)).await
         }
     };
     Ok((proved?, None))
