@@ -21,12 +21,13 @@ async function issuer(name, port) {
   const expected = audience(name)
   const { privateKey } = await generateKeyPair('ES256', { extractable: true })
   const client = (client_id, more) => ({
-    client_id, client_secret: 'partner-secret', grant_types: ['client_credentials'], redirect_uris: [], response_types: [], ...more,
+    client_id, client_secret: 'partner-secret', grant_types: ['client_credentials'], redirect_uris: [], response_types: [],
+    id_token_signed_response_alg: 'ES256', introspection_signed_response_alg: 'ES256', ...more,
   })
   const provider = new Provider(`https://localhost:${port}`, {
     clients: [
       client('shop'), client('brief'),
-      client('door', { client_secret: doorSecret, introspection_signed_response_alg: 'ES256' }),
+      client('door', { client_secret: doorSecret }),
     ],
     jwks: { keys: [{ ...(await exportJWK(privateKey)), alg: 'ES256', use: 'sig', kid: name }] },
     cookies: { keys: [randomBytes(32).toString('hex')] },
@@ -59,6 +60,11 @@ async function issuer(name, port) {
 
 before(async () => {
   for (const [name, port] of Object.entries(facts.partners)) await issuer(name, port)
+  // Doorward was here first and looked for the keys of `signed` in vain; it looks again in ten seconds.
+  for (let attempt = 0; attempt < 60; attempt += 1) {
+    if (await status('signed', await token('signed')) !== 503) return
+    await pause(250)
+  }
 })
 
 after(() => {

@@ -276,21 +276,15 @@ fn by_a_key_and_d01_a_partners_token_that_is_bound_to_a_key_is_no_bearer_token()
 #[test]
 fn whoever_writes_documents_from_elsewhere_can_not_have_a_file_of_this_machine_sent_away() {
     let ours = Doorward::start(BASE).unwrap();
-    let spec = |proof: serde_json::Value| {
-        let mut asked = json!({ "url": "https://evil.example/", "client_id": "x" });
-        asked
-            .as_object_mut()
-            .unwrap()
-            .extend(proof.as_object().unwrap().clone());
-        json!({ "apiVersion": "doorward/v1", "kind": "TrustedIssuer", "metadata": { "name": "evil" },
-                "spec": { "issuer": "https://evil.example", "introspection": asked } })
+    let body = |source: &str| {
+        json!({ "version": 0, "spec": { "issuer": "https://evil.example", "introspection": {
+            "url": "https://evil.example/", "client_id": "x", "client_secret": source } } })
     };
     for source in ["file:master.key", "env:PATH"] {
-        let body = spec(json!({ "client_secret": source }));
         let path = "/v1/issuers/evil";
-        let (status, answer) = ours.admin_call("PUT", path, Some(&body)).unwrap();
-        assert_eq!(status, 422, "{answer}");
+        let (status, answer) = ours.admin_call("PUT", path, Some(&body(source))).unwrap();
+        assert_eq!(status, 400, "{answer}");
         let told = answer.to_string();
-        assert!(told.contains("settings' own files"), "{told}");
+        assert!(told.contains("settings file"), "{told}");
     }
 }
