@@ -189,7 +189,7 @@ fn a_partners_opaque_token_outside_is_a_signed_jwt_inside() {
     let bearer = format!("Bearer {token}");
     let headers = [("authorization", bearer.as_str())];
     let written = wire::call(world.ours.gateway(), "POST", "/orders", &headers, b"");
-    assert_eq!(written.unwrap().code(), "scope-missing");
+    assert_eq!(written.unwrap().code(), "insufficient-scope");
     for text in [&world.token(STOCK, "orders:read"), "Zm9vYmFy", &token[1..]] {
         let answer = world.get(text);
         assert_eq!(answer.status, 401, "{text}");
