@@ -1,14 +1,19 @@
 //! **Authorities of client certificates**: the roots and revocation lists that were read ahead, so
-//! that judging a certificate waits for nobody. Whoever configures them reads the files; here they
-//! are kept, whole sets at a time, and a state that differs from the one before gets a new number.
+//! that judging a certificate waits for nobody. Whoever configures them reads the files, and fetches
+//! the lists that are named by their URL; here they are kept, whole sets at a time, and a state that
+//! differs from the one before gets a new number. An authority is not at hand before all of its lists
+//! are: what can't be known is not guessed.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
+use parking_lot::Mutex;
 use proof::digest::sha256;
 use proof::x509::{RevocationLists, TrustRoots, X509Defect};
+use url::Url;
 use verdict::credential::mtls::{Authority, AuthorityId};
 use verdict::facts::{Answer, Unavailable};
 
@@ -17,8 +22,10 @@ use verdict::facts::{Answer, Unavailable};
 pub struct AuthoritySource {
     /// Its certificates, PEM.
     pub roots: Vec<u8>,
-    /// Its revocation lists as files hold them, PEM or DER; none: no list is asked.
+    /// Its revocation lists as files hold them, PEM or DER.
     pub revocation: Vec<Vec<u8>>,
+    /// Where further lists of it are published. Neither files nor URLs: no list is asked.
+    pub published: Vec<Url>,
 }
 
 /// The authorities of this node.
@@ -26,12 +33,16 @@ pub struct AuthoritySource {
 pub struct Authorities {
     held: ArcSwap<HashMap<AuthorityId, Held>>,
     versions: AtomicU64,
+    /// What is published, as it was fetched last. Also the lock of whoever writes `held`.
+    fetched: Mutex<HashMap<Url, Bytes>>,
 }
 
 #[derive(Debug, Clone)]
 struct Held {
+    source: Arc<AuthoritySource>,
     digest: [u8; 32],
-    authority: Arc<Authority>,
+    /// `None` until all published lists were fetched.
+    authority: Option<Arc<Authority>>,
 }
 
 /// Authorities that were read and are not yet in force.
@@ -47,17 +58,12 @@ impl Authorities {
         &self,
         sources: impl IntoIterator<Item = (AuthorityId, AuthoritySource)>,
     ) -> Result<Prepared, (AuthorityId, X509Defect)> {
-        let current = self.held.load();
+        let fetched = self.fetched.lock();
         let mut prepared = HashMap::new();
         for (id, source) in sources {
-            let digest = source.digest();
-            let held = match current.get(&id) {
-                Some(held) if held.digest == digest => held.clone(),
-                _ => Held {
-                    digest,
-                    authority: Arc::new(self.read(&source).map_err(|defect| (id.clone(), defect))?),
-                },
-            };
+            let held = self
+                .hold(&id, Arc::new(source), &fetched)
+                .map_err(|defect| (id.clone(), defect))?;
             prepared.insert(id, held);
         }
         Ok(Prepared(prepared))
@@ -65,7 +71,55 @@ impl Authorities {
 
     /// Puts a prepared set in force, in the place of the whole one before.
     pub fn configure(&self, prepared: Prepared) {
-        self.held.store(Arc::new(prepared.0));
+        let mut fetched = self.fetched.lock();
+        let mut held = prepared.0;
+        // A list may have come since the set was prepared.
+        for (id, waiting) in &mut held {
+            if let Ok(now) = self.hold(id, waiting.source.clone(), &fetched) {
+                *waiting = now;
+            }
+        }
+        let published: Vec<_> = named(&held).cloned().collect();
+        fetched.retain(|url, _| published.contains(url));
+        self.held.store(Arc::new(held));
+    }
+
+    /// Where lists are to be fetched from, each once.
+    pub fn published(&self) -> Vec<Url> {
+        let mut urls: Vec<_> = named(&self.held.load()).cloned().collect();
+        urls.sort();
+        urls.dedup();
+        urls
+    }
+
+    /// Takes a list that was fetched. Whether it is another one than before.
+    ///
+    /// # Errors
+    /// [`X509Defect::NotCrl`]; the one before stays in force, as long as it says itself.
+    pub fn take(&self, url: &Url, list: Bytes) -> Result<bool, X509Defect> {
+        RevocationLists::from_files(&[&list])?;
+        let mut fetched = self.fetched.lock();
+        if fetched.get(url) == Some(&list) {
+            return Ok(false);
+        }
+        let before = fetched.insert(url.clone(), list);
+        let mut held = HashMap::clone(&self.held.load());
+        for (id, one) in &mut held {
+            if one.source.published.contains(url) {
+                match self.hold(id, one.source.clone(), &fetched) {
+                    Ok(now) => *one = now,
+                    Err(defect) => {
+                        match before {
+                            Some(before) => fetched.insert(url.clone(), before),
+                            None => fetched.remove(url),
+                        };
+                        return Err(defect);
+                    }
+                }
+            }
+        }
+        self.held.store(Arc::new(held));
+        Ok(true)
     }
 
     /// The authority of a name.
@@ -76,27 +130,69 @@ impl Authorities {
         self.held
             .load()
             .get(id)
-            .map(|held| held.authority.clone())
+            .and_then(|held| held.authority.clone())
             .ok_or(Unavailable::Authority)
     }
 
-    fn read(&self, source: &AuthoritySource) -> Result<Authority, X509Defect> {
-        Ok(Authority {
-            version: self.versions.fetch_add(1, Ordering::Relaxed),
-            roots: TrustRoots::from_pem(&source.roots)?,
-            revocation: match source.revocation.as_slice() {
-                [] => None,
-                files => Some(RevocationLists::from_files(files)?),
-            },
+    /// An authority of this source with the lists that were fetched; the one that is held already, if
+    /// nothing of it changed.
+    fn hold(
+        &self,
+        id: &AuthorityId,
+        source: Arc<AuthoritySource>,
+        fetched: &HashMap<Url, Bytes>,
+    ) -> Result<Held, X509Defect> {
+        let lists = source.published.iter().map(|url| fetched.get(url));
+        let (digest, lists) = match lists.collect::<Option<Vec<_>>>() {
+            Some(lists) => (source.digest(&lists), Some(lists)),
+            None => (source.digest(&[]), None),
+        };
+        if let Some(held) = self.held.load().get(id)
+            && held.digest == digest
+            && held.authority.is_some() == lists.is_some()
+        {
+            return Ok(held.clone());
+        }
+        let roots = TrustRoots::from_pem(&source.roots)?;
+        let files = source.revocation.iter().map(Vec::as_slice);
+        let files: Vec<&[u8]> = match &lists {
+            Some(lists) => files.chain(lists.iter().map(|list| &list[..])).collect(),
+            None => files.collect(),
+        };
+        let revocation = match files.as_slice() {
+            [] => None,
+            files => Some(RevocationLists::from_files(files)?),
+        };
+        let authority = lists.is_some().then(|| {
+            Arc::new(Authority {
+                version: self.versions.fetch_add(1, Ordering::Relaxed),
+                roots,
+                revocation,
+            })
+        });
+        Ok(Held {
+            source,
+            digest,
+            authority,
         })
     }
 }
 
+/// Every URL that a set of authorities names.
+fn named(held: &HashMap<AuthorityId, Held>) -> impl Iterator<Item = &Url> {
+    held.values().flat_map(|one| &one.source.published)
+}
+
 impl AuthoritySource {
-    /// Tells two sources apart: each part with its length.
-    fn digest(&self) -> [u8; 32] {
+    /// Tells two states apart: each part with its length.
+    fn digest(&self, fetched: &[&Bytes]) -> [u8; 32] {
         let mut whole = Vec::new();
-        for part in core::iter::once(&self.roots).chain(&self.revocation) {
+        let files = self.revocation.iter().map(Vec::as_slice);
+        let fetched = fetched.iter().map(|list| &list[..]);
+        for part in core::iter::once(self.roots.as_slice())
+            .chain(files)
+            .chain(fetched)
+        {
             whole.extend_from_slice(&(part.len() as u64).to_be_bytes());
             whole.extend_from_slice(part);
         }
@@ -112,7 +208,73 @@ mod tests {
         AuthoritySource {
             roots: roots.as_bytes().to_vec(),
             revocation: Vec::new(),
+            published: Vec::new(),
         }
+    }
+
+    /// A revocation list with this number.
+    fn list(number: u64) -> Bytes {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let mut params = rcgen::CertificateParams::default();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.key_usages = vec![rcgen::KeyUsagePurpose::CrlSign];
+        let issuer = rcgen::Issuer::new(params, key);
+        let list = rcgen::CertificateRevocationListParams {
+            this_update: rcgen::date_time_ymd(2026, 1, 1),
+            next_update: rcgen::date_time_ymd(2046, 1, 1),
+            crl_number: number.into(),
+            issuing_distribution_point: None,
+            revoked_certs: Vec::new(),
+            key_identifier_method: rcgen::KeyIdMethod::Sha256,
+        };
+        let list = list.signed_by(&issuer).expect("a list");
+        list.pem().expect("its text").into()
+    }
+
+    #[test]
+    fn c06_an_authority_is_not_at_hand_before_its_published_lists_are() {
+        let authorities = Authorities::default();
+        let id = AuthorityId::new("partners");
+        let [one, other] = ["one", "other"]
+            .map(|name| Url::parse(&format!("https://ca.example/{name}.crl")).expect("a URL"));
+        let source = AuthoritySource {
+            published: vec![one.clone(), other.clone()],
+            ..source(&pem())
+        };
+        let declare = |source: &AuthoritySource| {
+            let prepared = authorities.prepare([(id.clone(), source.clone())]);
+            authorities.configure(prepared.expect("readable"));
+        };
+        declare(&source);
+        assert_eq!(authorities.published(), [one.clone(), other.clone()]);
+        let known = || authorities.get(&id).map(|authority| authority.version);
+        assert_eq!(known(), Err(Unavailable::Authority));
+        assert_eq!(authorities.take(&one, list(1)), Ok(true));
+        assert_eq!(known(), Err(Unavailable::Authority), "one of two");
+        let second = list(2);
+        assert_eq!(authorities.take(&other, second.clone()), Ok(true));
+        let first = known().expect("both are there");
+        assert!(authorities.get(&id).expect("held").revocation.is_some());
+
+        // The same list again, and a reload of the same declaration, change nothing.
+        assert_eq!(authorities.take(&other, second), Ok(false));
+        declare(&source);
+        assert_eq!(known(), Ok(first));
+        // What is no list leaves the one before in force.
+        let page = Bytes::from_static(b"<html>gone</html>");
+        assert_eq!(authorities.take(&other, page), Err(X509Defect::NotCrl));
+        assert_eq!(known(), Ok(first));
+        assert_eq!(authorities.take(&other, list(3)), Ok(true));
+        assert_ne!(known(), Ok(first));
+
+        // What nobody names any more is forgotten.
+        declare(&AuthoritySource {
+            published: vec![one.clone()],
+            ..source
+        });
+        assert_eq!(authorities.published(), [one]);
+        assert!(known().is_ok());
+        assert_eq!(authorities.fetched.lock().len(), 1);
     }
 
     fn pem() -> String {

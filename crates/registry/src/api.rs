@@ -77,8 +77,10 @@ impl TokenFormat {
 pub struct AuthorityFiles {
     /// PEM file with its certificates.
     pub roots: std::path::PathBuf,
-    /// Its revocation lists, PEM or DER; none: no list is asked.
+    /// Its revocation lists, PEM or DER.
     pub revocation: Vec<std::path::PathBuf>,
+    /// Where further lists are published. Neither files nor URLs: no list is asked.
+    pub published: Vec<url::Url>,
 }
 
 /// Where permitted calls go.

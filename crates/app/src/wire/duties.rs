@@ -4,6 +4,7 @@
 use core::time::Duration;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use gateway::DecisionSink;
 use issuer::flow::Grant;
@@ -20,6 +21,7 @@ use registry::usecase::{Ctx, signing_secret};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use url::Url;
 
 use super::adapters::FetchedDelivery;
 use super::{Shared, now};
@@ -165,6 +167,7 @@ pub(crate) fn spawn(
     tasks.spawn(chain(shared.clone(), metrics.clone(), stop.clone()));
     tasks.spawn(keep_house(shared.clone(), stop.clone()));
     tasks.spawn(tell_of_logouts(shared.clone(), stop.clone()));
+    tasks.spawn(fetch_revocation_lists(shared.clone(), stop.clone()));
     let (facts, stop) = (shared.facts.clone(), stop.clone());
     tasks.spawn(async move {
         tokio::select! {
@@ -387,6 +390,52 @@ async fn reseal(shared: &Shared) -> bool {
 }
 
 /// Rotates signing keys by schedule and sweeps what has ended.
+/// How long a revocation list is used before it is asked for again, and after a failure.
+const LIST_AGE: Duration = Duration::from_secs(600);
+const LIST_RETRY: Duration = Duration::from_secs(30);
+
+/// Fetches the revocation lists that are declared by their URL ahead of the calls that need them.
+async fn fetch_revocation_lists(shared: Arc<Shared>, stop: CancellationToken) {
+    let mut due: HashMap<Url, Instant> = HashMap::new();
+    loop {
+        let urls = shared.facts.authorities().published();
+        due.retain(|url, _| urls.contains(url));
+        for url in urls {
+            if due.get(&url).is_some_and(|at| Instant::now() < *at) {
+                continue;
+            }
+            let fetched = tokio::select! {
+                () = stop.cancelled() => return,
+                fetched = shared.fetcher.get(&url, "application/pkix-crl, */*;q=0.1") => fetched,
+            };
+            let taken = match fetched {
+                Ok(list) => match shared.facts.authorities().take(&url, list) {
+                    Ok(changed) => {
+                        if changed {
+                            tracing::info!(%url, "a revocation list was taken over");
+                        }
+                        true
+                    }
+                    Err(defect) => {
+                        tracing::warn!(%url, %defect, "what was fetched is no revocation list; the one before stays in force as long as it says itself");
+                        false
+                    }
+                },
+                Err(error) => {
+                    tracing::warn!(%error, "a revocation list can't be fetched; the one before stays in force as long as it says itself");
+                    false
+                }
+            };
+            let wait = if taken { LIST_AGE } else { LIST_RETRY };
+            due.insert(url, Instant::now() + wait);
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+        }
+    }
+}
+
 async fn keep_house(shared: Arc<Shared>, stop: CancellationToken) {
     let mut resealed = false;
     loop {

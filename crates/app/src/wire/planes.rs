@@ -415,6 +415,7 @@ fn authorities(shared: &Shared, meaning: &Meaning) -> Result<outbound::authoriti
         let source = AuthoritySource {
             roots: read(&files.roots)?,
             revocation: files.revocation.iter().map(read).collect::<Result<_>>()?,
+            published: files.published.clone(),
         };
         sources.push((profile.authority.clone(), source));
     }

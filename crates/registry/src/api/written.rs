@@ -435,6 +435,14 @@ pub struct ClientCertificatesSpec {
         skip_serializing_if = "Option::is_none"
     )]
     pub crl_files: Option<Vec<String>>,
+    /// Where further lists are published (https, 1 MiB each at most): fetched ahead, and again every
+    /// ten minutes. Until all are there, certificates are answered with 503.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub crl_urls: Option<Vec<String>>,
     /// Who the API knows; the first that fits counts.
     #[schemars(length(min = 1))]
     pub identities: Vec<CertificateIdentitySpec>,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use proof::x509::is_dn;
+use url::Url;
 use verdict::credential::jwt::ConfigId;
 use verdict::credential::mtls::{
     AuthorityId, CertificateIdentity, CertificateProfile, NamePattern,
@@ -33,6 +34,7 @@ pub(super) fn mean(
             report.flaw(at.key("crl_files").index(index), "the path is empty");
         }
     }
+    let published = published(spec.crl_urls.as_deref(), &at.key("crl_urls"), report);
     let place = at.key("identities");
     report.not_empty(place.clone(), Some(&spec.identities));
     report.no_doubles(&place, &spec.identities);
@@ -43,7 +45,7 @@ pub(super) fn mean(
         .filter_map(|(index, written)| identity(written, scopes, &place.index(index), report))
         .collect();
     // The files name the authority: two APIs with the same ones share what is read of them.
-    let named = serde_json::json!([spec.ca_file, lists]).to_string();
+    let named = serde_json::json!([spec.ca_file, lists, published]).to_string();
     let known = serde_json::to_string(&spec.identities).unwrap_or_default();
     let profile = CertificateProfile {
         config: ConfigId::of(&format!("client certificates {named} {known}")),
@@ -53,8 +55,24 @@ pub(super) fn mean(
     let files = AuthorityFiles {
         roots: PathBuf::from(&spec.ca_file),
         revocation: lists.into_iter().map(PathBuf::from).collect(),
+        published,
     };
     (profile, files)
+}
+
+/// Where lists are fetched. Whether a place may be called is judged when it is, like all others.
+fn published(written: Option<&[String]>, at: &Place, report: &mut Report<'_>) -> Vec<Url> {
+    report.not_empty(at.clone(), written);
+    let written = written.unwrap_or_default();
+    report.no_doubles(at, written);
+    let mut urls = Vec::new();
+    for (index, text) in written.iter().enumerate() {
+        match Url::parse(text) {
+            Ok(url) if matches!(url.scheme(), "https" | "http") && url.has_host() => urls.push(url),
+            _ => report.flaw(at.index(index), "this is the URL of a revocation list"),
+        }
+    }
+    urls
 }
 
 fn identity(
