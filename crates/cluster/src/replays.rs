@@ -92,6 +92,25 @@ impl MemoryReplays {
         self.shards[shard].0.lock().first_use(used, until, now)
     }
 
+    /// The answer of [`Self::first_use_now`], without remembering anything.
+    ///
+    /// # Errors
+    /// As [`Self::first_use_now`].
+    pub fn look_at_use_now(
+        &self,
+        scope: ReplayScope<'_>,
+        id: &str,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Answer<FirstUse> {
+        if until > now.plus(MAX_LIFE) {
+            return Err(Unavailable::ReplayMemory);
+        }
+        let used = hashed(scope, id);
+        let shard = self.hasher.hash_one(used) as usize & (SHARDS - 1);
+        self.shards[shard].0.lock().look(used, until, now)
+    }
+
     /// How many ids are held, ended ones that were not dropped yet among them.
     pub fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.0.lock().held).sum()
@@ -113,26 +132,45 @@ impl Replays for MemoryReplays {
     ) -> impl Future<Output = Answer<FirstUse>> + Send {
         ready(self.first_use_now(scope, id, until, now))
     }
+
+    fn look_at_use(
+        &self,
+        scope: ReplayScope<'_>,
+        id: &str,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> impl Future<Output = Answer<FirstUse>> + Send {
+        ready(self.look_at_use_now(scope, id, until, now))
+    }
 }
 
 impl Table {
     fn first_use(&mut self, used: Used, until: Timestamp, now: Timestamp) -> Answer<FirstUse> {
         self.forget_ended(now);
-        let span = span(until);
+        let answer = self.look(used, until, now)?;
+        if answer == FirstUse::Yes {
+            self.buckets.entry(span(until)).or_default().insert(used);
+            self.held += 1;
+        }
+        Ok(answer)
+    }
+
+    fn look(&self, used: Used, until: Timestamp, now: Timestamp) -> Answer<FirstUse> {
+        let floor = self.floor.max(span(now));
         // A call that was judged by an older time than this shard has seen: whether its id was used
         // is forgotten, and what can't be known does not pass.
-        if span < self.floor {
+        if span(until) < floor {
             return Ok(FirstUse::Replayed);
         }
         // The same id may come back in another proof, with another end.
-        if self.buckets.values().any(|bucket| bucket.contains(&used)) {
+        let mut kept = self.buckets.range(floor..);
+        if kept.any(|(_, bucket)| bucket.contains(&used)) {
             return Ok(FirstUse::Replayed);
         }
-        if self.held >= self.capacity {
+        let ended: usize = self.buckets.range(..floor).map(|(_, ids)| ids.len()).sum();
+        if self.held - ended >= self.capacity {
             return Err(Unavailable::ReplayMemory);
         }
-        self.buckets.entry(span).or_default().insert(used);
-        self.held += 1;
         Ok(FirstUse::Yes)
     }
 
@@ -199,6 +237,27 @@ mod tests {
             Ok(FirstUse::Yes)
         );
         assert_eq!(ask(0), Ok(FirstUse::Replayed));
+    }
+
+    #[test]
+    fn d02_a_look_tells_what_a_use_would_hear_and_spends_nothing() {
+        let memory = MemoryReplays::with_capacity(1);
+        let look = |id, now| memory.look_at_use_now(of("k"), id, at(120), at(now));
+        for _ in 0..3 {
+            assert_eq!(look("one", 0), Ok(FirstUse::Yes));
+        }
+        assert!(memory.is_empty());
+        let used = memory.first_use_now(of("k"), "one", at(120), at(0));
+        assert_eq!(used, Ok(FirstUse::Yes));
+        assert_eq!(look("one", 60), Ok(FirstUse::Replayed));
+        assert_eq!(
+            look("one", 1000),
+            Ok(FirstUse::Replayed),
+            "its time is over"
+        );
+        assert_eq!(memory.len(), 1, "a look forgets nothing either");
+        let far = memory.look_at_use_now(of("k"), "far", at(10_000), at(0));
+        assert_eq!(far, Err(Unavailable::ReplayMemory));
     }
 
     #[test]

@@ -54,16 +54,9 @@ pub(crate) async fn forward<F>(
 ) -> Result<Response<Body>, Problem> {
     let route = road.route;
     let limit = route.meaning.body_limit;
-    if let call::Body::Stream(incoming) = permitted.call().body()
-        && incoming.size_hint().lower() > limit
-    {
-        // Known before a byte of it: nothing reaches the upstream.
-        return Err(Problem::new(
-            Code::BodyTooLarge,
-            "Content-Length is above the route's limit",
-        ));
-    }
-    let upgrade = asked_upgrade(permitted.call().head(), &road)?;
+    check_size(&permitted, route)?;
+    let asked = asked_upgrade(permitted.call().head(), route)?;
+    let upgrade = road.upgrade.clone().zip(asked);
     let now = permitted.call().head().arrival().received;
     let admitted = matches!(route.api.upstream, Upstream::Local(_)).then(|| permitted.admitted());
     let (mut head, body, identity, signed) = permitted.into_forward();
@@ -99,7 +92,7 @@ pub(crate) async fn forward<F>(
     };
     let method = head.method().clone();
     let version = head.version();
-    let target = target(&head, &road)?;
+    let target = target(&head, route, road.below)?;
     let trailers = hygiene::lists(head.headers(), &TE, "trailers");
     let forwarding = road.connection.forwarding(&head);
 
@@ -175,12 +168,35 @@ pub(crate) async fn forward<F>(
     }
 }
 
-/// The target as it goes out: as it came, but for the base path where the API takes it off.
-fn target<F>(head: &Head, road: &Road<'_, F>) -> Result<PathAndQuery, Problem> {
-    if !road.route.api.meaning.strip_base_path || road.below == 0 {
+/// # Errors
+/// 413 for a body that is known to be too large.
+pub(crate) fn check_size(
+    permitted: &Permitted<Incoming>,
+    route: &RouteEntry,
+) -> Result<(), Problem> {
+    if let call::Body::Stream(incoming) = permitted.call().body()
+        && incoming.size_hint().lower() > route.meaning.body_limit
+    {
+        // Known before a byte of it: nothing reaches the upstream.
+        return Err(Problem::new(
+            Code::BodyTooLarge,
+            "Content-Length is above the route's limit",
+        ));
+    }
+    Ok(())
+}
+
+/// The target as it goes out: as it came, but for the base path where the API takes it off. `below`:
+/// where the path without its base path begins.
+pub(crate) fn target(
+    head: &Head,
+    route: &RouteEntry,
+    below: usize,
+) -> Result<PathAndQuery, Problem> {
+    if !route.api.meaning.strip_base_path || below == 0 {
         return Ok(head.target().clone());
     }
-    let rest = &head.target().as_str()[road.below..];
+    let rest = &head.target().as_str()[below..];
     let stripped = if rest.starts_with('/') {
         PathAndQuery::try_from(rest)
     } else {
@@ -190,11 +206,14 @@ fn target<F>(head: &Head, road: &Road<'_, F>) -> Result<PathAndQuery, Problem> {
     stripped.map_err(|_| Problem::new(Code::Internal, "a stripped target is no target"))
 }
 
-/// Whether the call asks to leave HTTP, and may (threat E2).
-fn asked_upgrade<F>(
+/// Which protocol the call asks to leave HTTP for, if it may (threat E2).
+///
+/// # Errors
+/// 400 where it may not.
+pub(crate) fn asked_upgrade(
     head: &Head,
-    road: &Road<'_, F>,
-) -> Result<Option<(OnUpgrade, HeaderValue)>, Problem> {
+    route: &RouteEntry,
+) -> Result<Option<HeaderValue>, Problem> {
     let headers = head.headers();
     let Some(protocol) = headers.get(UPGRADE) else {
         return Ok(None);
@@ -202,25 +221,22 @@ fn asked_upgrade<F>(
     if head.version() != Version::HTTP_11 || !hygiene::lists(headers, &CONNECTION, "upgrade") {
         return Ok(None);
     }
-    let Some(upgrade) = &road.upgrade else {
-        return Ok(None);
-    };
     if protocol.as_bytes().to_ascii_lowercase().starts_with(b"h2c") {
         // An offer that may be ignored (RFC 9110 §7.8), and no client depends on it.
         return Ok(None);
     }
-    let pooled = matches!(road.route.api.meaning.upstream, UpstreamMeaning::Pool(_));
-    if !road.route.meaning.upgrade || !pooled {
+    let pooled = matches!(route.api.meaning.upstream, UpstreamMeaning::Pool(_));
+    if !route.meaning.upgrade || !pooled {
         return Err(Problem::new(
             Code::UpgradeRefused,
             "the route does not allow upgrades",
         ));
     }
-    Ok(Some((upgrade.clone(), protocol.clone())))
+    Ok(Some(protocol.clone()))
 }
 
 /// Whether a field may carry a credential that the upstream is not to see.
-fn is_withheld(name: &HeaderName, route: &RouteEntry) -> bool {
+pub(crate) fn is_withheld(name: &HeaderName, route: &RouteEntry) -> bool {
     let judged = &route.meaning.judged;
     if let Upstream::Pool(pool) = &route.api.upstream
         && let Some(own) = pool.credential()

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use http::header::HOST;
 use http::request::Parts;
 use http::{HeaderValue, Request, Uri};
-use hyper::body::Incoming;
 use verdict::call::{Arrival, Head};
 use verdict::problem::{Code, Problem};
 
@@ -19,11 +18,11 @@ use crate::record::Story;
 ///
 /// # Errors
 /// 400 for what could be read in two ways, 421 for a host that the TLS session is not for.
-pub(crate) fn read(
+pub(crate) fn read<B>(
     connection: &Connection,
-    request: Request<Incoming>,
+    request: Request<B>,
     story: &Story,
-) -> Result<(Box<Head>, Incoming), Problem> {
+) -> Result<(Box<Head>, B), Problem> {
     let (mut parts, body) = request.into_parts();
     let mut arrival = Arrival {
         request_id: story.request_id.clone(),

@@ -13,6 +13,7 @@
 
 mod body;
 mod cors;
+mod explain;
 mod forward;
 mod hush;
 mod hygiene;
@@ -38,6 +39,7 @@ mod turn;
 mod upstream;
 
 pub use body::{Body, BodyError, RequestBody};
+pub use explain::{Answer, Asked, CallRead, DoorView, Explanation, Mark, Step, Unreadable};
 pub use identity::{NoTokens, UpstreamIdentity};
 pub use listen::{Bound, Limits, ListenError, Listener};
 pub use metrics::{BY_ROUTE, Metrics};

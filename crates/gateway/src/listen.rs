@@ -282,6 +282,19 @@ async fn speaks_http2(stream: &TcpStream, within: Duration, shutdown: &Cancellat
 /// The bound on a head's fields that hyper has by itself.
 const HYPERS_FIELDS: usize = 100;
 
+/// How calls are read that come as HTTP/1.
+pub(crate) fn http1(limits: &Limits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    if limits.fields != HYPERS_FIELDS {
+        // Told a bound, hyper makes room on the heap for each head; its own costs nothing.
+        builder.max_headers(limits.fields);
+    }
+    builder
+        .max_header_size(limits.head_bytes)
+        .max_buf_size(limits.head_bytes.max(16 * 1024));
+    builder
+}
+
 async fn talk<F, S>(door: &Arc<Door<F>>, stream: S, http2: bool, connection: Connection)
 where
     F: Facts + 'static,
@@ -320,17 +333,10 @@ where
         })
         .await;
     } else {
-        let mut builder = http1::Builder::new();
-        if limits.fields != HYPERS_FIELDS {
-            // Told a bound, hyper makes room on the heap for each head; its own costs nothing.
-            builder.max_headers(limits.fields);
-        }
-        let serving = builder
+        let serving = http1(limits)
             .timer(clock)
             // Any number turns the clock on; the clock knows its own two.
             .header_read_timeout(limits.head)
-            .max_header_size(limits.head_bytes)
-            .max_buf_size(limits.head_bytes.max(16 * 1024))
             .serve_connection(io, service)
             .with_upgrades();
         // The clock of heads bounds the rest.

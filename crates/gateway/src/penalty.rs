@@ -29,6 +29,7 @@ use verdict::limit::{Arrival, LimitKey, Rate, Taken, step};
 use verdict::penalty::{Penalties, Penalty};
 use verdict::problem::{Code, Problem};
 use verdict::route::Route;
+use verdict::trace::Note;
 use verdict::{Identified, identify};
 
 use crate::plane::Plane;
@@ -117,6 +118,9 @@ impl Lines {
 struct Remembered<'a, F>(&'a F);
 
 impl<F: Facts> Facts for Remembered<'_, F> {
+    fn note(&self, note: Note<'_>) {
+        self.0.note(note);
+    }
     fn known_token(&self, hash: &TokenHash, config: ConfigId) -> Option<Arc<VerifiedToken>> {
         self.0.known_token(hash, config)
     }

@@ -87,6 +87,20 @@ impl Drop for Place<'_> {
 }
 
 impl<F> Plane<F> {
+    /// A plane in which nothing is found yet.
+    pub(crate) fn new(facts: Arc<F>, options: Options, metrics: Metrics) -> Self {
+        let pools = Pools::new(options.fetcher.clone());
+        Self {
+            facts,
+            options,
+            metrics,
+            snapshot: ArcSwap::from_pointee(Snapshot::empty()),
+            penalty_lines: Lines::default(),
+            pools,
+            calls: AtomicUsize::new(0),
+        }
+    }
+
     /// A place for a call, if there is one.
     pub(crate) fn admit(&self) -> Option<Place<'_>> {
         let before = self.calls.fetch_add(1, Ordering::Relaxed);
@@ -107,16 +121,11 @@ impl<F> Clone for Gateway<F> {
 impl<F: Facts + 'static> Gateway<F> {
     /// A gateway in which nothing is found yet.
     pub fn new(facts: Arc<F>, options: Options, metrics: Metrics) -> Self {
-        let pools = Pools::new(options.fetcher.clone());
-        Self(Arc::new(Plane {
-            facts,
-            options,
-            metrics,
-            snapshot: ArcSwap::from_pointee(Snapshot::empty()),
-            penalty_lines: Lines::default(),
-            pools,
-            calls: AtomicUsize::new(0),
-        }))
+        Self(Arc::new(Plane::new(facts, options, metrics)))
+    }
+
+    pub(crate) fn plane(&self) -> &Plane<F> {
+        &self.0
     }
 
     /// Prepares `apis` to be enforced. Upstreams that stay the same keep their connections.

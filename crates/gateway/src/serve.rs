@@ -12,11 +12,12 @@ use http::header::{ORIGIN, TRANSFER_ENCODING};
 use http::{HeaderValue, Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
+use proof::time::Timestamp;
 use verdict::call::{Body as CallBody, Call};
 use verdict::credential::binding::DPOP_NONCE;
 use verdict::facts::Facts;
 use verdict::problem::{Code, Problem};
-use verdict::{Refused, decide, identify, needs_body};
+use verdict::{Permitted, Refused, decide, identify, needs_body};
 
 use crate::body::{self, Body, READ_AHEAD};
 use crate::cors::Preflight;
@@ -29,7 +30,7 @@ use crate::penalty;
 use crate::plane::{Plane, clock};
 use crate::record::{Heading, Story};
 use crate::respond;
-use crate::snapshot::{ApiEntry, Matched, Snapshot};
+use crate::snapshot::{ApiEntry, Matched, RouteEntry, Snapshot};
 use crate::turn;
 use crate::upstream::Upstream;
 
@@ -50,26 +51,10 @@ pub(crate) async fn serve<F: Facts>(
     let ambiguous =
         version == Version::HTTP_11 && request.headers().contains_key(TRANSFER_ENCODING);
     let request_id = connection.request_id(request.headers(), received);
-    let mut trip = Trip {
-        // An id of ours or one that was checked: always a field value.
-        request_id: HeaderValue::from_str(&request_id)
-            .unwrap_or_else(|_| HeaderValue::from_static("")),
-        snapshot: plane.snapshot.load_full(),
-        api: None,
-        origin: request.headers().get(ORIGIN).cloned(),
-        told: None,
-        nonce: None,
-        story: Story {
-            began,
-            head: None,
-            request_id,
-            client: connection.address,
-            received,
-            route: None,
-            api: None,
-            identity: None,
-        },
-    };
+    let snapshot = plane.snapshot.load_full();
+    let mut trip = Trip::new(snapshot, connection, request_id, received);
+    trip.story.began = began;
+    trip.origin = request.headers().get(ORIGIN).cloned();
     let upgrade = request.extensions_mut().remove::<OnUpgrade>();
     let outcome = match plane.admit() {
         Some(_place) => way(plane, connection, request, upgrade, &mut trip).await,
@@ -103,7 +88,7 @@ pub(crate) async fn serve<F: Facts>(
     answer
 }
 
-/// The steps, in the order that the module's picture shows.
+/// The whole way: up to the permit, and through the door.
 async fn way<F: Facts>(
     plane: &Plane<F>,
     connection: &Connection,
@@ -111,6 +96,44 @@ async fn way<F: Facts>(
     upgrade: Option<OnUpgrade>,
     trip: &mut Trip,
 ) -> Result<Response<Body>, Problem> {
+    let (permitted, route, below) = match approach(plane, connection, request, trip).await? {
+        Approach::Answered(answer) => return Ok(answer),
+        Approach::Permitted(permitted, route, below) => (permitted, route, below),
+    };
+    let road = Road {
+        plane,
+        connection,
+        route: &route,
+        below,
+        request_id: &trip.request_id,
+        upgrade,
+    };
+    let answer = forward(permitted, road).await?;
+    // Clients of our own issuer prove themselves to it, so that is where their guesses show.
+    if let (Upstream::Local(_), http::StatusCode::UNAUTHORIZED) =
+        (&route.api.upstream, answer.status())
+    {
+        penalty::failed(plane, trip.story.client, trip.story.received).await;
+    }
+    Ok(answer)
+}
+
+/// How far a call came that was not refused.
+pub(crate) enum Approach {
+    /// It is answered here: a preflight.
+    Answered(Response<Body>),
+    /// It may pass: by this route, whose path without its base path begins there.
+    Permitted(Permitted<Incoming>, Arc<RouteEntry>, usize),
+}
+
+/// The steps up to the permit, in the order that the module's picture shows. Whoever explains a call
+/// takes these very steps, with facts that only look.
+pub(crate) async fn approach<F: Facts>(
+    plane: &Plane<F>,
+    connection: &Connection,
+    request: Request<Incoming>,
+    trip: &mut Trip,
+) -> Result<Approach, Problem> {
     let facts = &*plane.facts;
     let now = trip.story.received;
 
@@ -133,6 +156,7 @@ async fn way<F: Facts>(
         trip.story.api = Some(api.meaning.judged.name.clone());
         return cors
             .preflight(&asked, routed)
+            .map(Approach::Answered)
             .ok_or_else(|| Problem::new(Code::CorsRefused, "the preflight asks for too much"));
     }
 
@@ -208,38 +232,52 @@ async fn way<F: Facts>(
         trip.told(taken)?;
     }
 
-    let road = Road {
-        plane,
-        connection,
-        route: &route,
-        below,
-        request_id: &trip.request_id,
-        upgrade,
-    };
-    let answer = forward(permitted, road).await?;
-    // Clients of our own issuer prove themselves to it, so that is where their guesses show.
-    if let (Upstream::Local(_), http::StatusCode::UNAUTHORIZED) =
-        (&route.api.upstream, answer.status())
-    {
-        penalty::failed(plane, trip.story.client, now).await;
-    }
-    Ok(answer)
+    Ok(Approach::Permitted(permitted, route, below))
 }
 
 /// What a call has met so far.
-struct Trip {
+pub(crate) struct Trip {
     /// The configuration it began with and ends with.
-    snapshot: Arc<Snapshot>,
+    pub(crate) snapshot: Arc<Snapshot>,
     api: Option<Arc<ApiEntry>>,
-    origin: Option<HeaderValue>,
+    pub(crate) origin: Option<HeaderValue>,
     told: Option<Told>,
     /// What the caller's next DPoP proof is to repeat.
     nonce: Option<HeaderValue>,
     request_id: HeaderValue,
-    story: Story,
+    pub(crate) story: Story,
 }
 
 impl Trip {
+    /// A call that has met nothing yet.
+    pub(crate) fn new(
+        snapshot: Arc<Snapshot>,
+        connection: &Connection,
+        request_id: Arc<str>,
+        received: Timestamp,
+    ) -> Self {
+        Self {
+            // An id of ours or one that was checked: always a field value.
+            request_id: HeaderValue::from_str(&request_id)
+                .unwrap_or_else(|_| HeaderValue::from_static("")),
+            snapshot,
+            api: None,
+            origin: None,
+            told: None,
+            nonce: None,
+            story: Story {
+                began: turn::now(),
+                head: None,
+                request_id,
+                client: connection.address,
+                received,
+                route: None,
+                api: None,
+                identity: None,
+            },
+        }
+    }
+
     fn found(&mut self, api: &Arc<ApiEntry>) {
         self.story.api = Some(api.meaning.judged.name.clone());
         self.api = Some(api.clone());
@@ -264,7 +302,7 @@ impl Trip {
     }
 
     /// The fields that every answer gets, refusals included.
-    fn dress(&self, answer: &mut Response<Body>) {
+    pub(crate) fn dress(&self, answer: &mut Response<Body>) {
         let headers = answer.headers_mut();
         headers.insert(hygiene::REQUEST_ID, self.request_id.clone());
         if let Some(told) = &self.told {

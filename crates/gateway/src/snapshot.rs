@@ -233,6 +233,57 @@ impl Snapshot {
         Some((self.apis[api].clone(), known))
     }
 
+    /// The API of a name.
+    pub(crate) fn api(&self, name: &verdict::route::ApiName) -> Option<&ApiEntry> {
+        let mut apis = self.apis.iter();
+        apis.find(|api| api.meaning.judged.name == *name)
+            .map(|api| &**api)
+    }
+
+    /// The routes that are like what a call asked for, the likest first, at most `most`: its API's
+    /// if it found one, else where the APIs are. For people who look for theirs.
+    pub(crate) fn near(&self, head: &Head, api: Option<&ApiEntry>, most: usize) -> Vec<String> {
+        let Some(api) = api else {
+            let place = |api: &Arc<ApiEntry>| {
+                let hosts = match &*api.meaning.hosts {
+                    [] => "any host".to_owned(),
+                    hosts => hosts.join(", "),
+                };
+                let (name, base) = (&api.meaning.judged.name, &api.meaning.base_path);
+                format!("the API {name} is at {base} on {hosts}")
+            };
+            return self.apis.iter().take(most).map(place).collect();
+        };
+        let base = api.meaning.base_path.trim_end_matches('/');
+        let wanted: Vec<_> = head
+            .path()
+            .split('/')
+            .filter(|part| !part.is_empty())
+            .collect();
+        let mut near: Vec<_> = api
+            .meaning
+            .routes
+            .iter()
+            .map(|route| {
+                let written = format!("{base}{}", route.path.written);
+                let parts = written.split('/').filter(|part| !part.is_empty());
+                let same: usize = parts
+                    .zip(&wanted)
+                    .take_while(|(part, wanted)| part == *wanted || part.starts_with('{'))
+                    .map(|(part, _)| if part.starts_with('{') { 1 } else { 2 })
+                    .sum();
+                let methods: Vec<_> = route.methods.iter().map(http::Method::as_str).collect();
+                let methods = match &*methods {
+                    [] => "any method".to_owned(),
+                    methods => methods.join(", "),
+                };
+                (same, format!("{methods} {written} ({})", route.judged.name))
+            })
+            .collect();
+        near.sort_by_key(|(same, _)| core::cmp::Reverse(*same));
+        near.into_iter().take(most).map(|(_, text)| text).collect()
+    }
+
     /// How many APIs and routes it holds.
     pub fn size(&self) -> (usize, usize) {
         (self.apis.len(), self.routes.len())

@@ -104,6 +104,15 @@ impl Replays for Fresh {
     ) -> Answer<FirstUse> {
         Ok(FirstUse::Yes)
     }
+    async fn look_at_use(
+        &self,
+        _: ReplayScope<'_>,
+        _: &str,
+        _: Timestamp,
+        _: Timestamp,
+    ) -> Answer<FirstUse> {
+        Ok(FirstUse::Yes)
+    }
 }
 
 #[tokio::main(flavor = "current_thread")]

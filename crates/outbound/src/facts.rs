@@ -30,8 +30,8 @@ use verdict::credential::jwt::{ConfigId, IssuerProfile, VerifiedToken};
 use verdict::credential::mtls::{Authority, AuthorityId, VerifiedCertificate};
 use verdict::credential::opaque;
 use verdict::facts::{
-    Answer, Counters, Facts, FirstUse, KeyCheck, KeyLookup, PasswordCheck, Records, ReplayScope,
-    Replays, Unavailable,
+    Answer, Counters, Facts, FirstUse, KeyCheck, KeyLookup, Looks, PasswordCheck, Records,
+    ReplayScope, Replays, Unavailable,
 };
 use verdict::identity::{Account, IssuedKey, SigningKey, Standing};
 use verdict::limit::{LimitKey, Rate, Taken};
@@ -335,6 +335,20 @@ impl<R: Records, C: Counters, P: Replays> StandardFacts<R, C, P> {
         (tokens, keys, self.accounts.len())
     }
 
+    async fn account(
+        &self,
+        username: &str,
+        now: Timestamp,
+    ) -> Answer<Option<Arc<crate::records::Held<AccountRecord>>>> {
+        let load = async || {
+            let account = self.records.account(username).await?;
+            Ok(account.map(AccountRecord::of))
+        };
+        self.accounts
+            .find(username.into(), now, &self.contact, load)
+            .await
+    }
+
     async fn key(&self, lookup: KeyLookup<'_>, now: Timestamp) -> Answer<Option<Found>> {
         let prepared = |key: Option<IssuedKey>| key.map(KeyRecord::of);
         let (records, contact) = (&self.records, &self.contact);
@@ -356,6 +370,21 @@ impl<R: Records, C: Counters, P: Replays> StandardFacts<R, C, P> {
 }
 
 type Found = Arc<crate::records::Held<KeyRecord>>;
+
+fn compared(key: &Arc<IssuedKey>, matches: bool) -> KeyCheck {
+    match matches {
+        true => KeyCheck::Match(Arc::clone(key)),
+        false => KeyCheck::Mismatch(Arc::clone(key)),
+    }
+}
+
+fn answered(checked: Checked, record: Option<&AccountRecord>) -> PasswordCheck {
+    match (checked, record) {
+        (Checked::Match, Some(record)) => PasswordCheck::Match(Arc::clone(&record.account)),
+        (Checked::Throttled, _) => PasswordCheck::Throttled,
+        (Checked::Match | Checked::Refused, _) => PasswordCheck::Refused,
+    }
+}
 
 impl KeyRecord {
     fn of(key: IssuedKey) -> Self {
@@ -520,10 +549,7 @@ impl<R: Records, C: Counters, P: Replays> Facts for StandardFacts<R, C, P> {
             .secrets
             .check(binding, &key.verifier, presented, now)
             .await?;
-        Ok(match matches {
-            true => KeyCheck::Match(Arc::clone(key)),
-            false => KeyCheck::Mismatch(Arc::clone(key)),
-        })
+        Ok(compared(key, matches))
     }
 
     fn known_key(
@@ -581,14 +607,7 @@ impl<R: Records, C: Counters, P: Replays> Facts for StandardFacts<R, C, P> {
         from: IpAddr,
         now: Timestamp,
     ) -> Answer<PasswordCheck> {
-        let load = async || {
-            let account = self.records.account(username).await?;
-            Ok(account.map(AccountRecord::of))
-        };
-        let found = self
-            .accounts
-            .find(username.into(), now, &self.contact, load)
-            .await?;
+        let found = self.account(username, now).await?;
         let record = found.as_deref().map(|held| &held.value);
         let verifiers = record.map(AccountRecord::verifiers);
         let remembered = self
@@ -601,11 +620,7 @@ impl<R: Records, C: Counters, P: Replays> Facts for StandardFacts<R, C, P> {
                 .check(verifiers, username, password, from, &self.counters, now)
                 .await?
         };
-        Ok(match (checked, record) {
-            (Checked::Match, Some(record)) => PasswordCheck::Match(Arc::clone(&record.account)),
-            (Checked::Throttled, _) => PasswordCheck::Throttled,
-            (Checked::Match | Checked::Refused, _) => PasswordCheck::Refused,
-        })
+        Ok(answered(checked, record))
     }
 
     async fn take(&self, key: &LimitKey, rate: &Rate, cost: u32, now: Timestamp) -> Answer<Taken> {
@@ -638,6 +653,55 @@ impl<R: Records, C: Counters, P: Replays> Facts for StandardFacts<R, C, P> {
         now: Timestamp,
     ) -> Answer<FirstUse> {
         self.replays.first_use(scope, id, until, now).await
+    }
+}
+
+/// Records are loaded and remembered as for a call, since that changes no answer; what would change
+/// one (secrets that matched or did not, budgets of guesses, ids that are used once) is only looked
+/// at.
+impl<R: Records, C: Counters, P: Replays> Looks for StandardFacts<R, C, P> {
+    async fn look_at_key(
+        &self,
+        lookup: KeyLookup<'_>,
+        presented: &[u8],
+        now: Timestamp,
+    ) -> Answer<KeyCheck> {
+        let Some(found) = self.key(lookup, now).await? else {
+            return Ok(KeyCheck::Unknown);
+        };
+        let KeyRecord { key, binding } = &found.value;
+        let matches = self
+            .secrets
+            .look(binding, &key.verifier, presented, now)
+            .await?;
+        Ok(compared(key, matches))
+    }
+
+    async fn look_at_password(
+        &self,
+        username: &str,
+        password: &[u8],
+        from: IpAddr,
+        now: Timestamp,
+    ) -> Answer<PasswordCheck> {
+        let found = self.account(username, now).await?;
+        let record = found.as_deref().map(|held| &held.value);
+        let verifiers = record.map(AccountRecord::verifiers);
+        let checked = self
+            .passwords
+            .look(verifiers, username, password, from, &self.counters, now)
+            .await?;
+        Ok(answered(checked, record))
+    }
+
+    async fn look_at_use(
+        &self,
+        scope: ReplayScope<'_>,
+        id: &str,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Answer<FirstUse> {
+        self.replays.look_at_use(scope, id, until, now).await
     }
 }
 

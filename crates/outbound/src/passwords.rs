@@ -146,18 +146,26 @@ impl PasswordChecks {
         from: IpAddr,
         now: Timestamp,
     ) -> bool {
-        let Some(record) = record else {
-            return false;
-        };
-        let matched = record.in_force(now).any(|(_, binding)| {
-            self.matched
-                .tag(binding, password)
-                .is_some_and(|tag| self.matched.holds(&tag, now))
-        });
+        let matched = self.matched_lately(record, password, now);
         if matched && !self.is_known(username, from, now) {
             self.know(username, from, now);
         }
         matched
+    }
+
+    fn matched_lately(
+        &self,
+        record: Option<Verifiers<'_>>,
+        password: &[u8],
+        now: Timestamp,
+    ) -> bool {
+        record.is_some_and(|record| {
+            record.in_force(now).any(|(_, binding)| {
+                self.matched
+                    .tag(binding, password)
+                    .is_some_and(|tag| self.matched.holds(&tag, now))
+            })
+        })
     }
 
     fn is_known(&self, username: &str, from: IpAddr, now: Timestamp) -> bool {
@@ -180,10 +188,7 @@ impl PasswordChecks {
         counters: &impl Counters,
         now: Timestamp,
     ) -> Answer<Checked> {
-        let address = folded(from).to_string();
-        let [of_name, of_pair, of_address] = self.kind.budgets();
-        let name = stable_hash(&[of_name, username]);
-        let pair = stable_hash(&[of_pair, username, &address]);
+        let name = stable_hash(&[self.kind.budgets()[0], username]);
         // One at a time per name, real or not: else two guesses at once would tell which it is.
         let _turn = self
             .flights
@@ -193,15 +198,7 @@ impl PasswordChecks {
         if self.remembered(record, username, password, from, now) {
             return Ok(Checked::Match);
         }
-        let mut budgets = vec![
-            (pair, self.per_pair),
-            (stable_hash(&[of_address, &address]), self.per_address),
-        ];
-        if !self.is_known(username, from, now) {
-            budgets.push((name, self.per_name));
-        }
-        // The strict one first, so that hammering one account spends no wider budget.
-        for ([high, low], rate) in budgets {
+        for ([high, low], rate) in self.budgets(username, from, now) {
             if !counters
                 .take(&LimitKey::Principal(high, low), &rate, 1, now)
                 .await?
@@ -233,6 +230,56 @@ impl PasswordChecks {
         }
         self.know(username, from, now);
         Ok(Checked::Match)
+    }
+
+    /// The budgets that a guess is paid from. The strict one first, so that hammering one account
+    /// spends no wider budget.
+    fn budgets(&self, username: &str, from: IpAddr, now: Timestamp) -> Vec<([u64; 2], Rate)> {
+        let address = folded(from).to_string();
+        let [of_name, of_pair, of_address] = self.kind.budgets();
+        let mut budgets = vec![
+            (stable_hash(&[of_pair, username, &address]), self.per_pair),
+            (stable_hash(&[of_address, &address]), self.per_address),
+        ];
+        if !self.is_known(username, from, now) {
+            budgets.push((stable_hash(&[of_name, username]), self.per_name));
+        }
+        budgets
+    }
+
+    /// The answer of [`Self::check`]; nothing is paid, and nothing remembered.
+    pub(crate) async fn look(
+        &self,
+        record: Option<Verifiers<'_>>,
+        username: &str,
+        password: &[u8],
+        from: IpAddr,
+        counters: &impl Counters,
+        now: Timestamp,
+    ) -> Answer<Checked> {
+        if self.matched_lately(record, password, now) {
+            return Ok(Checked::Match);
+        }
+        for ([high, low], rate) in self.budgets(username, from, now) {
+            let key = LimitKey::Principal(high, low);
+            // A cost of 0 asks and takes nothing.
+            if counters.take(&key, &rate, 0, now).await?.remaining == 0 {
+                return Ok(Checked::Throttled);
+            }
+        }
+        let candidates = self.candidates(record, now);
+        let secret = Secret::new(password);
+        // All of them, so that a look tells no more by its time than a refused call does.
+        let matches = move || {
+            candidates.iter().fold(false, |any, (verifier, binding)| {
+                (verifier.verify(secret.expose(), None) && binding.is_some()) || any
+            })
+        };
+        let matched = self.pool.run(matches).await;
+        match matched.map_err(|_| Unavailable::HashingPool)? {
+            true => Ok(Checked::Match),
+            false => Ok(Checked::Refused),
+        }
     }
 
     /// What a password is compared with: the account's verifiers in force, filled up with dummies

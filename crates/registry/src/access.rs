@@ -176,6 +176,8 @@ actions! {
     AuditRead = ("audit.read", Everyone),
     /// Read the decision log.
     DecisionRead = ("decision.read", Everyone),
+    /// Have it explained how a call would be judged; its credential comes along.
+    CallExplain = ("call.explain", Operators),
     /// Read usage figures.
     UsageRead = ("usage.read", Everyone),
     /// Read the effective settings, secrets masked.

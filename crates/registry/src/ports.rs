@@ -213,6 +213,8 @@ pub trait CallRecord: Send + Sync {
         before: Option<Timestamp>,
         limit: u32,
     ) -> impl Future<Output = Stores<Vec<Decision>>> + Send;
+    /// The entry of a call, by its request id; the newest, should there be several.
+    fn decision(&self, request_id: &str) -> impl Future<Output = Stores<Option<Decision>>> + Send;
     /// Removes entries older than `before`; returns how many.
     fn trim_decisions(&self, before: Timestamp) -> impl Future<Output = Stores<u64>> + Send;
     /// Adds counts (calls are added, `last_used` grows).

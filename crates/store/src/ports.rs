@@ -117,6 +117,9 @@ impl CallRecord for Store {
     async fn decisions(&self, before: Option<Timestamp>, limit: u32) -> Stores<Vec<Decision>> {
         record::list(self, before, limit).await
     }
+    async fn decision(&self, request_id: &str) -> Stores<Option<Decision>> {
+        record::one(self, request_id).await
+    }
     async fn trim_decisions(&self, before: Timestamp) -> Stores<u64> {
         record::trim(self, before).await
     }

@@ -67,6 +67,48 @@ pub(crate) async fn list(
     .collect()
 }
 
+/// One entry. Ids of ours begin with their time (UUIDv7, RFC 9562 §5.7), which is the entry's own, so
+/// that it is found by the table's key; for an id that a proxy made the log is read through.
+pub(crate) async fn one(store: &Store, request_id: &str) -> Stores<Option<Decision>> {
+    let made = made_at(request_id);
+    let mut found = find(
+        store,
+        request_id,
+        made.unwrap_or(i64::MIN),
+        made.unwrap_or(i64::MAX),
+    )
+    .await?;
+    if found.is_none() && made.is_some() {
+        found = find(store, request_id, i64::MIN, i64::MAX).await?;
+    }
+    Ok(found)
+}
+
+/// The milliseconds in a UUIDv7.
+fn made_at(request_id: &str) -> Option<i64> {
+    let (high, rest) = request_id.split_once('-')?;
+    let (low, rest) = rest.split_once('-')?;
+    let sound = high.len() == 8 && low.len() == 4 && rest.len() == 22 && rest.starts_with('7');
+    let millis = i64::from_str_radix(&format!("{high}{low}"), 16);
+    millis.ok().filter(|_| sound)
+}
+
+async fn find(store: &Store, request_id: &str, from: i64, to: i64) -> Stores<Option<Decision>> {
+    sqlx::query(
+        "SELECT entry FROM decisions WHERE realm_id = $1 AND at >= $2 AND at <= $3 \
+         AND request_id = $4 ORDER BY at DESC LIMIT 1",
+    )
+    .bind(store.realm)
+    .bind(from)
+    .bind(to)
+    .bind(request_id)
+    .fetch_optional(&store.reading)
+    .await
+    .map_err(failed)?
+    .map(|row| row.json("entry"))
+    .transpose()
+}
+
 /// Removes old entries, some at a time.
 pub(crate) async fn trim(store: &Store, before: Timestamp) -> Stores<u64> {
     let mut removed = 0;

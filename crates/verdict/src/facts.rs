@@ -22,6 +22,7 @@ use crate::credential::mtls::{Authority, AuthorityId, VerifiedCertificate};
 use crate::identity::{Account, IssuedKey, SigningKey};
 use crate::limit::{LimitKey, Rate, Taken};
 use crate::penalty::{Penalties, Penalty};
+use crate::trace::Note;
 
 /// An answer, or the reason why there is none now.
 pub type Answer<T> = Result<T, Unavailable>;
@@ -290,6 +291,39 @@ pub trait Facts: Send + Sync {
         until: Timestamp,
         now: Timestamp,
     ) -> impl Future<Output = Answer<FirstUse>> + Send;
+
+    /// Hears what is being checked. Only facts that explain a call listen; it changes no answer.
+    fn note(&self, _: Note<'_>) {}
+}
+
+/// The questions of [`Facts`] that leave a trace, asked as a look: the same answer that a call would
+/// get now, and nothing is counted, spent or remembered. For explaining a call.
+pub trait Looks: Facts {
+    /// As [`Facts::check_key`].
+    fn look_at_key(
+        &self,
+        lookup: KeyLookup<'_>,
+        presented: &[u8],
+        now: Timestamp,
+    ) -> impl Future<Output = Answer<KeyCheck>> + Send;
+
+    /// As [`Facts::check_password`].
+    fn look_at_password(
+        &self,
+        username: &str,
+        password: &[u8],
+        from: core::net::IpAddr,
+        now: Timestamp,
+    ) -> impl Future<Output = Answer<PasswordCheck>> + Send;
+
+    /// As [`Facts::first_use`].
+    fn look_at_use(
+        &self,
+        scope: ReplayScope<'_>,
+        id: &str,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> impl Future<Output = Answer<FirstUse>> + Send;
 }
 
 /// The stored records behind [`Facts`]. Implemented by `store`.
@@ -346,6 +380,15 @@ pub trait Counters: Send + Sync {
 pub trait Replays: Send + Sync {
     /// See [`Facts::first_use`].
     fn first_use(
+        &self,
+        scope: ReplayScope<'_>,
+        id: &str,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> impl Future<Output = Answer<FirstUse>> + Send;
+
+    /// See [`Looks::look_at_use`]: the same answer, and nothing is remembered.
+    fn look_at_use(
         &self,
         scope: ReplayScope<'_>,
         id: &str,

@@ -23,5 +23,6 @@ pub mod problem;
 pub mod route;
 #[cfg(test)]
 mod testing;
+pub mod trace;
 
 pub use permit::{Identified, Permitted, Refused, SignedBody, decide, identify, needs_body};

@@ -14,6 +14,7 @@ use crate::identity::{Companion, Identity, Standing};
 use crate::policy;
 use crate::problem::{Code, Problem};
 use crate::route::{Api, Demand, Route};
+use crate::trace::{Check, Note};
 
 /// A call whose caller is known (or whose route is public).
 #[derive(Debug)]
@@ -76,7 +77,7 @@ pub async fn identify<R>(
 ) -> Result<Identified<R>, Refused<R>> {
     let mut call = call;
     let verdict = match who(&call, route, facts, now).await {
-        Ok((identity, digest)) => settle(&mut call, digest).map(|body| (identity, body)),
+        Ok((identity, digest)) => settle(&mut call, digest, facts).map(|body| (identity, body)),
         Err(problem) => Err(problem),
     };
     match verdict {
@@ -107,6 +108,7 @@ pub fn needs_body(head: &Head, route: &Route) -> bool {
 fn settle<R>(
     call: &mut Call<R>,
     digest: Option<BodyDigest>,
+    facts: &impl Facts,
 ) -> Result<Option<SignedBody>, Problem> {
     let Some(digest) = digest else {
         return Ok(None);
@@ -123,6 +125,7 @@ fn settle<R>(
     match call.body() {
         Body::Stream(_) => Ok(Some(SignedBody { check, rewrites })),
         Body::Buffered(bytes) => {
+            facts.note(Note::Check(Check::SignedBody));
             let forged = |defect: BodyDefect| credential::refused(defect.code());
             let mut out = Vec::with_capacity(bytes.len());
             check.push(bytes, &mut out).map_err(forged)?;
@@ -171,6 +174,7 @@ async fn who<R>(
     let head = call.head();
     // Before anything else: an exposed credential must not reach an upstream on any route, and
     // must not be outweighed by a second one that holds.
+    facts.note(Note::Check(Check::Exposed));
     credential::refuse_exposed(head, route)?;
     let combinations = match &route.demand {
         Demand::Public { .. } => return Ok((None, None)),
@@ -178,9 +182,11 @@ async fn who<R>(
     };
     let mut identity: Option<Identity> = None;
     let mut body = None;
+    facts.note(Note::Check(Check::Presented));
     for presented in credential::take(head, route, combinations)? {
         let (proved, digest) =
             credential::prove(presented, head, call.body(), route, facts, now).await?;
+        facts.note(Note::Proved(proved.kind, &proved.standing));
         if let Some(digest) = digest
             && body.replace(digest).is_some()
         {
@@ -242,7 +248,7 @@ fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp
 pub async fn decide<R>(
     who: Identified<R>,
     route: &Route,
-    _facts: &impl Facts,
+    facts: &impl Facts,
     now: Timestamp,
 ) -> Result<Permitted<R>, Refused<R>> {
     let Identified {
@@ -257,7 +263,7 @@ pub async fn decide<R>(
             Code::CredentialMissing,
             "nobody was identified",
         )),
-        (Some(identity), _) => may(identity, call.head(), route, now),
+        (Some(identity), _) => may(identity, call.head(), route, facts, now),
     };
     match verdict {
         Ok(()) => Ok(Permitted {
@@ -276,22 +282,35 @@ pub async fn decide<R>(
     }
 }
 
-fn may(identity: &Identity, head: &Head, route: &Route, now: Timestamp) -> Result<(), Problem> {
+fn may(
+    identity: &Identity,
+    head: &Head,
+    route: &Route,
+    facts: &impl Facts,
+    now: Timestamp,
+) -> Result<(), Problem> {
     // The credential's own bounds first: whoever holds the wrong one learns nothing of the rule.
-    within_bounds(&identity.standing, head, &route.api)?;
+    within_bounds(&identity.standing, head, &route.api, facts)?;
     for companion in &identity.companions {
-        within_bounds(&companion.standing, head, &route.api)?;
+        within_bounds(&companion.standing, head, &route.api, facts)?;
     }
     // Reading a body may take a while between the two steps.
+    facts.note(Note::Check(Check::Meanwhile));
     if identity.ends.is_some_and(|end| now >= end) {
         return Err(credential::refused("the credential has expired meanwhile"));
     }
-    policy::judge(&route.rule, identity, head, &route.api)
+    policy::judge(&route.rule, identity, head, &route.api, facts)
 }
 
 /// Which side of the wall, which APIs, from where.
-fn within_bounds(standing: &Standing, head: &Head, api: &Api) -> Result<(), Problem> {
+fn within_bounds(
+    standing: &Standing,
+    head: &Head,
+    api: &Api,
+    facts: &impl Facts,
+) -> Result<(), Problem> {
     let id = &standing.credential;
+    facts.note(Note::Check(Check::Environment));
     // Threat J4: both ways, since live data has no place in a test system either.
     if standing
         .environment
@@ -302,12 +321,14 @@ fn within_bounds(standing: &Standing, head: &Head, api: &Api) -> Result<(), Prob
             format!("{id} is of another environment"),
         ));
     }
+    facts.note(Note::Check(Check::Apis));
     if !standing.apis.allows(&api.name) {
         return Err(Problem::new(
             Code::ApiNotAllowed,
             format!("{id} does not list the API"),
         ));
     }
+    facts.note(Note::Check(Check::Networks));
     if !standing.allows_address(head.arrival().client) {
         return Err(Problem::new(
             Code::PlaceNotAllowed,
@@ -315,6 +336,7 @@ fn within_bounds(standing: &Standing, head: &Head, api: &Api) -> Result<(), Prob
         ));
     }
     if !standing.origins.is_empty() {
+        facts.note(Note::Check(Check::Origins));
         let origin = head
             .headers()
             .get(ORIGIN)

@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use crate::call::Head;
 use crate::credential::challenge;
+use crate::facts::Facts;
 use crate::identity::Identity;
 use crate::problem::Problem;
 use crate::route::{Api, Rule};
+use crate::trace::{Check, Note};
 
 /// # Errors
 /// 403 with what was missing.
@@ -18,7 +20,9 @@ pub(crate) fn judge(
     identity: &Identity,
     head: &Head,
     api: &Api,
+    facts: &impl Facts,
 ) -> Result<(), Problem> {
+    facts.note(Note::Check(Check::Scopes));
     let held = &identity.standing.scopes;
     if !rule.scopes.iter().all(|scope| held.contains(scope)) {
         let missing = rule.scopes.iter().filter(|scope| !held.contains(scope));
@@ -32,6 +36,7 @@ pub(crate) fn judge(
         }
         return Err(problem);
     }
+    facts.note(Note::Check(Check::Roles));
     let roles = &identity.standing.roles;
     if !rule.any_role.is_empty() && !rule.any_role.iter().any(|role| roles.contains(role)) {
         return Err(Problem::role_missing(rule.any_role.clone()));

@@ -10,6 +10,7 @@ mod audit;
 mod client;
 mod credential;
 mod doctor;
+mod explain;
 mod failure;
 mod flows;
 mod input;
@@ -118,6 +119,8 @@ pub(crate) enum Command {
     /// The log of judged calls
     #[command(subcommand)]
     Decisions(audit::DecisionsAct),
+    /// How a call would be judged, step by step and why; or how one was. Nothing comes of it
+    Explain(explain::ExplainArgs),
     /// Tokens: look at, check, get, revoke
     #[command(subcommand)]
     Token(token::TokenAct),
@@ -198,6 +201,7 @@ async fn dispatch(command: Command, global: &Global, screen: Screen) -> Outcome<
         Command::Export(args) => apply::export(args, &client()?, screen).await,
         Command::Audit(act) => audit::run(act, &client()?, screen).await,
         Command::Decisions(act) => audit::decisions(act, &client()?, screen).await,
+        Command::Explain(args) => explain::run(args, &client()?, screen).await,
         Command::Token(act) => token::run(act, global, screen).await,
         Command::Sign(act) => sign::run(act, screen),
         Command::Status => status::run(&client()?, screen).await,

@@ -4,6 +4,7 @@
 mod certificates;
 mod client_jwt;
 mod door;
+mod explained;
 mod operations;
 mod people;
 mod signed;
@@ -142,6 +143,7 @@ impl Tour {
         if node.serves_registration() {
             people::registers(&mut book, &scene);
         }
+        explained::why(&mut book, &scene);
         operations::keys_and_record(&mut book, &scene, &demo.reader_id);
 
         let Scene {

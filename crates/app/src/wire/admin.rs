@@ -56,6 +56,7 @@ pub(crate) fn router(shared: &Arc<Shared>, issuer: Arc<NodeIssuer>) -> axum::Rou
         hasher: shared.hasher.clone(),
         issuer,
         process: shared.clone(),
+        explainer: shared.clone(),
         entropy: shared.entropy.clone(),
         site,
     })

@@ -7,6 +7,7 @@
 mod adapters;
 mod admin;
 mod duties;
+mod explain;
 mod follow;
 mod people;
 mod planes;
@@ -14,7 +15,7 @@ mod reload;
 
 use core::time::Duration;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
@@ -78,6 +79,8 @@ pub(crate) struct Shared {
     pub(crate) node: String,
     pub(crate) started: proof::time::Timestamp,
     pub(crate) stop: CancellationToken,
+    /// Where calls come in; none on a node that serves no APIs, and before the ports are open.
+    pub(crate) door: OnceLock<explain::Door>,
 }
 
 /// A node whose ports are open but not yet served.
@@ -262,6 +265,7 @@ impl Node {
             node: uuid_v7(now(), &*entropy),
             started: now(),
             stop: CancellationToken::new(),
+            door: OnceLock::new(),
             entropy,
             loaded: ArcSwap::from_pointee(loaded),
         });
@@ -273,6 +277,14 @@ impl Node {
         follow::catch_up(&shared, &planes).await?;
 
         let (bound, mut addresses) = planes.bind(&shared)?;
+        if let Some(door) = planes.door() {
+            let tls = |name: &str| planes.speaks_tls(name);
+            let listeners = addresses
+                .iter()
+                .filter(|(_, serves, _)| serves.contains(&Serves::Gateway))
+                .map(|(name, _, address)| (*address, tls(name)));
+            let _ = shared.door.set(explain::Door::new(door, listeners));
+        }
         let registry = Arc::new(registry);
         let ops = match shared
             .loaded

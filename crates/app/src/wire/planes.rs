@@ -185,6 +185,17 @@ impl Planes {
         })
     }
 
+    /// The plane that serves the declared APIs, if this node has one.
+    pub(crate) fn door(&self) -> Option<Gateway<Facts>> {
+        let of = |duty| self.by_duty.get(&duty);
+        of(Duty::Gateway).or_else(|| of(Duty::Both)).cloned()
+    }
+
+    /// Whether a listener speaks TLS.
+    pub(crate) fn speaks_tls(&self, listener: &str) -> bool {
+        self.certificates.iter().any(|(name, _)| name == listener)
+    }
+
     /// Takes all ports.
     ///
     /// # Errors

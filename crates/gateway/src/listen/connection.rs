@@ -80,10 +80,31 @@ pub(crate) struct Forwarding {
 
 impl Connection {
     pub(super) fn new<F>(door: &Door<F>, peer: SocketAddr, tls: Option<&ServerConnection>) -> Self {
-        let address = plain(peer.ip());
         let proxies = door.plane.options.proxies.clone();
-        let listed = proxies.lists(address);
         let tls = tls.map(facts);
+        let scheme = if tls.is_some() {
+            Scheme::Https
+        } else {
+            Scheme::Http
+        };
+        Self {
+            drain: door.shutdown.clone(),
+            tasks: door.tasks.clone(),
+            calls_at_most: door.listener.limits.calls,
+            ..Self::imagined(peer, scheme, tls, door.loopback, proxies)
+        }
+    }
+
+    /// A connection that is not there: for a call that is explained, not served.
+    pub(crate) fn imagined(
+        peer: SocketAddr,
+        scheme: Scheme,
+        tls: Option<Arc<TlsFacts>>,
+        loopback: bool,
+        proxies: TrustedProxies,
+    ) -> Self {
+        let address = plain(peer.ip());
+        let listed = proxies.lists(address);
         let tls_of_relayed = tls.as_deref().filter(|_| listed).map(|facts| {
             Arc::new(TlsFacts {
                 server_name: facts.server_name.clone(),
@@ -95,20 +116,16 @@ impl Connection {
             peer,
             address,
             listed,
-            scheme: if tls.is_some() {
-                Scheme::Https
-            } else {
-                Scheme::Http
-            },
+            scheme,
             tls,
             tls_of_relayed,
-            loopback: door.loopback,
+            loopback,
             proxies,
-            drain: door.shutdown.clone(),
-            tasks: door.tasks.clone(),
+            drain: CancellationToken::new(),
+            tasks: TaskTracker::new(),
             told: Mutex::default(),
             calls: AtomicU64::new(0),
-            calls_at_most: door.listener.limits.calls,
+            calls_at_most: u64::MAX,
             at_once: AtomicU64::new(0),
             spent: Notify::new(),
             began: Instant::now(),

@@ -15,7 +15,7 @@ use verdict::credential::introspection::Said;
 use verdict::credential::jwt::{ConfigId, IssuerProfile, VerifiedToken};
 use verdict::credential::mtls::{Authority, AuthorityId, VerifiedCertificate};
 use verdict::facts::{
-    Answer, Facts, FirstUse, KeyCheck, KeyLookup, PasswordCheck, ReplayScope, Unavailable,
+    Answer, Facts, FirstUse, KeyCheck, KeyLookup, Looks, PasswordCheck, ReplayScope, Unavailable,
 };
 use verdict::identity::{
     ApiAllow, ApplicationId, CredentialId, IssuedKey, LifeState, Principal, RoleName, Scopes,
@@ -40,6 +40,18 @@ pub(crate) fn brand() -> Brand {
 }
 
 impl Doubles {
+    /// All that calls leave behind here.
+    pub(crate) fn traces(&self) -> String {
+        let sound = "no test panics in here";
+        format!(
+            "{:?} {:?} {:?} {:?}",
+            self.budgets.lock().expect(sound),
+            self.used.lock().expect(sound),
+            self.matched.lock().expect(sound),
+            self.offences.lock().expect(sound)
+        )
+    }
+
     /// Issues a key for `subject`; returns its text.
     pub(crate) fn key(&self, subject: &str, apis: &[&str], scopes: &[&str]) -> String {
         let issued = Issued::generate(
@@ -229,7 +241,50 @@ impl Facts for Doubles {
     async fn take(&self, key: &LimitKey, rate: &Rate, cost: u32, now: Timestamp) -> Answer<Taken> {
         let mut budgets = self.budgets.lock().expect("no test panics in here");
         let (after, taken) = step(budgets.get(key).copied(), rate, cost, now);
-        budgets.insert(key.clone(), after);
+        if cost > 0 {
+            budgets.insert(key.clone(), after);
+        }
         Ok(taken)
+    }
+}
+
+impl Looks for Doubles {
+    async fn look_at_key(
+        &self,
+        lookup: KeyLookup<'_>,
+        presented: &[u8],
+        _: Timestamp,
+    ) -> Answer<KeyCheck> {
+        let KeyLookup::Issued(id) = lookup else {
+            return Ok(KeyCheck::Unknown);
+        };
+        let keys = self.keys.lock().expect("no test panics in here");
+        Ok(match keys.get(&id) {
+            None => KeyCheck::Unknown,
+            Some((text, key)) if text.as_bytes() == presented => KeyCheck::Match(key.clone()),
+            Some((_, key)) => KeyCheck::Mismatch(key.clone()),
+        })
+    }
+    async fn look_at_password(
+        &self,
+        _: &str,
+        _: &[u8],
+        _: core::net::IpAddr,
+        _: Timestamp,
+    ) -> Answer<PasswordCheck> {
+        Ok(PasswordCheck::Refused)
+    }
+    async fn look_at_use(
+        &self,
+        scope: ReplayScope<'_>,
+        id: &str,
+        _: Timestamp,
+        _: Timestamp,
+    ) -> Answer<FirstUse> {
+        let used = self.used.lock().expect("no test panics in here");
+        Ok(match used.contains(&format!("{scope:?} {id}")) {
+            false => FirstUse::Yes,
+            true => FirstUse::Replayed,
+        })
     }
 }

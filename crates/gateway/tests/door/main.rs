@@ -4,6 +4,7 @@ mod budgets;
 mod client_certificates;
 mod connections;
 mod credentials;
+mod explained;
 mod facts;
 mod framing;
 mod harness;

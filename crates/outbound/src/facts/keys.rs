@@ -113,6 +113,40 @@ impl SecretChecks {
             .is_some_and(|tag| self.matched.holds(&tag, now))
     }
 
+    /// The answer of [`Self::check`], without keeping any book of it: a wrong secret delays nobody
+    /// and is not remembered, nor is a right one.
+    pub(super) async fn look(
+        &self,
+        binding: &Binding,
+        verifier: &Arc<Verifier>,
+        presented: &[u8],
+        now: Timestamp,
+    ) -> Answer<bool> {
+        if self.knows(binding, verifier, presented, now) {
+            return Ok(true);
+        }
+        let garbage = self.refused.tag(binding, presented);
+        let Some(garbage) = garbage.filter(|_| verifier.is_expensive()) else {
+            return Ok(false);
+        };
+        if self.refused.holds(&garbage, now) {
+            return Ok(false);
+        }
+        let _turn = self
+            .flights
+            .enter(*binding)
+            .await
+            .ok_or(Unavailable::HashingPool)?;
+        if self.is_delayed(binding, now) {
+            return Err(Unavailable::HashingPool);
+        }
+        let (verifier, secret) = (Arc::clone(verifier), Secret::new(presented));
+        self.pool
+            .run(move || verifier.verify(secret.expose(), None))
+            .await
+            .map_err(|_| Unavailable::HashingPool)
+    }
+
     /// Hashes `presented`, one caller at a time for each key.
     async fn hash(
         self: &Arc<Self>,

@@ -165,6 +165,18 @@ impl Replays for Spent {
             false => FirstUse::Replayed,
         })
     }
+    async fn look_at_use(
+        &self,
+        scope: ReplayScope<'_>,
+        id: &str,
+        _: Timestamp,
+        _: Timestamp,
+    ) -> Answer<FirstUse> {
+        Ok(match self.0.lock().contains(&format!("{scope:?} {id}")) {
+            false => FirstUse::Yes,
+            true => FirstUse::Replayed,
+        })
+    }
 }
 
 /// A clock that stands still until it is set.

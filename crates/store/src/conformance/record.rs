@@ -46,6 +46,14 @@ async fn decisions_come_back_whole_and_newest_first(bench: Bench) {
     let newest_first = [decision(3), decision(2), decision(1)];
     assert_eq!(store.decisions(None, 10).await.unwrap(), newest_first);
     assert_eq!(store.decisions(None, 1).await.unwrap(), newest_first[..1]);
+    let one = &newest_first[1];
+    assert_eq!(
+        store.decision(&one.request_id).await.unwrap().as_ref(),
+        Some(one)
+    );
+    assert_eq!(store.decision("nobody").await.unwrap(), None);
+    let stranger = "0193a5b0-0000-7000-8000-000000000000";
+    assert_eq!(store.decision(stranger).await.unwrap(), None);
     assert_eq!(
         store.decisions(Some(at(3)), 10).await.unwrap(),
         newest_first[1..]

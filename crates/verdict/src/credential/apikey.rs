@@ -13,6 +13,7 @@ use crate::facts::{Facts, KeyCheck, KeyLookup};
 use crate::identity::{IssuedKey, LifeState};
 use crate::problem::Problem;
 use crate::route::Api;
+use crate::trace::{Check, Note};
 
 /// An API key as it was presented, in a grammar of the API.
 #[derive(Debug)]
@@ -78,11 +79,14 @@ pub(super) async fn prove(
     match key {
         Key::Issued(key) => prove_issued(key, CredentialKind::ApiKey, facts, now).await,
         Key::Imported { lookup, text } => {
+            facts.note(Note::Check(Check::Key));
             let found = matched(facts.check_key(lookup, text, now).await?)?;
+            facts.note(Note::Check(Check::KeyRecord));
             // An admin key is always in our grammar.
             if found.kind == SecretKind::AdminKey {
                 return Err(refused("an imported record of the admin kind"));
             }
+            facts.note(Note::Check(Check::Life));
             usable(&found, CredentialKind::ApiKey, now)
         }
     }
@@ -103,6 +107,7 @@ async fn prove_issued(
     facts: &impl Facts,
     now: Timestamp,
 ) -> Result<Proved, Problem> {
+    facts.note(Note::Check(Check::Key));
     let check = facts
         .check_key(KeyLookup::Issued(key.id), key.whole, now)
         .await?;
@@ -112,12 +117,14 @@ async fn prove_issued(
     })?;
     // What the text says of itself is covered by its hash; a record that says otherwise is a
     // mix-up of records, and no key of that text was ever issued.
+    facts.note(Note::Check(Check::KeyRecord));
     if found.kind != key.kind || found.key_id != Some(key.id) {
         return Err(refused("the record is of another key"));
     }
     if found.standing.environment != Some(key.environment) {
         return Err(refused("the record is of another environment"));
     }
+    facts.note(Note::Check(Check::Life));
     usable(&found, kind, now)
 }
 

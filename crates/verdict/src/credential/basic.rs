@@ -15,6 +15,7 @@ use crate::facts::{Facts, PasswordCheck};
 use crate::identity::LifeState;
 use crate::problem::{Code, Problem};
 use crate::route::Route;
+use crate::trace::{Check, Note};
 
 /// What a throttled caller is told to wait: the throttle's true end would tell a guesser how many
 /// others are guessing.
@@ -29,13 +30,16 @@ pub(super) async fn prove(
     now: Timestamp,
 ) -> Result<Proved, Problem> {
     let arrival = head.arrival();
+    facts.note(Note::Check(Check::Transport));
     if arrival.scheme != Scheme::Https && !(route.plain_basic && arrival.loopback) {
         return Err(Problem::new(
             Code::PlainTransport,
             "Basic over a plain connection",
         ));
     }
+    facts.note(Note::Check(Check::Pair));
     let pair = Basic::parse(pair).map_err(|defect| refused(defect.code()))?;
+    facts.note(Note::Check(Check::Password));
     let check = facts
         .check_password(&pair.username, pair.password.expose(), arrival.client, now)
         .await?;
@@ -49,6 +53,7 @@ pub(super) async fn prove(
         }
     };
     let name = &account.standing.credential;
+    facts.note(Note::Check(Check::Life));
     match account.state {
         LifeState::Active => {}
         LifeState::Suspended => return Err(refused(format!("{name} is suspended"))),

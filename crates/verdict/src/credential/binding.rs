@@ -27,6 +27,7 @@ use crate::call::Head;
 use crate::facts::{Facts, FirstUse, ReplayScope};
 use crate::problem::{Code, Problem};
 use crate::route::SenderRules;
+use crate::trace::{Check, Note};
 
 /// The field that carries a DPoP proof (RFC 9449 §4.1).
 pub static DPOP: HeaderName = HeaderName::from_static("dpop");
@@ -175,6 +176,7 @@ impl Unspent {
     /// 401 [`Code::ProofRefused`] for a proof that was used before; 503 where that can't be known.
     pub(super) async fn spend(self, facts: &impl Facts, now: Timestamp) -> Result<(), Problem> {
         let proof = self.0;
+        facts.note(Note::Check(Check::ProofReplay));
         let scope = ReplayScope::DpopProof {
             key: &proof.thumbprint,
         };

@@ -23,6 +23,7 @@ use crate::facts::Facts;
 use crate::identity::{Standing, text_id};
 use crate::problem::Problem;
 use crate::route::{Api, Route};
+use crate::trace::{Check, Note};
 
 text_id!(
     /// An issuer identifier (RFC 8414 §2), compared exactly.
@@ -113,6 +114,7 @@ pub(super) async fn prove(
     now: Timestamp,
 ) -> Result<Proved, Problem> {
     let api = &*route.api;
+    facts.note(Note::Check(Check::TokenShape));
     // Before hashing: what no verification would take costs no hash (threat C5).
     if token.len() > MAX_TOKEN_BYTES {
         return Err(refused("the token is too long"));
@@ -134,6 +136,7 @@ pub(super) async fn prove(
     };
     let proved = judge(CredentialKind::Jwt, &verified, profile, api, facts, now)?;
     // After the token: a proof says who sends it, and that matters for a good token only.
+    facts.note(Note::Check(Check::Binding));
     let (bound, rules) = (verified.binding.as_ref(), route.sender);
     if let Some(unspent) = binding::judge(bound, sent, token, head, rules, facts, now)? {
         Box::pin(unspent.spend(facts, now)).await?;
@@ -153,16 +156,19 @@ pub(super) fn judge(
     now: Timestamp,
 ) -> Result<Proved, Problem> {
     let leeway = Leeway(profile.leeway);
+    facts.note(Note::Check(Check::Times));
     jwt::within(token.expires_at, token.not_before, now, leeway)
         .map_err(|defect| refused(defect.code()))?;
     if token.issued_at.is_some_and(|at| at > now.plus(leeway.0)) {
         return Err(refused("the token was issued in the future"));
     }
     // The cache knows tokens by issuer, and an issuer serves many APIs (threat C4).
+    facts.note(Note::Check(Check::Audience));
     let ours = |aud: &&str| api.audiences.iter().any(|own| **own == **aud);
     if !token.audiences.iter().any(|aud| ours(&&**aud)) {
         return Err(refused("the token is for another audience"));
     }
+    facts.note(Note::Check(Check::Revocation));
     if facts.revoked(token)? {
         return Err(refused(format!(
             "the token {} is revoked",
@@ -188,6 +194,7 @@ async fn verify<'a>(
 ) -> Result<(&'a IssuerProfile, VerifiedToken), Problem> {
     // Bounds, shape and header first: nothing is fetched for what is no token at all.
     let unverified = jws::split(token).map_err(|defect| refused(defect.code()))?;
+    facts.note(Note::Check(Check::Issuer));
     let issuer = jwt::claimed_issuer(unverified.unverified_payload())
         .ok_or_else(|| refused("the token names no issuer"))?;
     // The issuer before the key: a key may speak for its own issuer only (threat C13).
@@ -197,16 +204,20 @@ async fn verify<'a>(
         .find(|profile| profile.issuer.as_str() == issuer)
         .ok_or_else(|| refused("the token is of an issuer that the API does not trust"))?;
     // The header's algorithm only selects among the keys that are pinned to it (threat C1).
+    facts.note(Note::Check(Check::Algorithm));
     let algorithm = Algorithm::from_name(unverified.alg_name())
         .filter(|algorithm| profile.algorithms.contains(algorithm))
         .ok_or_else(|| refused("the token's algorithm is not accepted"))?;
+    facts.note(Note::Check(Check::VerificationKey));
     let key = facts
         .verification_key(profile, unverified.kid(), algorithm)
         .await?
         .ok_or_else(|| refused("the issuer has no such key"))?;
+    facts.note(Note::Check(Check::Signature));
     let payload = unverified
         .verify(&key)
         .map_err(|defect| refused(defect.code()))?;
+    facts.note(Note::Check(Check::Claims));
     let claims = Claims::parse(&payload).map_err(|defect| refused(defect.code()))?;
     let expect = Expect {
         issuer: profile.issuer.as_str(),

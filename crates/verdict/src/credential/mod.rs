@@ -30,9 +30,10 @@ use crate::facts::Facts;
 use crate::identity::Standing;
 use crate::problem::{Code, Problem};
 use crate::route::Route;
+use crate::trace::Note;
 
 pub(crate) use exposed::refuse_exposed;
-pub(crate) use presentation::{Presented, take};
+pub(crate) use presentation::{Presented, found, take};
 
 /// The field that carries an API key at every API that takes keys.
 pub static X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -149,6 +150,7 @@ pub(crate) async fn prove<R>(
     facts: &impl Facts,
     now: Timestamp,
 ) -> Result<(Proved, Option<BodyDigest>), Problem> {
+    facts.note(Note::Credential(presented.kind()));
     let proved = match presented {
         Presented::Signed(claim) => {
             let (proved, body) = Box::pin(signed::prove(*claim, body, route, facts, now)).await?;

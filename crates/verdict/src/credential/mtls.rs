@@ -25,6 +25,7 @@ use crate::identity::{
     ApiAllow, CredentialId, Principal, RoleName, Scopes, Standing, SubjectId, TenantId, text_id,
 };
 use crate::problem::Problem;
+use crate::trace::{Check, Note};
 
 text_id!(
     /// Names an authority: whoever vouches for clients' certificates, with its revocation lists.
@@ -107,12 +108,14 @@ pub(super) fn prove(
     facts: &impl Facts,
     now: Timestamp,
 ) -> Result<Proved, Problem> {
+    facts.note(Note::Check(Check::Authority));
     let shown = tls
         .peer_certificate
         .as_ref()
         .ok_or_else(|| refused("the client showed no certificate"))?;
     let profile = profile.ok_or_else(|| refused("the API knows no certificates"))?;
     let authority = facts.authority(&profile.authority)?;
+    facts.note(Note::Check(Check::CertificatePath));
     let known = facts
         .known_certificate(shown.hash(), profile.config)
         .filter(|known| known.authority == authority.version && now < known.recheck_at);
@@ -126,6 +129,7 @@ pub(super) fn prove(
         }
     };
     // No leeway: the issuing authority chose the time with its own margin (RFC 5280 §4.1.2.5).
+    facts.note(Note::Check(Check::CertificateTime));
     if now.as_secs() > verified.not_after.as_secs() {
         return Err(refused("the certificate has expired"));
     }

@@ -17,6 +17,7 @@ use crate::call::Head;
 use crate::facts::Facts;
 use crate::problem::Problem;
 use crate::route::{Api, Route};
+use crate::trace::{Check, Note};
 
 /// What our issuer keeps of an opaque token, as the token that a call presents: prepared once for
 /// all calls. The standard facts read records by this.
@@ -67,18 +68,21 @@ pub(super) async fn prove(
     now: Timestamp,
 ) -> Result<Proved, Problem> {
     let api = &*route.api;
+    facts.note(Note::Check(Check::Issuer));
     let profile = api
         .issuers
         .iter()
         .find(|profile| profile.own)
         .ok_or_else(|| refused("the API does not trust our own issuer"))?;
     let hash = TokenHash::of(token.whole);
+    facts.note(Note::Check(Check::TokenRecord));
     let verified = facts
         .opaque_token(&hash, profile, now)
         .await?
         .ok_or_else(|| refused("no such token"))?;
     let proved = jwt::judge(CredentialKind::Opaque, &verified, profile, api, facts, now)?;
     // After the token: a proof says who sends it, and that matters for a good token only.
+    facts.note(Note::Check(Check::Binding));
     let (bound, rules) = (verified.binding.as_ref(), route.sender);
     if let Some(unspent) = binding::judge(bound, sent, token.whole, head, rules, facts, now)? {
         unspent.spend(facts, now).await?;

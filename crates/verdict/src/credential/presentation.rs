@@ -40,6 +40,21 @@ pub(crate) enum Presented<'a> {
     Asked(introspection::Asked<'a>, Sent<'a>),
 }
 
+impl Presented<'_> {
+    /// Its kind.
+    pub(super) fn kind(&self) -> CredentialKind {
+        match self {
+            Self::ApiKey(_) => CredentialKind::ApiKey,
+            Self::AdminKey(_) => CredentialKind::AdminKey,
+            Self::Basic(_) => CredentialKind::Basic,
+            Self::Signed(claim) => claim.kind(),
+            Self::Mtls(_) => CredentialKind::Mtls,
+            Self::Jwt(..) => CredentialKind::Jwt,
+            Self::Opaque(..) => CredentialKind::Opaque,
+        }
+    }
+}
+
 /// Something in a place for credentials: its kind, as far as that can be told, and whether it
 /// can be read at all.
 struct Found<'a> {
@@ -58,41 +73,7 @@ pub(crate) fn take<'a>(
     combinations: &[Vec<CredentialKind>],
 ) -> Result<SmallVec<[Presented<'a>; 2]>, Problem> {
     let takes = |kind: CredentialKind| combinations.iter().flatten().any(|taken| *taken == kind);
-    let mut found: SmallVec<[Found<'a>; 2]> = SmallVec::new();
-    if let Some(value) = head.headers().get(AUTHORIZATION) {
-        found.push(authorization(value.as_bytes(), head, &route.api, takes));
-    }
-    if takes(CredentialKind::SigV4)
-        && !head
-            .headers()
-            .get(AUTHORIZATION)
-            .is_some_and(|value| signed::is_sigv4(value.as_bytes()))
-    {
-        // A presigned query; the field was read above.
-        found.extend(signature(CredentialKind::SigV4, signed::sigv4_claim(head)));
-    }
-    let fields = [&SIGNATURE, &SIGNATURE_INPUT];
-    if takes(CredentialKind::HttpSignature)
-        && fields.iter().any(|name| head.headers().contains_key(*name))
-    {
-        let claim = signed::http_signature_claim(head, &route.api.signatures);
-        found.extend(signature(CredentialKind::HttpSignature, claim));
-    }
-    if takes(CredentialKind::ApiKey) {
-        let own = route
-            .api
-            .key_headers
-            .iter()
-            .filter(|name| **name != X_API_KEY);
-        for name in core::iter::once(&X_API_KEY).chain(own) {
-            for value in head.headers().get_all(name) {
-                found.push(Found {
-                    kind: Some(CredentialKind::ApiKey),
-                    read: apikey::read(value.as_bytes(), &route.api).map(Presented::ApiKey),
-                });
-            }
-        }
-    }
+    let mut found = find(head, route, takes);
     let certificate = takes(CredentialKind::Mtls)
         .then(|| head.arrival().tls.as_deref())
         .flatten()
@@ -142,6 +123,65 @@ pub(crate) fn take<'a>(
     }
     found.sort_by_key(|one| kinds.iter().position(|kind| Some(*kind) == one.kind));
     found.into_iter().map(|one| one.read).collect()
+}
+
+/// Everything in the places for credentials, certificates aside: what stands in `Authorization` first.
+#[inline]
+fn find<'a>(
+    head: &'a Head,
+    route: &'a Route,
+    takes: impl Fn(CredentialKind) -> bool + Copy,
+) -> SmallVec<[Found<'a>; 2]> {
+    let mut found: SmallVec<[Found<'a>; 2]> = SmallVec::new();
+    if let Some(value) = head.headers().get(AUTHORIZATION) {
+        found.push(authorization(value.as_bytes(), head, &route.api, takes));
+    }
+    if takes(CredentialKind::SigV4)
+        && !head
+            .headers()
+            .get(AUTHORIZATION)
+            .is_some_and(|value| signed::is_sigv4(value.as_bytes()))
+    {
+        // A presigned query; the field was read above.
+        found.extend(signature(CredentialKind::SigV4, signed::sigv4_claim(head)));
+    }
+    let fields = [&SIGNATURE, &SIGNATURE_INPUT];
+    if takes(CredentialKind::HttpSignature)
+        && fields.iter().any(|name| head.headers().contains_key(*name))
+    {
+        let claim = signed::http_signature_claim(head, &route.api.signatures);
+        found.extend(signature(CredentialKind::HttpSignature, claim));
+    }
+    if takes(CredentialKind::ApiKey) {
+        let own = route
+            .api
+            .key_headers
+            .iter()
+            .filter(|name| **name != X_API_KEY);
+        for name in core::iter::once(&X_API_KEY).chain(own) {
+            for value in head.headers().get_all(name) {
+                found.push(Found {
+                    kind: Some(CredentialKind::ApiKey),
+                    read: apikey::read(value.as_bytes(), &route.api).map(Presented::ApiKey),
+                });
+            }
+        }
+    }
+    found
+}
+
+/// The kinds in the places for credentials and why those that can't be read can't, for an
+/// explanation.
+pub(crate) fn found(
+    head: &Head,
+    route: &Route,
+    combinations: &[Vec<CredentialKind>],
+) -> Vec<(Option<CredentialKind>, Option<Box<str>>)> {
+    let takes = |kind: CredentialKind| combinations.iter().flatten().any(|taken| *taken == kind);
+    find(head, route, takes)
+        .into_iter()
+        .map(|one| (one.kind, one.read.err().map(|problem| problem.cause)))
+        .collect()
 }
 
 fn refuse_surplus(

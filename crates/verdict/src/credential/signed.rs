@@ -33,6 +33,7 @@ use crate::facts::{Facts, FirstUse, ReplayScope};
 use crate::identity::{LifeState, SigningKey, SigningScheme};
 use crate::problem::{Code, Problem};
 use crate::route::Route;
+use crate::trace::{Check, Note};
 
 /// The fields of HTTP message signatures (RFC 9421 §4).
 pub static SIGNATURE: HeaderName = HeaderName::from_static("signature");
@@ -237,6 +238,7 @@ pub(super) async fn prove<R>(
     let (kind, scheme) = (claim.kind(), claim.scheme());
     let rules = &route.api.signatures;
     let key_id = claim.key_id().to_owned();
+    facts.note(Note::Check(Check::SigningKey));
     let key = facts
         .signing_key(&key_id, now)
         .await?
@@ -253,6 +255,7 @@ pub(super) async fn prove<R>(
         Body::Buffered(bytes) => Some(proof::digest::sha256(bytes)),
         Body::Stream(_) | Body::Unavailable => None,
     };
+    facts.note(Note::Check(Check::RequestSignature));
     let verified = claim
         .verify(&key, hash.as_ref(), rules, now)
         .map_err(|mut problem| {
@@ -260,6 +263,7 @@ pub(super) async fn prove<R>(
             problem
         })?;
     // After the signature, so that a stranger learns nothing of the key's state.
+    facts.note(Note::Check(Check::Life));
     if key.state == LifeState::Suspended {
         return Err(refused(format!("{id} is suspended")));
     }
@@ -267,6 +271,7 @@ pub(super) async fn prove<R>(
         return Err(refused(format!("{id} has expired")));
     }
     if !verified.reusable || rules.presigned_once {
+        facts.note(Note::Check(Check::SignatureReplay));
         let scope = ReplayScope::Signature { key: &key_id };
         let replay = base64url::encode(&verified.replay.id);
         match facts

@@ -21,6 +21,7 @@ use crate::facts::{
 use crate::identity::{Account, IssuedKey, SigningKey};
 use crate::limit::{LimitKey, Rate, Taken};
 use crate::penalty::{Penalties, Penalty};
+use crate::trace::Note;
 
 /// Answers from tables and keeps a list of questions.
 #[derive(Default)]
@@ -47,6 +48,7 @@ pub(crate) struct Table {
     /// The replay memory alone does not answer.
     pub(crate) no_replays: bool,
     pub(crate) asked: Mutex<Vec<&'static str>>,
+    pub(crate) notes: Mutex<Vec<String>>,
 }
 
 impl Table {
@@ -59,9 +61,22 @@ impl Table {
     pub(crate) fn questions(&self) -> Vec<&'static str> {
         core::mem::take(&mut self.asked.lock().unwrap())
     }
+
+    /// The notes since the last time.
+    pub(crate) fn heard(&self) -> Vec<String> {
+        core::mem::take(&mut self.notes.lock().unwrap())
+    }
 }
 
 impl Facts for Table {
+    fn note(&self, note: Note<'_>) {
+        self.notes.lock().unwrap().push(match note {
+            Note::Check(check) => check.name().to_owned(),
+            Note::Credential(kind) => format!("({}", kind.name()),
+            Note::Proved(kind, _) => format!("{})", kind.name()),
+        });
+    }
+
     fn known_token(&self, hash: &TokenHash, config: ConfigId) -> Option<Arc<VerifiedToken>> {
         self.asked.lock().unwrap().push("known_token");
         self.known.lock().unwrap().get(&(*hash, config)).cloned()

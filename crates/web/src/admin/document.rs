@@ -280,6 +280,9 @@ fn components() -> Components {
     named::<Page<view::CheckpointView>>("CheckpointPage", &mut found);
     named::<view::DecisionView>("DecisionView", &mut found);
     named::<Page<view::DecisionView>>("DecisionPage", &mut found);
+    named::<view::Explain>("Explain", &mut found);
+    named::<view::CallScheme>("CallScheme", &mut found);
+    named::<view::ExplanationView>("ExplanationView", &mut found);
     named::<view::ProblemView>("Problem", &mut found);
     let key = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)

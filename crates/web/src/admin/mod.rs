@@ -11,6 +11,7 @@ mod declaration;
 mod declared;
 mod document;
 mod exchange;
+mod explain;
 mod flows;
 pub mod operation;
 mod process;
@@ -20,7 +21,10 @@ mod signing;
 pub mod site;
 pub mod view;
 
+use core::future::Future;
 use core::marker::PhantomData;
+use core::net::IpAddr;
+use core::pin::Pin;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -29,6 +33,7 @@ use axum::body::Body;
 use axum::extract::{RawPathParams, State};
 use axum::response::Response;
 use axum::routing::{MethodFilter, on};
+use bytes::Bytes;
 use http::{HeaderMap, Request};
 use issuer::Issuer;
 use issuer::flow::Flows;
@@ -82,6 +87,41 @@ pub trait Process: Send + Sync {
     fn version(&self) -> &str;
 }
 
+/// A call that is to be explained.
+pub struct Asked {
+    /// The request as a text, its credential among it.
+    pub text: Bytes,
+    /// By which scheme it comes, if that is said.
+    pub scheme: Option<view::CallScheme>,
+    /// From which address, if that is said.
+    pub from: Option<IpAddr>,
+    /// The client's certificate, PEM.
+    pub certificate: Option<Bytes>,
+    /// When it is to be judged, if not now.
+    pub at: Option<Timestamp>,
+}
+
+impl core::fmt::Debug for Asked {
+    /// Without the request, which holds a credential.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Asked").finish_non_exhaustive()
+    }
+}
+
+/// An explanation in the making.
+pub type Explaining<'a> =
+    Pin<Box<dyn Future<Output = Result<view::ExplanationView, Problem>> + Send + 'a>>;
+
+/// Tells how a call would be judged by this node. Nothing may come of it but what `by`, who asks, has
+/// left of a budget.
+pub trait Explainer: Send + Sync {
+    /// Explains one call.
+    ///
+    /// # Errors
+    /// 400 with its place for a text that is no request, 429 when the budget is spent.
+    fn explain<'a>(&'a self, asked: Asked, by: &'a str, now: Timestamp) -> Explaining<'a>;
+}
+
 /// The admin API's parts, ready to serve.
 pub struct Admin<P: Parts> {
     /// Durable state.
@@ -92,6 +132,8 @@ pub struct Admin<P: Parts> {
     pub issuer: Arc<Issuer<P::Store, P::Secrets>>,
     /// The process.
     pub process: Arc<dyn Process>,
+    /// Explains calls.
+    pub explainer: Arc<dyn Explainer>,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
     /// Names under which it answers.
@@ -232,6 +274,8 @@ async fn dispatch<P: Parts>(
         Operation::VerifyAudit => record::verify(work).await,
         Operation::Checkpoints => record::checkpoints(work).await,
         Operation::Decisions => record::decisions(work, input).await,
+        Operation::Decision => explain::decision(work, input).await,
+        Operation::Explain => explain::explain(work, input).await,
     }
 }
 

@@ -52,6 +52,10 @@ pub enum Operation {
     Checkpoints,
     /// Reads the decision log.
     Decisions,
+    /// Reads one entry of it.
+    Decision,
+    /// Tells how a call would be judged.
+    Explain,
 }
 
 /// What can be done with resources.
@@ -220,6 +224,8 @@ impl Operation {
             Self::VerifyAudit,
             Self::Checkpoints,
             Self::Decisions,
+            Self::Decision,
+            Self::Explain,
         ]);
         all
     }
@@ -240,12 +246,14 @@ impl Operation {
             | Self::VerifyAudit
             | Self::Checkpoints
             | Self::Decisions
+            | Self::Decision
             | Self::Resource(_, R::List | R::Show)
             | Self::Credential(_, C::List | C::Show | C::Usage) => Method::GET,
             Self::Resource(_, R::Put) => Method::PUT,
             Self::Resource(_, R::Delete) => Method::DELETE,
             Self::Credential(_, C::Amend) => Method::PATCH,
             Self::Apply
+            | Self::Explain
             | Self::SuspendUser
             | Self::ResumeUser
             | Self::ImportKey
@@ -282,6 +290,8 @@ impl Operation {
             Self::VerifyAudit => "/v1/audit/verify",
             Self::Checkpoints => "/v1/audit/checkpoints",
             Self::Decisions => "/v1/decisions",
+            Self::Decision => "/v1/decisions/{id}",
+            Self::Explain => "/v1/explain",
             Self::Resource(kind, ResourceAct::List) => return format!("/v1/{}", collection(kind)),
             Self::Resource(kind, _) => return format!("/v1/{}/{{name}}", collection(kind)),
             Self::Credential(family, C::List | C::Create) => family_path(family),
@@ -317,6 +327,8 @@ impl Operation {
             Self::VerifyAudit => "verify-audit",
             Self::Checkpoints => "audit-checkpoints",
             Self::Decisions => "decisions",
+            Self::Decision => "show-decision",
+            Self::Explain => "explain",
             Self::Resource(kind, act) => {
                 let kind = match kind {
                     ResourceKind::TrustedIssuer => "issuer".to_owned(),
@@ -361,6 +373,8 @@ impl Operation {
             Self::VerifyAudit => "Checks the whole audit trail and its signed checkpoints.",
             Self::Checkpoints => "Lists the signed checkpoints of the audit trail.",
             Self::Decisions => "Reads the log of judged calls, the newest first.",
+            Self::Decision => "Shows one judged call by its request id.",
+            Self::Explain => "Tells step by step how a call would be judged; nothing comes of it.",
             Self::Resource(kind, act) => {
                 let kind = kind.name();
                 return match act {
@@ -417,7 +431,8 @@ impl Operation {
             Self::Sessions => Action::SessionRead,
             Self::EndSessions => Action::SessionEnd,
             Self::Audit | Self::VerifyAudit | Self::Checkpoints => Action::AuditRead,
-            Self::Decisions => Action::DecisionRead,
+            Self::Decisions | Self::Decision => Action::DecisionRead,
+            Self::Explain => Action::CallExplain,
             Self::Credential(_, C::Usage) => Action::UsageRead,
             Self::Credential(Family::ApiKey, act) => match act {
                 C::Create => Action::ApiKeyCreate,
@@ -491,6 +506,7 @@ impl Operation {
         use CredentialAct as C;
         Some(match self {
             Self::Apply => "Apply",
+            Self::Explain => "Explain",
             Self::Resource(_, ResourceAct::Put) => "PutResource",
             Self::ImportKey => "ImportKey",
             Self::RotateSigningKey => "RotateSigningKey",
@@ -539,6 +555,8 @@ impl Operation {
             Self::VerifyAudit => "AuditVerified",
             Self::Checkpoints => "CheckpointPage",
             Self::Decisions => "DecisionPage",
+            Self::Decision => "DecisionView",
+            Self::Explain => "ExplanationView",
         })
     }
 

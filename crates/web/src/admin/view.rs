@@ -5,6 +5,7 @@
 
 mod credential;
 mod declared;
+mod explain;
 mod flows;
 mod process;
 mod record;
@@ -14,6 +15,7 @@ use utoipa::ToSchema;
 
 pub use credential::*;
 pub use declared::*;
+pub use explain::*;
 pub use flows::*;
 pub use process::*;
 pub use record::*;

@@ -42,11 +42,11 @@ use verdict::facts::{
 };
 use verdict::limit::{LimitKey, Rate, Taken};
 use verdict::permit::Admitted;
-use verdict::problem::Problem;
+use verdict::problem::{Code, Problem};
 
 use crate::admin::site::Site;
-use crate::admin::view::{RefusedSettings, SettingsStatus};
-use crate::admin::{Admin, Parts, Process, declaration, router};
+use crate::admin::view::{AnswerView, CallView, ExplanationView, RefusedSettings, SettingsStatus};
+use crate::admin::{Admin, Asked, Explainer, Explaining, Parts, Process, declaration, router};
 
 pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 const HOST_NAME: &str = "127.0.0.1:8082";
@@ -58,6 +58,44 @@ impl Hasher for Quick {
     async fn hash(&self, secret: Secret, _: HashPurpose) -> Result<Verifier, Unavailable> {
         let digest = proof::digest::hex(&sha256(secret.expose()));
         Ok(Verifier::parse(&format!("sha256${digest}")).expect("a digest"))
+    }
+}
+
+/// Explains every call alike, but for one that is no request.
+pub(crate) struct Guesses;
+
+impl Explainer for Guesses {
+    fn explain<'a>(&'a self, asked: Asked, _: &'a str, now: Timestamp) -> Explaining<'a> {
+        Box::pin(async move {
+            if !asked.text.starts_with(b"GET ") {
+                let mut problem = Problem::new(Code::InvalidRequest, "line 1");
+                problem.detail = Some("line 1: not a request line.".into());
+                return Err(problem);
+            }
+            Ok(ExplanationView {
+                decision: "deny".to_owned(),
+                call: CallView {
+                    method: "GET".to_owned(),
+                    path: "/orders".to_owned(),
+                    authority: "orders.example".to_owned(),
+                    scheme: "https".to_owned(),
+                    version: "HTTP/1.1".to_owned(),
+                    client: asked.from.map(|from| from.to_string()).unwrap_or_default(),
+                    at: registry::units::Moment(asked.at.unwrap_or(now)),
+                },
+                api: Some("orders".to_owned()),
+                route: Some("list".to_owned()),
+                credential: None,
+                principal: None,
+                steps: Vec::new(),
+                answer: Some(AnswerView {
+                    status: 401,
+                    code: Some("credential-refused".to_owned()),
+                    title: None,
+                    headers: Vec::new(),
+                }),
+            })
+        })
     }
 }
 
@@ -522,6 +560,7 @@ impl World {
             hasher: Arc::new(Quick),
             issuer: Arc::new(issuer),
             process: Arc::new(ThisProcess(context)),
+            explainer: Arc::new(Guesses),
             entropy,
             site: Site::new(["door.example".to_owned()]),
         });
