@@ -236,7 +236,11 @@ async fn explain<F: Looks + 'static>(
     }
     let outcome = approach(&looking, &connection, request, &mut trip).await;
     let outcome = match outcome {
-        Ok(Approach::Answered(answer)) => Ok(Some(answer)),
+        Ok(Approach::Answered(answer)) => {
+            steps.heard(&facts, head.as_deref(), &trip);
+            steps.preflight();
+            Ok(Some(answer))
+        }
         Ok(Approach::Permitted(permitted, route, below)) => {
             steps.heard(&facts, head.as_deref(), &trip);
             let kept = steps.forwarding(&permitted, &route, below, &connection);

@@ -68,6 +68,12 @@ checks! {
     Signature = ("signature", "its signature holds", Some("RFC 7515 §5.2")),
     /// The claims that an access token must have, and those that it must not.
     Claims = ("claims", "its claims are those of an access token", Some("RFC 9068 §2.2")),
+    /// A client that signs its own calls.
+    CallingClient = ("calling-client", "its client is known and may sign its calls", None),
+    /// What a client says of its call in the token that it signed.
+    CallClaims = ("call-claims", "it is for this very call, within its time, and asks for no more than is held", Some("RFC 7519 §4.1")),
+    /// A token that a client signed for one call is used for the first time.
+    TokenReplay = ("token-replay", "the token is used for the first time", Some("RFC 7519 §4.1.7")),
     /// Our issuer keeps a record of the opaque token.
     TokenRecord = ("token-record", "the issuer keeps such a token", None),
     /// The token's times.

@@ -15,6 +15,7 @@ mod commands;
 mod crash;
 mod drain;
 mod environment;
+mod explained;
 mod fleet;
 mod gateway_only;
 mod load;

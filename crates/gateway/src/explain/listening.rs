@@ -10,6 +10,7 @@ use proof::jose::alg::Algorithm;
 use proof::jose::verifying::VerifyingKey;
 use proof::time::Timestamp;
 use verdict::credential::CredentialKind;
+use verdict::credential::client_jwt::CallingClient;
 use verdict::credential::jwt::{ConfigId, IssuerProfile, VerifiedToken};
 use verdict::credential::mtls::{Authority, AuthorityId, VerifiedCertificate};
 use verdict::facts::{
@@ -168,6 +169,17 @@ impl<F: Looks> Facts for Listening<F> {
             self.said(format!("the key is {id}, made for {scheme}"));
         }
         Ok(found)
+    }
+    fn calling_client(&self, client_id: &str) -> Answer<Option<Arc<CallingClient>>> {
+        self.facts.calling_client(client_id)
+    }
+    async fn client_key(
+        &self,
+        client: &CallingClient,
+        kid: &str,
+        algorithm: Algorithm,
+    ) -> Answer<Option<Arc<VerifyingKey>>> {
+        self.facts.client_key(client, kid, algorithm).await
     }
     async fn check_password(
         &self,

@@ -94,6 +94,12 @@ impl Steps {
         step
     }
 
+    /// A preflight, which is answered before anything is judged.
+    pub(super) fn preflight(&mut self) {
+        let text = "a CORS preflight, answered from the API's declaration";
+        self.push("route", Mark::Held, text);
+    }
+
     /// The head announces a body that the text does not have.
     pub(super) fn lacks_body(&mut self) {
         self.note("read", "the head announces a body, and the text has none");

@@ -25,6 +25,7 @@ use crate::identity::{
 };
 use crate::problem::Problem;
 use crate::route::{Api, ApiName};
+use crate::trace::{Check, Note};
 
 /// A client that may sign its own calls. Its keys are a fact of their own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +52,7 @@ pub(super) async fn prove(
     facts: &impl Facts,
     now: Timestamp,
 ) -> Result<(Proved, Option<BodyDigest>), Problem> {
+    facts.note(Note::Check(Check::TokenShape));
     if token.len() > MAX_TOKEN_BYTES {
         return Err(refused("the token is too long"));
     }
@@ -58,6 +60,7 @@ pub(super) async fn prove(
     if unverified.brings_key() {
         return Err(refused("the header brings a key along"));
     }
+    facts.note(Note::Check(Check::CallingClient));
     // Unverified, and read for one purpose: to know whose keys to ask. It is compared again once the
     // signature holds.
     let claimed = jwt::claimed_issuer(unverified.unverified_payload())
@@ -65,10 +68,12 @@ pub(super) async fn prove(
     let client = facts
         .calling_client(&claimed)?
         .ok_or_else(|| refused("no client of this id signs its calls"))?;
+    facts.note(Note::Check(Check::Algorithm));
     let algorithm = unverified
         .alg()
         .filter(|algorithm| client.algorithms.contains(algorithm))
         .ok_or_else(|| refused("the token's algorithm is not accepted"))?;
+    facts.note(Note::Check(Check::VerificationKey));
     let kid = unverified
         .kid()
         .ok_or_else(|| refused("the token names no key"))?;
@@ -76,9 +81,11 @@ pub(super) async fn prove(
         .client_key(&client, kid, algorithm)
         .await?
         .ok_or_else(|| refused("the client has no such key"))?;
+    facts.note(Note::Check(Check::Signature));
     let payload = unverified
         .verify(&key)
         .map_err(|defect| refused(defect.code()))?;
+    facts.note(Note::Check(Check::CallClaims));
     let expect = CallExpect {
         client: client.client.as_str(),
         audiences: &api.audiences,
@@ -93,6 +100,7 @@ pub(super) async fn prove(
     })?;
     let scopes = scopes(&client, &api.name, call.scopes.as_deref())?;
     let ends = call.expires_at.plus(expect.leeway.0);
+    facts.note(Note::Check(Check::TokenReplay));
     let scope = ReplayScope::ClientCall {
         client: client.client.as_str(),
     };

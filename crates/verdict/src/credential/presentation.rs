@@ -51,6 +51,7 @@ impl Presented<'_> {
             Self::Mtls(_) => CredentialKind::Mtls,
             Self::Jwt(..) => CredentialKind::Jwt,
             Self::Opaque(..) => CredentialKind::Opaque,
+            Self::ClientJwt(_) => CredentialKind::ClientJwt,
         }
     }
 }

@@ -6,6 +6,7 @@ use registry::record::Decision;
 use serde_json::{Value, json};
 
 use super::world::{As, NOW, World, get, post, put};
+use crate::admin::view::Explain;
 
 #[tokio::test]
 async fn the_trail_is_read_forward_and_from_its_end() {
@@ -124,6 +125,59 @@ async fn decisions_are_read_newest_first_and_page_by_page() {
         .await;
     assert_eq!(ids(&page), ["r1"]);
     assert_eq!(page.get("next"), None);
+
+    let one = world.ok(get(As::Auditor, "/v1/decisions/r2")).await;
+    assert_eq!(
+        (&one["request_id"], &one["status"]),
+        (&json!("r2"), &json!(401))
+    );
+    for absent in ["r4".to_owned(), "r".repeat(65)] {
+        let path = format!("/v1/decisions/{absent}");
+        assert_eq!(world.send(get(As::Auditor, &path)).await.status, 404);
+    }
+}
+
+#[tokio::test]
+async fn an_explanation_is_an_operators_act_and_is_noted_without_the_request() {
+    let world = World::new().await;
+    let secret = "GET /orders HTTP/1.1\nAuthorization: Bearer hunter2\n";
+    let body = json!({"request": secret, "from": "192.0.2.7"});
+    let path = "/v1/explain";
+    let seen = world.send(post(As::Auditor, path, &body)).await;
+    assert_eq!(seen.status, 403, "{seen:?}");
+    let explained = world.ok(post(As::Operator, path, &body)).await;
+    assert_eq!(explained["call"]["client"], "192.0.2.7");
+    assert_eq!(explained["answer"]["status"], 401);
+    let coded = json!({"request_base64": proof::base64std::encode(secret.as_bytes())});
+    world.ok(post(As::Owner, path, &coded)).await;
+    for (body, says) in [
+        (json!({}), "either request or request_base64"),
+        (json!({"request": "a", "request_base64": "YQ=="}), "either"),
+        (json!({"request_base64": "%%"}), "not base64"),
+        (json!({"request": "hunter2"}), "line 1: not a request line"),
+        (json!({"request": "a", "scheme": "ftp"}), "scheme"),
+        (json!({"request": "a", "nonsense": 1}), "nonsense"),
+    ] {
+        let seen = world.send(post(As::Operator, path, &body)).await;
+        assert_eq!(seen.status, 400, "{body} {seen:?}");
+        let told = format!("{seen:?}");
+        assert!(told.contains(says), "{body} {told}");
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+    let events = world.store.audit_events(0, 100, true).await.unwrap();
+    let noted: Vec<_> = events
+        .iter()
+        .filter(|event| event.action == "call.explain")
+        .collect();
+    assert_eq!(noted.len(), 2, "one for each that was answered");
+    assert_eq!(noted[0].subject, "call/orders");
+    assert_eq!(noted[0].details["code"], "credential-refused");
+    assert!(!format!("{events:?}").contains("hunter2"));
+    let debug = format!(
+        "{:?}",
+        serde_json::from_value::<Explain>(json!({"request": secret}))
+    );
+    assert!(!debug.contains("hunter2"), "{debug}");
 }
 
 #[tokio::test]
