@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use proof::digest::TokenHash;
+use proof::dpop::nonce::NonceKey;
 use proof::jose::alg::Algorithm;
 use proof::jose::verifying::VerifyingKey;
 use proof::time::Timestamp;
@@ -169,6 +170,9 @@ impl<F: Looks> Facts for Listening<F> {
             self.said(format!("the key is {id}, made for {scheme}"));
         }
         Ok(found)
+    }
+    fn dpop_nonces(&self) -> &NonceKey {
+        self.facts.dpop_nonces()
     }
     fn calling_client(&self, client_id: &str) -> Answer<Option<Arc<CallingClient>>> {
         self.facts.calling_client(client_id)

@@ -613,6 +613,7 @@ fn d01_where_bound_tokens_are_required_an_unbound_one_is_refused() {
 }
 
 #[test]
+#[expect(clippy::result_large_err, reason = "as the steps themselves")]
 fn d02_where_a_nonce_is_asked_for_a_proof_without_a_fresh_one_is_sent_back_and_not_spent() {
     let (world, ada) = (World::new(), Holder::new());
     let route = strict(&world, false, true);
