@@ -28,6 +28,14 @@ pub(crate) fn problem(problem: &Problem, request_id: &str, method: &Method) -> R
     answer
 }
 
+/// The answer to a delivery that the upstream took before.
+pub(crate) fn acknowledged() -> Response<Body> {
+    let mut answer = Response::new(Body::empty());
+    let length = HeaderValue::from_static("0");
+    answer.headers_mut().insert(CONTENT_LENGTH, length);
+    answer
+}
+
 /// Ends the connection after this answer (HTTP/1 alone; HTTP/2 has no such field).
 pub(crate) fn close_after(answer: &mut Response<Body>, version: http::Version) {
     if version < http::Version::HTTP_2 {

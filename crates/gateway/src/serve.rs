@@ -17,7 +17,7 @@ use verdict::call::{Body as CallBody, Call};
 use verdict::credential::binding::DPOP_NONCE;
 use verdict::facts::Facts;
 use verdict::problem::{Code, Problem};
-use verdict::{Permitted, Refused, decide, identify, needs_body};
+use verdict::{Delivery, NeededBody, Permitted, Refused, decide, identify, needs_body};
 
 use crate::body::{self, Body, READ_AHEAD};
 use crate::cors::Preflight;
@@ -108,7 +108,18 @@ async fn way<F: Facts>(
         request_id: &trip.request_id,
         upgrade,
     };
-    let answer = forward(permitted, road).await?;
+    let delivery = permitted.delivery().cloned();
+    if delivery.as_ref().is_some_and(|one| one.acknowledged) {
+        return Ok(respond::acknowledged());
+    }
+    let answer = forward(permitted, road).await;
+    if let Some(delivery) = delivery {
+        let taken = answer
+            .as_ref()
+            .is_ok_and(|answer| answer.status().is_success());
+        Box::pin(end(&*plane.facts, &delivery, taken)).await;
+    }
+    let answer = answer?;
     // Clients of our own issuer prove themselves to it, so that is where their guesses show.
     if let (Upstream::Local(_), http::StatusCode::UNAUTHORIZED) =
         (&route.api.upstream, answer.status())
@@ -198,13 +209,17 @@ pub(crate) async fn approach<F: Facts>(
         // Text of base64url: always a field value.
         trip.nonce = HeaderValue::from_str(&facts.dpop_nonces().mint(now)).ok();
     }
-    // Some signatures are over a hash of the body that they don't name.
-    let body = if needs_body(&head, judged) {
-        let limit = route.meaning.body_limit.min(READ_AHEAD as u64);
-        let read = body::whole(body, limit, route.idle_timeout).await;
-        CallBody::Buffered(read.map_err(respond::of_body)?)
-    } else {
-        CallBody::Stream(body)
+    // Some signatures are over the body, or over a hash of it that they don't name.
+    let limit = needs_body(&head, judged).map(|needed| match needed {
+        NeededBody::Short => route.meaning.body_limit.min(READ_AHEAD as u64),
+        NeededBody::Whole => route.meaning.body_limit,
+    });
+    let body = match limit {
+        Some(limit) => {
+            let read = body::whole(body, limit, route.idle_timeout).await;
+            CallBody::Buffered(read.map_err(respond::of_body)?)
+        }
+        None => CallBody::Stream(body),
     };
     let call = Call::new(head, body);
     let who = match held {
@@ -233,6 +248,16 @@ pub(crate) async fn approach<F: Facts>(
     }
 
     Ok(Approach::Permitted(permitted, route, below))
+}
+
+/// Keeps how a webhook's delivery ended. Where that can't be kept, its sender's next try goes to the
+/// upstream once more, which is what senders promise anyway.
+async fn end<F: Facts>(facts: &F, delivery: &Delivery, taken: bool) {
+    let until = taken.then_some(delivery.until);
+    let ended = facts.end_delivery(&delivery.key, &delivery.ids, until, clock());
+    if let Err(cause) = ended.await {
+        tracing::warn!(%cause, key = %delivery.key, "how a webhook's delivery ended can't be kept");
+    }
 }
 
 /// What a call has met so far.

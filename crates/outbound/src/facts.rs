@@ -30,7 +30,7 @@ use verdict::credential::jwt::{ConfigId, IssuerProfile, VerifiedToken};
 use verdict::credential::mtls::{Authority, AuthorityId, VerifiedCertificate};
 use verdict::credential::opaque;
 use verdict::facts::{
-    Answer, Counters, Facts, FirstUse, KeyCheck, KeyLookup, Looks, PasswordCheck, Records,
+    Answer, Begun, Counters, Facts, FirstUse, KeyCheck, KeyLookup, Looks, PasswordCheck, Records,
     ReplayScope, Replays, Unavailable,
 };
 use verdict::identity::{Account, IssuedKey, SigningKey, Standing};
@@ -653,6 +653,26 @@ impl<R: Records, C: Counters, P: Replays> Facts for StandardFacts<R, C, P> {
         now: Timestamp,
     ) -> Answer<FirstUse> {
         self.replays.first_use(scope, id, until, now).await
+    }
+
+    async fn begin_delivery(
+        &self,
+        key: &str,
+        ids: &[String],
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Answer<Begun> {
+        self.records.begin_delivery(key, ids, until, now).await
+    }
+
+    async fn end_delivery(
+        &self,
+        key: &str,
+        ids: &[String],
+        taken: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Answer<()> {
+        self.records.end_delivery(key, ids, taken, now).await
     }
 }
 

@@ -24,7 +24,7 @@ mod key;
 mod send;
 
 pub use key::{Key, KeyDefect, PrivateKey, SharedKey};
-pub use send::{StandardFields, StandardKey, sign_standard};
+pub use send::{StandardFields, StandardKey, sign, sign_standard};
 
 /// How far a signed time may lie from now, to both sides, unless the rules say otherwise.
 pub const WINDOW: Duration = Duration::from_secs(5 * 60);
@@ -36,16 +36,18 @@ pub const MAX_SIGNATURES: usize = 16;
 /// Longest id of a delivery, in bytes.
 pub const MAX_ID_BYTES: usize = 128;
 
-const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
-const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
-const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
-const STRIPE_SIGNATURE: HeaderName = HeaderName::from_static("stripe-signature");
-const HUB_SIGNATURE_256: HeaderName = HeaderName::from_static("x-hub-signature-256");
-const GITHUB_DELIVERY: HeaderName = HeaderName::from_static("x-github-delivery");
-const SLACK_SIGNATURE: HeaderName = HeaderName::from_static("x-slack-signature");
-const SLACK_TIMESTAMP: HeaderName = HeaderName::from_static("x-slack-request-timestamp");
-const SHOPIFY_HMAC: HeaderName = HeaderName::from_static("x-shopify-hmac-sha256");
-const SHOPIFY_ID: HeaderName = HeaderName::from_static("x-shopify-webhook-id");
+static WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
+static WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+static WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+static STRIPE_SIGNATURE: HeaderName = HeaderName::from_static("stripe-signature");
+static HUB_SIGNATURE_256: HeaderName = HeaderName::from_static("x-hub-signature-256");
+/// SHA-1, which GitHub sends along and nobody here reads.
+static HUB_SIGNATURE: HeaderName = HeaderName::from_static("x-hub-signature");
+static GITHUB_DELIVERY: HeaderName = HeaderName::from_static("x-github-delivery");
+static SLACK_SIGNATURE: HeaderName = HeaderName::from_static("x-slack-signature");
+static SLACK_TIMESTAMP: HeaderName = HeaderName::from_static("x-slack-request-timestamp");
+static SHOPIFY_HMAC: HeaderName = HeaderName::from_static("x-shopify-hmac-sha256");
+static SHOPIFY_ID: HeaderName = HeaderName::from_static("x-shopify-webhook-id");
 
 /// Whose way of signing.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
@@ -96,6 +98,26 @@ impl Style {
     /// Whether the id of a delivery is signed, and so can't be changed by whoever repeats it.
     pub const fn signs_id(self) -> bool {
         matches!(self, Self::StandardWebhooks)
+    }
+
+    /// Whether a delivery has an id that is the same when its sender tries again.
+    pub const fn has_id(self) -> bool {
+        matches!(self, Self::StandardWebhooks | Self::GitHub | Self::Shopify)
+    }
+
+    /// Whether a field holds a signature of this style.
+    pub fn carries(self, field: &HeaderName) -> bool {
+        *field == *self.signature_field() || (self == Self::GitHub && *field == HUB_SIGNATURE)
+    }
+
+    fn signature_field(self) -> &'static HeaderName {
+        match self {
+            Self::StandardWebhooks => &WEBHOOK_SIGNATURE,
+            Self::Stripe => &STRIPE_SIGNATURE,
+            Self::GitHub => &HUB_SIGNATURE_256,
+            Self::Slack => &SLACK_SIGNATURE,
+            Self::Shopify => &SHOPIFY_HMAC,
+        }
     }
 }
 
@@ -203,14 +225,7 @@ enum Signature {
 /// # Errors
 /// [`WebhookDefect::Header`], [`WebhookDefect::Malformed`].
 pub fn parse(style: Style, headers: &HeaderMap) -> Result<Option<Claimed>, WebhookDefect> {
-    let field = match style {
-        Style::StandardWebhooks => &WEBHOOK_SIGNATURE,
-        Style::Stripe => &STRIPE_SIGNATURE,
-        Style::GitHub => &HUB_SIGNATURE_256,
-        Style::Slack => &SLACK_SIGNATURE,
-        Style::Shopify => &SHOPIFY_HMAC,
-    };
-    let Some(value) = one(headers, field)? else {
+    let Some(value) = one(headers, style.signature_field())? else {
         return Ok(None);
     };
     let (id, time, signatures) = match style {
@@ -363,7 +378,7 @@ impl Claimed {
         let prefix = signed_prefix(self.style, self.id.as_deref(), self.time);
         let key = keys
             .iter()
-            .position(|key| self.signatures.iter().any(|s| s.is_of(key, &prefix, body)))
+            .position(|key| any_is_of(&self.signatures, key, prefix.as_bytes(), body))
             .ok_or(WebhookDefect::Signature)?;
 
         let format = self.style.name();
@@ -396,17 +411,22 @@ fn signed_prefix(style: Style, id: Option<&str>, time: Option<i64>) -> String {
     }
 }
 
-impl Signature {
-    fn is_of(&self, key: &Key, prefix: &str, body: &[u8]) -> bool {
-        match (self, key) {
-            (Self::Hmac(tag), Key::Shared(shared)) => {
-                let expected = MacKey::new(shared.bytes()).tag_parts(&[prefix.as_bytes(), body]);
-                expected.ct_eq(tag).into()
-            }
-            (Self::Ed25519(signature), Key::Public(public)) => {
-                public.verify(&[prefix.as_bytes(), body].concat(), signature)
-            }
-            _ => false,
+/// Whether one of the signatures is this key's. A tag is computed once, however many are claimed.
+fn any_is_of(signatures: &[Signature], key: &Key, prefix: &[u8], body: &[u8]) -> bool {
+    match key {
+        Key::Shared(shared) => {
+            let expected = MacKey::new(shared.bytes()).tag_parts(&[prefix, body]);
+            signatures.iter().any(|one| match one {
+                Signature::Hmac(tag) => expected.ct_eq(tag).into(),
+                Signature::Ed25519(_) => false,
+            })
+        }
+        Key::Public(public) => {
+            let message = [prefix, body].concat();
+            signatures.iter().any(|one| match one {
+                Signature::Ed25519(signature) => public.verify(&message, signature),
+                Signature::Hmac(_) => false,
+            })
         }
     }
 }

@@ -6,6 +6,7 @@ use issuer::ports::FirstUse;
 use proof::time::Timestamp;
 use registry::ports::Stores;
 use sqlx::AssertSqlSafe;
+use verdict::facts::Begun;
 
 use crate::Store;
 use crate::error::failed;
@@ -38,6 +39,79 @@ pub(crate) async fn first_use(
         now: now.as_millis(),
     };
     store.uses.make(store, one).await
+}
+
+/// Who has a delivery to itself.
+fn under_way(key: &str) -> String {
+    format!("webhook:{key}")
+}
+
+/// What the upstream took.
+fn taken_before(key: &str) -> String {
+    format!("delivered:{key}")
+}
+
+/// See [`verdict::facts::Records::begin_delivery`].
+pub(crate) async fn begin_delivery(
+    store: &Store,
+    key: &str,
+    ids: &[String],
+    until: Timestamp,
+    now: Timestamp,
+) -> Stores<Begun> {
+    let scope = under_way(key);
+    let mut first = true;
+    for id in ids {
+        first = first_use(store, &scope, id, until, now).await? == FirstUse::Yes;
+        if !first {
+            break;
+        }
+    }
+    // After the place was taken, so that nobody who had it before can have ended unseen.
+    for id in ids {
+        let found = sqlx::query(
+            "SELECT id FROM used_once \
+             WHERE realm_id = $1 AND scope = $2 AND id = $3 AND until_ms > $4",
+        )
+        .bind(store.realm)
+        .bind(taken_before(key))
+        .bind(id)
+        .bind(now.as_millis())
+        .fetch_optional(&store.writing)
+        .await
+        .map_err(failed)?;
+        if found.is_some() {
+            return Ok(Begun::Before);
+        }
+    }
+    Ok(if first { Begun::Now } else { Begun::UnderWay })
+}
+
+/// See [`verdict::facts::Records::end_delivery`].
+pub(crate) async fn end_delivery(
+    store: &Store,
+    key: &str,
+    ids: &[String],
+    taken: Option<Timestamp>,
+    now: Timestamp,
+) -> Stores<()> {
+    for id in ids {
+        match taken {
+            Some(until) => {
+                first_use(store, &taken_before(key), id, until, now).await?;
+            }
+            None => {
+                sqlx::query("DELETE FROM used_once WHERE realm_id = $1 AND scope = $2 AND id = $3")
+                    .bind(store.realm)
+                    .bind(under_way(key))
+                    .bind(id)
+                    .execute(&store.writing)
+                    .await
+                    .map_err(failed)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 impl Shared for Use {

@@ -7,17 +7,19 @@
 
 use proof::digest::TokenHash;
 use proof::issued::{KeyId, SigningKeyId};
+use proof::time::Timestamp;
 use registry::credential::{Credential, CredentialType, Lookup};
 use registry::ports::{People, Stores};
 use registry::resource::Stored;
 use registry::standing;
 use registry::user::Person;
-use verdict::facts::{Answer, Records, Unavailable};
+use verdict::facts::{Answer, Begun, Records, Unavailable};
 use verdict::identity::{Account, IssuedKey, LifeState, SigningKey};
 
 use crate::Store;
 use crate::credentials::{self, credential_columns, lookup_columns};
 use crate::error::{broken, failed};
+use crate::once;
 use crate::resources;
 use crate::row::Columns as _;
 use crate::signing;
@@ -240,6 +242,26 @@ impl Records for Store {
             }
         })
         .await
+    }
+
+    async fn begin_delivery(
+        &self,
+        key: &str,
+        ids: &[String],
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Answer<Begun> {
+        answer(once::begin_delivery(self, key, ids, until, now)).await
+    }
+
+    async fn end_delivery(
+        &self,
+        key: &str,
+        ids: &[String],
+        taken: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Answer<()> {
+        answer(once::end_delivery(self, key, ids, taken, now)).await
     }
 }
 

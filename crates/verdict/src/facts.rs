@@ -5,7 +5,7 @@
 //! implementation of [`Facts`], built on smaller ports: [`Records`] (what is stored), and
 //! [`Counters`] and [`Replays`] (what is shared and may vanish).
 
-use core::future::Future;
+use core::future::{Future, ready};
 use std::sync::Arc;
 
 use proof::digest::TokenHash;
@@ -105,6 +105,17 @@ pub enum FirstUse {
     Yes,
     /// It was.
     Replayed,
+}
+
+/// What is known of a webhook's delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begun {
+    /// Nothing; it is on its way from now on.
+    Now,
+    /// It is on its way already.
+    UnderWay,
+    /// The upstream took it before.
+    Before,
 }
 
 /// How a key is looked up.
@@ -292,6 +303,28 @@ pub trait Facts: Send + Sync {
         now: Timestamp,
     ) -> impl Future<Output = Answer<FirstUse>> + Send;
 
+    /// Begins a delivery under a signing key, by all that it is known by; see [`Records`].
+    fn begin_delivery(
+        &self,
+        _key: &str,
+        _ids: &[String],
+        _until: Timestamp,
+        _now: Timestamp,
+    ) -> impl Future<Output = Answer<Begun>> + Send {
+        ready(Err(Unavailable::Store))
+    }
+
+    /// Ends it; see [`Records`].
+    fn end_delivery(
+        &self,
+        _key: &str,
+        _ids: &[String],
+        _taken: Option<Timestamp>,
+        _now: Timestamp,
+    ) -> impl Future<Output = Answer<()>> + Send {
+        ready(Err(Unavailable::Store))
+    }
+
     /// Hears what is being checked. Only facts that explain a call listen; it changes no answer.
     fn note(&self, _: Note<'_>) {}
 }
@@ -346,6 +379,31 @@ pub trait Records: Send + Sync {
     /// or not.
     fn opaque_token(&self, hash: &TokenHash)
     -> impl Future<Output = Answer<Option<String>>> + Send;
+
+    /// Begins a delivery under a signing key, by all that it is known by: the one who is first with
+    /// all of it has it to itself until `until`, and nobody has it that the upstream took before.
+    /// What keeps no deliveries can't know.
+    fn begin_delivery(
+        &self,
+        _key: &str,
+        _ids: &[String],
+        _until: Timestamp,
+        _now: Timestamp,
+    ) -> impl Future<Output = Answer<Begun>> + Send {
+        ready(Err(Unavailable::Store))
+    }
+
+    /// Ends a delivery that was begun: the upstream took it, which is remembered until `taken`; or
+    /// it did not, and the next try gets through at once.
+    fn end_delivery(
+        &self,
+        _key: &str,
+        _ids: &[String],
+        _taken: Option<Timestamp>,
+        _now: Timestamp,
+    ) -> impl Future<Output = Answer<()>> + Send {
+        ready(Err(Unavailable::Store))
+    }
 }
 
 /// Counters shared by all nodes. Implemented by `cluster`.
@@ -425,6 +483,24 @@ impl<T: Records> Records for Arc<T> {
         hash: &TokenHash,
     ) -> impl Future<Output = Answer<Option<String>>> + Send {
         T::opaque_token(self, hash)
+    }
+    fn begin_delivery(
+        &self,
+        key: &str,
+        ids: &[String],
+        until: Timestamp,
+        now: Timestamp,
+    ) -> impl Future<Output = Answer<Begun>> + Send {
+        T::begin_delivery(self, key, ids, until, now)
+    }
+    fn end_delivery(
+        &self,
+        key: &str,
+        ids: &[String],
+        taken: Option<Timestamp>,
+        now: Timestamp,
+    ) -> impl Future<Output = Answer<()>> + Send {
+        T::end_delivery(self, key, ids, taken, now)
     }
 }
 

@@ -25,4 +25,5 @@ pub mod route;
 mod testing;
 pub mod trace;
 
+pub use credential::{Delivery, NeededBody};
 pub use permit::{Identified, Permitted, Refused, SignedBody, decide, identify, needs_body};

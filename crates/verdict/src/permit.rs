@@ -8,7 +8,7 @@ use proof::request::{BodyCheck, BodyDefect, BodyDigest};
 use proof::time::Timestamp;
 
 use crate::call::{Arrival, Body, Call, Head};
-use crate::credential::{self, Proved, challenge};
+use crate::credential::{self, Delivery, NeededBody, Proved, challenge};
 use crate::facts::Facts;
 use crate::identity::{Companion, Identity, Standing};
 use crate::policy;
@@ -22,6 +22,7 @@ pub struct Identified<R> {
     call: Call<R>,
     identity: Option<Identity>,
     body: Option<SignedBody>,
+    delivery: Option<Delivery>,
 }
 
 /// What the body of a call must be, because a signature says so. Whoever forwards the call runs it
@@ -41,6 +42,7 @@ pub struct Permitted<R> {
     call: Call<R>,
     identity: Option<Identity>,
     body: Option<SignedBody>,
+    delivery: Option<Delivery>,
 }
 
 /// A call that may not pass, handed back whole so that answer and record have one place.
@@ -77,14 +79,17 @@ pub async fn identify<R>(
 ) -> Result<Identified<R>, Refused<R>> {
     let mut call = call;
     let verdict = match who(&call, route, facts, now).await {
-        Ok((identity, digest)) => settle(&mut call, digest, facts).map(|body| (identity, body)),
+        Ok((identity, digest, delivery)) => {
+            settle(&mut call, digest, facts).map(|body| (identity, body, delivery))
+        }
         Err(problem) => Err(problem),
     };
     match verdict {
-        Ok((identity, body)) => Ok(Identified {
+        Ok((identity, body, delivery)) => Ok(Identified {
             call,
             identity,
             body,
+            delivery,
         }),
         Err(problem) => {
             let problem = challenge::attach(problem, call.head(), route);
@@ -98,9 +103,9 @@ pub async fn identify<R>(
 }
 
 /// Whether the whole body must be at hand before this call can be judged: a signature covers a hash
-/// of it that it does not name. A front then reads it first, within a bound.
-pub fn needs_body(head: &Head, route: &Route) -> bool {
-    credential::signed::needs_body(head, route)
+/// of it that it does not name, or the body itself. A front then reads it first, within a bound.
+pub fn needs_body(head: &Head, route: &Route) -> Option<NeededBody> {
+    credential::needs_body(head, route)
 }
 
 /// Holds a body that is at hand against what was signed; for one that is still on the wire, what is
@@ -170,23 +175,25 @@ async fn who<R>(
     route: &Route,
     facts: &impl Facts,
     now: Timestamp,
-) -> Result<(Option<Identity>, Option<BodyDigest>), Problem> {
+) -> Result<(Option<Identity>, Option<BodyDigest>, Option<Delivery>), Problem> {
     let head = call.head();
     // Before anything else: an exposed credential must not reach an upstream on any route, and
     // must not be outweighed by a second one that holds.
     facts.note(Note::Check(Check::Exposed));
     credential::refuse_exposed(head, route)?;
     let combinations = match &route.demand {
-        Demand::Public { .. } => return Ok((None, None)),
+        Demand::Public { .. } => return Ok((None, None, None)),
         Demand::OneOf(combinations) => combinations,
     };
     let mut identity: Option<Identity> = None;
-    let mut body = None;
+    let (mut body, mut delivery) = (None, None);
     facts.note(Note::Check(Check::Presented));
     for presented in credential::take(head, route, combinations)? {
-        let (proved, digest) =
+        let (proved, digest, begun) =
             credential::prove(presented, head, call.body(), route, facts, now).await?;
         facts.note(Note::Proved(proved.kind, &proved.standing));
+        // One kind, and no kind stands twice in a combination.
+        delivery = delivery.or(begun);
         if let Some(digest) = digest
             && body.replace(digest).is_some()
         {
@@ -201,7 +208,7 @@ async fn who<R>(
         }
     }
     match identity {
-        Some(identity) => Ok((Some(identity), body)),
+        Some(identity) => Ok((Some(identity), body, delivery)),
         None => Err(Problem::new(
             Code::CredentialMissing,
             "an empty combination",
@@ -255,6 +262,7 @@ pub async fn decide<R>(
         call,
         identity,
         body,
+        delivery,
     } = who;
     let verdict = match (&identity, &route.demand) {
         (None, Demand::Public { .. }) => Ok(()),
@@ -270,6 +278,7 @@ pub async fn decide<R>(
             call,
             identity,
             body,
+            delivery,
         }),
         Err(problem) => {
             let problem = challenge::attach(problem, call.head(), route);
@@ -385,6 +394,11 @@ impl<R> Permitted<R> {
             arrival: self.call.head().arrival().clone(),
             identity: self.identity.clone(),
         }
+    }
+    /// The webhook's delivery that this is, where it is one that can come again. Whoever forwards
+    /// the call ends it; one that is acknowledged is answered and not forwarded.
+    pub fn delivery(&self) -> Option<&Delivery> {
+        self.delivery.as_ref()
     }
     /// Takes the permit apart to forward the call: head, body, who calls, and what the body must
     /// turn out to be. What it is made of can't be joined again.

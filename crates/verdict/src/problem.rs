@@ -71,6 +71,8 @@ codes! {
     RoleMissing = ("role-missing", FORBIDDEN, "The caller lacks a role that is needed here."),
     /// The address or origin is outside of what the credential allows.
     PlaceNotAllowed = ("place-not-allowed", FORBIDDEN, "The credential may not be used from here."),
+    /// A webhook's delivery that the upstream took before, or that is on its way to it.
+    DeliveryRepeated = ("delivery-repeated", CONFLICT, "This delivery was taken before, or is being taken."),
     /// A budget is spent.
     RateLimited = ("rate-limited", TOO_MANY_REQUESTS, "Too many requests."),
     /// The body is larger than the route takes.

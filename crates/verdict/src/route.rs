@@ -13,6 +13,7 @@ use crate::credential::binding::{self, DPOP};
 use crate::credential::jwt::IssuerProfile;
 use crate::credential::mtls::CertificateProfile;
 use crate::credential::signed::SignatureRules;
+use crate::credential::webhook::WebhookRules;
 use crate::identity::{RoleName, text_id};
 
 text_id!(
@@ -111,6 +112,8 @@ pub struct Route {
     pub rule: Rule,
     /// Whether Basic may come over plain HTTP (loopback in `dev` only).
     pub plain_basic: bool,
+    /// How it judges webhooks, where it takes them.
+    pub webhook: Option<WebhookRules>,
 }
 
 impl Route {

@@ -5,6 +5,7 @@ mod hand;
 pub(crate) mod pki;
 pub(crate) mod signing;
 mod table;
+pub(crate) mod webhook;
 
 use core::future::Future;
 use core::pin::pin;
@@ -13,6 +14,7 @@ use core::time::Duration;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue, Method, Version};
 use proof::client_call;
@@ -24,6 +26,7 @@ use proof::jose::key::SigningKey;
 use proof::password::Verifier;
 use proof::random::Entropy;
 use proof::time::Timestamp;
+use proof::webhook::Style;
 use serde_json::{Value, json};
 
 use crate::call::{Arrival, Body, Call, Head, Scheme};
@@ -363,6 +366,7 @@ impl World {
             },
             sender: SenderRules::default(),
             plain_basic: false,
+            webhook: Some(webhook::rules(Style::Stripe)),
         }
     }
 
@@ -403,6 +407,8 @@ pub(crate) struct Sent {
     pub(crate) version: Version,
     pub(crate) fields: Vec<(HeaderName, HeaderValue)>,
     pub(crate) arrival: Arrival,
+    /// At hand; `None`: still on the wire.
+    pub(crate) body: Option<Bytes>,
 }
 
 impl Sent {
@@ -424,6 +430,7 @@ impl Sent {
                 received: NOW,
                 loopback: false,
             },
+            body: None,
         }
     }
 
@@ -454,7 +461,8 @@ impl Sent {
         Head::read(request.into_parts().0, self.arrival)
     }
 
-    pub(crate) fn call(self) -> Call<()> {
-        Call::new(self.read().unwrap(), Body::Stream(()))
+    pub(crate) fn call(mut self) -> Call<()> {
+        let body = self.body.take().map_or(Body::Stream(()), Body::Buffered);
+        Call::new(self.read().unwrap(), body)
     }
 }

@@ -27,6 +27,7 @@ pub(super) struct Backend {
     name: &'static str,
     address: SocketAddr,
     calls: Arc<AtomicU64>,
+    whole: Arc<AtomicU64>,
     serving: Option<JoinHandle<()>>,
 }
 
@@ -37,6 +38,7 @@ impl Backend {
             name,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             calls: Arc::default(),
+            whole: Arc::default(),
             serving: None,
         };
         this.revive();
@@ -53,6 +55,11 @@ impl Backend {
         self.calls.load(Ordering::SeqCst)
     }
 
+    /// Bytes of bodies at `/upload` that came whole.
+    pub(super) fn whole(&self) -> u64 {
+        self.whole.load(Ordering::SeqCst)
+    }
+
     /// Ends it as a crash would: the port closes, every connection breaks wherever it was.
     pub(super) fn kill(&mut self) {
         if let Some(serving) = self.serving.take() {
@@ -64,6 +71,7 @@ impl Backend {
     /// Brings it back on the same port.
     pub(super) fn revive(&mut self) {
         let (name, calls) = (self.name, self.calls.clone());
+        let whole = self.whole.clone();
         let listener = wire::runtime()
             .block_on(TcpListener::bind(self.address))
             .unwrap();
@@ -72,9 +80,11 @@ impl Backend {
             // Aborting the outer task drops the set, and with it every connection.
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                let calls = calls.clone();
+                let (calls, whole) = (calls.clone(), whole.clone());
                 connections.spawn(async move {
-                    let service = service_fn(move |request| answer(name, calls.clone(), request));
+                    let service = service_fn(move |request| {
+                        answer(name, calls.clone(), whole.clone(), request)
+                    });
                     // A broken connection is the gateway's to see.
                     let _ = hyper::server::conn::http1::Builder::new()
                         .serve_connection(TokioIo::new(stream), service)
@@ -96,6 +106,7 @@ type Body = BoxBody<Bytes, Infallible>;
 async fn answer(
     name: &'static str,
     calls: Arc<AtomicU64>,
+    whole: Arc<AtomicU64>,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, hyper::Error> {
     calls.fetch_add(1, Ordering::SeqCst);
@@ -112,6 +123,7 @@ async fn answer(
             while let Some(frame) = body.frame().await {
                 bytes += frame?.data_ref().map_or(0, |data| data.len() as u64);
             }
+            whole.fetch_add(bytes, Ordering::SeqCst);
             bytes.to_string()
         }
         "/stream" => return Ok(Response::new(stream(query.parse().unwrap_or(0)))),

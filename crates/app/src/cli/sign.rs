@@ -19,6 +19,7 @@ use proof::request::SignedHead;
 use proof::secret::Secret;
 use proof::sigv4::{Payload, Signer};
 use proof::time::Timestamp;
+use proof::webhook::{self, PrivateKey, SharedKey, StandardKey, Style};
 use registry::units::{Moment, Period};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -48,6 +49,8 @@ pub(crate) enum SignAct {
     ClientJwt(ClientJwtArgs),
     /// Signs nothing: prints the public half of a private key as a key set, to be registered
     Jwks(JwksArgs),
+    /// A webhook, as its sender would sign it
+    Webhook(WebhookArgs),
 }
 
 /// The request to sign.
@@ -175,6 +178,30 @@ pub(crate) struct JwksArgs {
     private_key_file: PathBuf,
 }
 
+/// `sign webhook`
+#[derive(Debug, Clone, Args)]
+pub(crate) struct WebhookArgs {
+    #[command(flatten)]
+    request: RequestArgs,
+    /// Whose way of signing: standard-webhooks, stripe, github, slack or shopify
+    #[arg(long, value_parser = style)]
+    style: Style,
+    /// File with the secret, or with a private key `whsk_…`; `-` for standard input. May stand
+    /// several times for standard-webhooks, which signs with each
+    #[arg(long, value_name = "FILE", default_value = "-")]
+    secret_file: Vec<PathBuf>,
+    /// The delivery's id; default a new one
+    #[arg(long, value_name = "TEXT")]
+    id: Option<String>,
+}
+
+fn style(text: &str) -> Result<Style, String> {
+    Style::from_name(text).ok_or_else(|| {
+        let names: Vec<_> = Style::ALL.iter().map(|one| one.name()).collect();
+        format!("it is one of {}", names.join(", "))
+    })
+}
+
 /// `sign …`
 pub(crate) fn run(act: SignAct, screen: Screen) -> Outcome<()> {
     let signed = match act {
@@ -184,6 +211,7 @@ pub(crate) fn run(act: SignAct, screen: Screen) -> Outcome<()> {
         SignAct::Dpop(args) => dpop(args, screen.now),
         SignAct::ClientJwt(args) => client_jwt(args, screen.now),
         SignAct::Jwks(args) => return jwks(&args, screen),
+        SignAct::Webhook(args) => signed_webhook(args, screen.now),
     }?;
     if screen.is_json() {
         screen.json(&signed)
@@ -515,6 +543,71 @@ fn jwks(args: &JwksArgs, screen: Screen) -> Outcome<()> {
     } else {
         screen.exactly(&set.to_string())
     }
+}
+
+fn signed_webhook(args: WebhookArgs, now: Timestamp) -> Outcome<Signed> {
+    let now = time(args.request.at.as_deref(), now)?;
+    let mut request = args.request;
+    // Senders post, an empty body too.
+    request.request.get_or_insert_with(|| "POST".to_owned());
+    let draft = Draft::read(request)?;
+    let id = args
+        .id
+        .unwrap_or_else(|| format!("msg_{}", random_base62(24, &SystemEntropy)));
+    let secrets = args
+        .secret_file
+        .iter()
+        .map(|file| input::secret(file, "secret"))
+        .collect::<Outcome<Vec<_>>>()?;
+    let fields = if args.style == Style::StandardWebhooks {
+        standard(&secrets, &id, &draft.body, now)?
+    } else {
+        let [secret] = secrets.as_slice() else {
+            return Err(Failure::usage("This style signs with one secret."));
+        };
+        let key = SharedKey::read(args.style, secret).map_err(|defect| unsignable(&defect))?;
+        webhook::sign(args.style, &key, &id, &draft.body, now)
+            .map_err(|defect| unsignable(&defect))?
+    };
+    Ok(draft.done(fields))
+}
+
+/// Standard Webhooks: a signature by each secret or private key.
+fn standard(
+    secrets: &[Secret],
+    id: &str,
+    body: &[u8],
+    now: Timestamp,
+) -> Outcome<Vec<(HeaderName, HeaderValue)>> {
+    enum Own {
+        Shared(SharedKey),
+        Private(PrivateKey),
+    }
+    let read = |secret: &Secret| {
+        if secret.expose().starts_with(b"whsk_") {
+            PrivateKey::read(secret).map(Own::Private)
+        } else {
+            SharedKey::read(Style::StandardWebhooks, secret).map(Own::Shared)
+        }
+    };
+    let own = secrets
+        .iter()
+        .map(read)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|defect| {
+            unsignable(&defect)
+                .next("standard-webhooks takes `whsec_` or `whsk_` and base64 behind it")
+        })?;
+    let keys: Vec<_> = own
+        .iter()
+        .map(|key| match key {
+            Own::Shared(key) => StandardKey::Shared(key),
+            Own::Private(key) => StandardKey::Private(key),
+        })
+        .collect();
+    webhook::sign_standard(&keys, id, body, now)
+        .map(Vec::from)
+        .map_err(|defect| unsignable(&defect))
 }
 
 /// A private key in PKCS#8: P-256, Ed25519, or RSA, which is used with this algorithm.

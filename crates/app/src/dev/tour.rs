@@ -10,6 +10,7 @@ mod people;
 mod signed;
 mod tokens;
 mod upstreams;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -124,6 +125,9 @@ impl Tour {
         signed::requests(&mut book, &scene, &demo.signers);
         if declared.takes("client_jwt") {
             client_jwt::calls(&mut book, &scene);
+        }
+        if let Some(sample) = declared.sample() {
+            webhooks::deliveries(&mut book, &scene, &sample.to_string())?;
         }
         tokens::jwt(&mut book, &scene);
         if let Some(secret) = &demo.partner_secret {

@@ -15,7 +15,7 @@ use verdict::credential::client_jwt::CallingClient;
 use verdict::credential::jwt::{ConfigId, IssuerProfile, VerifiedToken};
 use verdict::credential::mtls::{Authority, AuthorityId, VerifiedCertificate};
 use verdict::facts::{
-    Answer, Facts, FirstUse, KeyCheck, KeyLookup, Looks, PasswordCheck, ReplayScope,
+    Answer, Begun, Facts, FirstUse, KeyCheck, KeyLookup, Looks, PasswordCheck, ReplayScope,
 };
 use verdict::identity::{IssuedKey, SigningKey};
 use verdict::limit::{LimitKey, Rate, Taken};
@@ -237,5 +237,16 @@ impl<F: Looks> Facts for Listening<F> {
             self.said("not used before; a call would spend it");
         }
         Ok(answer)
+    }
+    /// Looking would begin it, so it is not asked.
+    async fn begin_delivery(
+        &self,
+        _: &str,
+        _: &[String],
+        _: Timestamp,
+        _: Timestamp,
+    ) -> Answer<Begun> {
+        self.said("whether the upstream took this delivery before is not looked up here");
+        Ok(Begun::Now)
     }
 }

@@ -19,6 +19,7 @@ async fn door() -> (Door, Upstream) {
         },
         sender: verdict::route::SenderRules::default(),
         plain_basic: false,
+        webhook: None,
     });
     orders.cors = Some(Cors {
         origins: vec!["https://shop.example".to_owned()],

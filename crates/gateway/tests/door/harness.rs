@@ -84,6 +84,7 @@ pub(crate) fn route(api: &ApiMeaning, path: &str, demand: Demand) -> RouteMeanin
             rule: Rule::default(),
             sender: SenderRules::default(),
             plain_basic: false,
+            webhook: None,
         }),
         methods: vec![],
         path: PathTemplate {

@@ -379,3 +379,31 @@ fn every_defect_has_a_code_of_its_own() {
         .collect();
     assert_eq!(codes.len(), WebhookDefect::ALL.len());
 }
+
+#[test]
+fn what_is_signed_in_a_style_verifies_in_it_and_in_no_other() {
+    let secret = text("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+    for style in Style::ALL {
+        let key = SharedKey::read(style, &secret).unwrap();
+        let mut headers = HeaderMap::new();
+        headers.extend(sign(style, &key, "one", BODY, now()).unwrap());
+        let keys = [Key::Shared(key)];
+        let claimed = parse(style, &headers).unwrap().unwrap();
+        let delivery = claimed.verify(&keys, BODY, now(), &Rules::default());
+        let delivery = delivery.unwrap();
+        assert_eq!(delivery.id.is_some(), style.has_id(), "{style:?}");
+        assert_eq!(
+            delivery.timestamp.is_some(),
+            style.signs_time(),
+            "{style:?}"
+        );
+        let carried = headers.keys().filter(|name| style.carries(name)).count();
+        assert_eq!(carried, 1, "{style:?}");
+        for other in Style::ALL.into_iter().filter(|other| *other != style) {
+            assert!(
+                parse(other, &headers).unwrap().is_none(),
+                "{style:?} {other:?}"
+            );
+        }
+    }
+}

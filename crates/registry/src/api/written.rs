@@ -6,10 +6,12 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use proof::issued::Environment;
+use proof::webhook::Style;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use verdict::credential::CredentialKind;
+use verdict::credential::webhook::Redelivery;
 
 use crate::api::TokenFormat;
 use crate::api::stored::UpstreamCredentialSpec;
@@ -327,6 +329,8 @@ pub enum WrittenKind {
     Hmac,
     /// A JWT that a client signs for each call; see `signs_calls` of clients.
     ClientJwt,
+    /// A webhook that its sender signs; see `webhook`.
+    Webhook,
 }
 
 impl From<WrittenKind> for CredentialKind {
@@ -341,6 +345,7 @@ impl From<WrittenKind> for CredentialKind {
             WrittenKind::HttpSignature => Self::HttpSignature,
             WrittenKind::Hmac => Self::Hmac,
             WrittenKind::ClientJwt => Self::ClientJwt,
+            WrittenKind::Webhook => Self::Webhook,
         }
     }
 }
@@ -504,7 +509,7 @@ pub struct CertificateIdentitySpec {
     pub tenant: Option<String>,
 }
 
-/// How signed requests are judged (`sigv4`, `http_signature`, `hmac`).
+/// How signed requests are judged (`sigv4`, `http_signature`, `hmac`, `webhook`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SignaturesSpec {
@@ -522,6 +527,13 @@ pub struct SignaturesSpec {
         skip_serializing_if = "Option::is_none"
     )]
     pub http_signature: Option<HttpSignatureSpec>,
+    /// Whose webhooks are taken, on routes that don't say so themselves.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub webhook: Option<WebhookSpec>,
     /// Whether a body may go unsigned: `UNSIGNED-PAYLOAD`, unsigned chunks, no `Content-Digest`.
     /// Default no.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
@@ -571,6 +583,75 @@ pub struct HttpSignatureSpec {
     /// Whether a `nonce` must be there.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub nonce: bool,
+}
+
+/// Webhooks that somebody else's service signs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WebhookSpec {
+    /// How they are signed.
+    pub style: WebhookStyle,
+    /// Key ids (`DWAK…`) of signing secrets for `webhook`, 1 to 8: one for each sender that is
+    /// taken. `doorward secret import` gives such an id.
+    pub keys: Vec<String>,
+    /// What a delivery meets that the upstream answered with 2xx before. Styles whose deliveries
+    /// have an id only; default `acknowledge`.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub redelivery: Option<RedeliveryRule>,
+}
+
+/// Whose way of signing webhooks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum WebhookStyle {
+    /// Standard Webhooks: id, time and body; by secrets (`v1`) or public keys (`v1a`).
+    StandardWebhooks,
+    /// Stripe: time and body.
+    Stripe,
+    /// GitHub: the body.
+    Github,
+    /// Slack: time and body.
+    Slack,
+    /// Shopify: the body.
+    Shopify,
+}
+
+impl From<WebhookStyle> for Style {
+    fn from(style: WebhookStyle) -> Self {
+        match style {
+            WebhookStyle::StandardWebhooks => Self::StandardWebhooks,
+            WebhookStyle::Stripe => Self::Stripe,
+            WebhookStyle::Github => Self::GitHub,
+            WebhookStyle::Slack => Self::Slack,
+            WebhookStyle::Shopify => Self::Shopify,
+        }
+    }
+}
+
+/// What a delivery meets that the upstream took before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RedeliveryRule {
+    /// 200 at once; the upstream hears nothing of it.
+    Acknowledge,
+    /// 409.
+    Refuse,
+    /// The upstream gets it again.
+    Forward,
+}
+
+impl From<RedeliveryRule> for Redelivery {
+    fn from(rule: RedeliveryRule) -> Self {
+        match rule {
+            RedeliveryRule::Acknowledge => Self::Acknowledge,
+            RedeliveryRule::Refuse => Self::Refuse,
+            RedeliveryRule::Forward => Self::Forward,
+        }
+    }
 }
 
 /// How imported keys of one provenance look.
@@ -747,6 +828,13 @@ pub struct RouteSpec {
     /// Whether anybody may call it.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub public: bool,
+    /// Whose webhooks it takes, instead of the API's.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub webhook: Option<WebhookSpec>,
     /// Whether a public route passes `Authorization` through untouched.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub pass_authorization: bool,

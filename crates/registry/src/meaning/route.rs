@@ -6,10 +6,12 @@ use std::sync::Arc;
 use http::Method;
 use verdict::credential::CredentialKind;
 use verdict::credential::jwt::IssuerProfile;
+use verdict::credential::webhook::WebhookRules;
 use verdict::route::{Api, Demand, Route, RouteName, Rule, SenderRules};
 
 use super::At;
 use super::owner::role_names;
+use super::signatures;
 use crate::api::written::{ApiSpec, Combination, RouteSpec, SenderConstraintSpec, Sensitivity};
 use crate::api::{ApiMeaning, PathTemplate, RouteMeaning, Segment, TokenFormat};
 use crate::document::Name;
@@ -171,6 +173,7 @@ fn mean(
             "the path has no parameter that could hold one",
         );
     }
+    let webhook = webhooks(spec, api_spec, &demand, at, report);
     RouteMeaning {
         judged: Arc::new(Route {
             api: api.clone(),
@@ -187,6 +190,7 @@ fn mean(
                 any_role,
             },
             plain_basic: loopback_dev,
+            webhook,
         }),
         methods,
         path,
@@ -196,6 +200,48 @@ fn mean(
         upgrade: spec.upgrade,
         upstream_credential: !spec.public || spec.dangerous_upstream_credential,
     }
+}
+
+/// Whose webhooks a route takes: its own word, or the API's.
+fn webhooks(
+    spec: &RouteSpec,
+    api_spec: &ApiSpec,
+    demand: &Demand,
+    at: &Place,
+    report: &mut Report<'_>,
+) -> Option<WebhookRules> {
+    let takes = match demand {
+        Demand::Public { .. } => false,
+        Demand::OneOf(combinations) => combinations
+            .iter()
+            .flatten()
+            .any(|kind| *kind == CredentialKind::Webhook),
+    };
+    let of_api = api_spec
+        .signatures
+        .as_ref()
+        .and_then(|signatures| signatures.webhook.as_ref());
+    let place = match &spec.webhook {
+        Some(_) => at.key("webhook"),
+        None => Place::spec().key("signatures").key("webhook"),
+    };
+    let Some(written) = spec.webhook.as_ref().or(of_api) else {
+        if takes {
+            report.hinted(
+                at.clone(),
+                "webhook is asked for and nothing says whose",
+                "write `webhook: {style: stripe, keys: [DWAK…]}` with the key id of the sender's secret",
+            );
+        }
+        return None;
+    };
+    if !takes {
+        if spec.webhook.is_some() {
+            report.flaw(place, "the route does not take the kind `webhook`");
+        }
+        return None;
+    }
+    Some(signatures::webhook(written, &place, report))
 }
 
 fn methods(spec: &RouteSpec, at: &Place, report: &mut Report<'_>) -> Vec<Method> {
@@ -373,8 +419,8 @@ fn combinations(
             );
         }
         let signs = |kind: &CredentialKind| {
-            use CredentialKind::{ClientJwt, Hmac, HttpSignature, SigV4};
-            matches!(kind, SigV4 | HttpSignature | Hmac | ClientJwt)
+            use CredentialKind::{ClientJwt, Hmac, HttpSignature, SigV4, Webhook};
+            matches!(kind, SigV4 | HttpSignature | Hmac | ClientJwt | Webhook)
         };
         if combination.iter().filter(|kind| signs(kind)).count() > 1 {
             report.flaw(at, "two signatures over one request are one too many");

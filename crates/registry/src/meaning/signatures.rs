@@ -4,10 +4,13 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use proof::httpsig::Component;
+use proof::issued::SigningKeyId;
 use proof::sigv4::PRESIGNED_LIFETIME_CEILING;
+use proof::webhook::Style;
 use verdict::credential::signed::SignatureRules;
+use verdict::credential::webhook::{MOST_KEYS, Redelivery, WebhookRules};
 
-use crate::api::written::{HttpSignatureSpec, SigV4Spec, SignaturesSpec};
+use crate::api::written::{HttpSignatureSpec, SigV4Spec, SignaturesSpec, WebhookSpec};
 use crate::flaw::{Place, Report};
 
 /// Reads the section; without one, what stands by default.
@@ -25,6 +28,49 @@ pub(super) fn mean(spec: Option<&SignaturesSpec>, report: &mut Report<'_>) -> Si
         http_signature(written, &at.key("http_signature"), &mut rules, report);
     }
     rules
+}
+
+/// Reads whose webhooks are taken.
+pub(super) fn webhook(spec: &WebhookSpec, at: &Place, report: &mut Report<'_>) -> WebhookRules {
+    let style = Style::from(spec.style);
+    let place = at.key("keys");
+    report.not_empty(place.clone(), Some(&spec.keys));
+    report.no_doubles(&place, &spec.keys);
+    if spec.keys.len() > MOST_KEYS {
+        report.flaw(
+            place.clone(),
+            format!("a route takes at most {MOST_KEYS} keys"),
+        );
+    }
+    for (index, key) in spec.keys.iter().enumerate() {
+        if SigningKeyId::parse(key).is_none() {
+            report.hinted(
+                place.index(index),
+                format!("`{key}` is no key id"),
+                "`doorward secret import --scheme webhook` gives one that begins with DWAK",
+            );
+        }
+    }
+    if spec.redelivery.is_some() && !style.has_id() {
+        report.flaw(
+            at.key("redelivery"),
+            format!(
+                "deliveries of {} have no id: the same signature passes once, and nothing else can be told apart",
+                style.name()
+            ),
+        );
+    }
+    WebhookRules {
+        style,
+        keys: spec
+            .keys
+            .iter()
+            .map(|key| Arc::from(key.as_str()))
+            .collect(),
+        redelivery: spec
+            .redelivery
+            .map_or(Redelivery::Acknowledge, Redelivery::from),
+    }
 }
 
 fn sigv4(spec: &SigV4Spec, at: &Place, rules: &mut SignatureRules, report: &mut Report<'_>) {
@@ -95,4 +141,66 @@ fn http_signature(
         rules.tag = Some(Arc::from(tag.as_str()));
     }
     rules.nonce = spec.nonce;
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::tests::flaws_of_api;
+
+    const KEY: &str = "DWAK0000000000000004";
+
+    /// An API whose second route takes webhooks so.
+    fn flaws(webhook: &Value) -> String {
+        flaws_of_api(|spec| {
+            spec["routes"][1]["credentials"] = json!(["webhook"]);
+            spec["routes"][1]["webhook"] = webhook.clone();
+        })
+    }
+
+    #[test]
+    fn webhooks_are_declared_by_style_and_keys() {
+        for style in ["standard-webhooks", "stripe", "github", "slack", "shopify"] {
+            let found = flaws(&json!({ "style": style, "keys": [KEY] }));
+            assert_eq!(found, "no flaw\n", "{style}");
+        }
+        let of_api = flaws_of_api(|spec| {
+            spec["credentials"] = json!(["webhook"]);
+            spec["signatures"] = json!({ "webhook": { "style": "github", "keys": [KEY] } });
+        });
+        assert_eq!(of_api, "no flaw\n");
+    }
+
+    #[test]
+    fn what_would_take_nobody_s_or_anybody_s_webhooks_is_a_flaw() {
+        let many: Vec<String> = (0..9).map(|n| format!("DWAK000000000000000{n}")).collect();
+        for (webhook, said) in [
+            (json!({ "style": "stripe", "keys": [] }), "keys"),
+            (
+                json!({ "style": "stripe", "keys": ["whsec_abc"] }),
+                "no key id",
+            ),
+            (json!({ "style": "stripe", "keys": [KEY, KEY] }), "keys"),
+            (json!({ "style": "stripe", "keys": many }), "at most 8 keys"),
+            (
+                json!({ "style": "stripe", "keys": [KEY], "redelivery": "refuse" }),
+                "have no id",
+            ),
+        ] {
+            let found = flaws(&webhook);
+            assert!(found.contains(said), "{webhook}: {found}");
+        }
+        let unsaid = flaws_of_api(|spec| spec["routes"][1]["credentials"] = json!(["webhook"]));
+        assert!(unsaid.contains("nothing says whose"), "{unsaid}");
+        let unasked = flaws_of_api(|spec| {
+            spec["routes"][1]["webhook"] = json!({ "style": "github", "keys": [KEY] });
+        });
+        assert!(unasked.contains("does not take the kind"), "{unasked}");
+        let twice = flaws_of_api(|spec| {
+            spec["routes"][1]["credentials"] = json!([["webhook", "http_signature"]]);
+            spec["routes"][1]["webhook"] = json!({ "style": "github", "keys": [KEY] });
+        });
+        assert!(twice.contains("one too many"), "{twice}");
+    }
 }

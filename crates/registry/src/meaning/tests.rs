@@ -60,7 +60,7 @@ fn mean_values(values: Vec<Value>, context: &Context) -> Result<Meaning, Vec<Fla
 }
 
 /// The flaws of one API whose `orders` document was changed by `change`.
-fn flaws_of_api(change: impl FnOnce(&mut Value)) -> String {
+pub(super) fn flaws_of_api(change: impl FnOnce(&mut Value)) -> String {
     let mut spec = orders();
     change(&mut spec);
     lines(vec![document("Api", "orders", spec)])

@@ -3,6 +3,7 @@
 
 mod audit;
 mod credentials;
+mod deliveries;
 mod flows;
 mod keys;
 mod opening;

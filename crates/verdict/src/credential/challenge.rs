@@ -10,6 +10,7 @@
 //! | `http_signature` | `Signature realm="…"`, with the `tag` that is asked for; no scheme is registered (RFC 9421 §5 has `Accept-Signature` for what is wanted) |
 //! | `hmac` | `HMAC-SHA256 realm="…"` |
 //! | `client_jwt` | as `jwt`, without `DPoP`: such a JWT is used once and bound to nothing else |
+//! | `webhook` | `Webhook realm="…"`: no scheme is registered; this one is ours and documented |
 //! | `admin_key` | `Bearer realm="…"`, then `error` |
 //!
 //! Each acceptable scheme gets a field of its own, so that no reader has to divide at commas.
@@ -115,6 +116,7 @@ fn for_kind(
             None => format!("Signature realm={realm}"),
         },
         CredentialKind::Hmac => format!("{} realm={realm}", hmac_request::SCHEME),
+        CredentialKind::Webhook => format!("Webhook realm={realm}"),
         CredentialKind::Mtls => format!("ClientCertificate realm={realm}"),
         CredentialKind::Jwt
         | CredentialKind::Opaque

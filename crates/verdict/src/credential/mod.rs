@@ -16,6 +16,7 @@ pub mod mtls;
 pub mod opaque;
 mod presentation;
 pub mod signed;
+pub mod webhook;
 
 use std::sync::Arc;
 
@@ -34,6 +35,7 @@ use crate::trace::Note;
 
 pub(crate) use exposed::refuse_exposed;
 pub(crate) use presentation::{Presented, found, take};
+pub use webhook::Delivery;
 
 /// The field that carries an API key at every API that takes keys.
 pub static X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -64,6 +66,8 @@ pub enum CredentialKind {
     /// A JWT that a registered client signed for this very call, as `Authorization: Bearer`; told
     /// from an access token by its header's type.
     ClientJwt,
+    /// A webhook that its sender signed, in the style that the route names.
+    Webhook,
     /// An administrator's key on the admin listener; never a data credential, nor the reverse.
     /// `Authorization: Bearer` only.
     AdminKey,
@@ -71,7 +75,7 @@ pub enum CredentialKind {
 
 impl CredentialKind {
     /// Every kind, for discovery, docs and tests to walk.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::ApiKey,
         Self::Basic,
         Self::Jwt,
@@ -81,6 +85,7 @@ impl CredentialKind {
         Self::HttpSignature,
         Self::Hmac,
         Self::ClientJwt,
+        Self::Webhook,
         Self::AdminKey,
     ];
 
@@ -96,6 +101,7 @@ impl CredentialKind {
             Self::HttpSignature => "http_signature",
             Self::Hmac => "hmac",
             Self::ClientJwt => "client_jwt",
+            Self::Webhook => "webhook",
             Self::AdminKey => "admin_key",
         }
     }
@@ -125,6 +131,10 @@ pub fn is_carrier(name: &HeaderName, route: &Route) -> bool {
     if *name == signed::SIGNATURE || *name == signed::SIGNATURE_INPUT {
         return route.takes(CredentialKind::HttpSignature);
     }
+    let webhook = route.webhook.as_ref();
+    if webhook.is_some_and(|rules| rules.style.carries(name)) {
+        return route.takes(CredentialKind::Webhook);
+    }
     route.api.key_headers.contains(name)
 }
 
@@ -141,7 +151,8 @@ pub(crate) struct Proved {
 
 /// Verifies one presented credential by its kind's rules.
 ///
-/// Also what the body must be, where the credential is a signature that covers one.
+/// Also what the body must be, where the credential is a signature that covers one, and the delivery
+/// that is to be ended, where it is a webhook.
 pub(crate) async fn prove<R>(
     presented: Presented<'_>,
     head: &Head,
@@ -149,15 +160,22 @@ pub(crate) async fn prove<R>(
     route: &Route,
     facts: &impl Facts,
     now: Timestamp,
-) -> Result<(Proved, Option<BodyDigest>), Problem> {
+) -> Result<(Proved, Option<BodyDigest>, Option<Delivery>), Problem> {
     facts.note(Note::Credential(presented.kind()));
     let proved = match presented {
         Presented::Signed(claim) => {
             let (proved, body) = Box::pin(signed::prove(*claim, body, route, facts, now)).await?;
-            return Ok((proved, Some(body)));
+            return Ok((proved, Some(body), None));
+        }
+        Presented::Webhook(claim) => {
+            let (proved, delivery) = Box::pin(webhook::prove(*claim, body, facts, now)).await?;
+            // The body was at hand, and the signature was verified with it.
+            return Ok((proved, Some(BodyDigest::Checked), delivery));
         }
         Presented::ClientJwt(token) => {
-            return Box::pin(client_jwt::prove(token, head, &route.api, facts, now)).await;
+            let (proved, body) =
+                Box::pin(client_jwt::prove(token, head, &route.api, facts, now)).await?;
+            return Ok((proved, body, None));
         }
         Presented::ApiKey(key) => apikey::prove(key, facts, now).await,
         // Apart, so that calls of the other kinds need not make room for what these wait for.
@@ -172,7 +190,26 @@ pub(crate) async fn prove<R>(
             Box::pin(introspection::prove(asked, sent, head, route, facts, now)).await
         }
     };
-    Ok((proved?, None))
+    Ok((proved?, None, None))
+}
+
+/// Whether the whole body must be at hand before this call can be judged, and how long it may be.
+pub(crate) fn needs_body(head: &Head, route: &Route) -> Option<NeededBody> {
+    if signed::needs_body(head, route) {
+        return Some(NeededBody::Short);
+    }
+    let webhook =
+        route.takes(CredentialKind::Webhook) && matches!(webhook::claim(head, route), Ok(Some(_)));
+    webhook.then_some(NeededBody::Whole)
+}
+
+/// How much of a body is read before a call is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NeededBody {
+    /// As much as a front reads ahead of any signed body.
+    Short,
+    /// As much as the route takes: a webhook's signature says nothing without the last byte.
+    Whole,
 }
 
 /// The one answer to a credential that does not hold (threat C12); `cause` is for the log.

@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 
 use super::binding::{self, Sent};
 use super::signed::{self, SIGNATURE, SIGNATURE_INPUT};
-use super::{CredentialKind, X_API_KEY, apikey, introspection, opaque, refused};
+use super::{CredentialKind, X_API_KEY, apikey, introspection, opaque, refused, webhook};
 use crate::call::{Head, TlsFacts};
 use crate::problem::{Code, Problem};
 use crate::route::{Api, Route};
@@ -28,6 +28,8 @@ pub(crate) enum Presented<'a> {
     Basic(&'a [u8]),
     /// A signature over the request.
     Signed(Box<signed::Claim<'a>>),
+    /// A delivery in the style of the route's webhooks.
+    Webhook(Box<webhook::Claim<'a>>),
     /// The TLS session, with the certificate that the client showed.
     Mtls(&'a TlsFacts),
     /// What stands after `Bearer ` in no key grammar, or after `DPoP `; and how it was sent.
@@ -52,6 +54,7 @@ impl Presented<'_> {
             Self::Jwt(..) => CredentialKind::Jwt,
             Self::Opaque(..) => CredentialKind::Opaque,
             Self::ClientJwt(_) => CredentialKind::ClientJwt,
+            Self::Webhook(_) => CredentialKind::Webhook,
         }
     }
 }
@@ -152,6 +155,14 @@ fn find<'a>(
     {
         let claim = signed::http_signature_claim(head, &route.api.signatures);
         found.extend(signature(CredentialKind::HttpSignature, claim));
+    }
+    if takes(CredentialKind::Webhook)
+        && let Some(read) = webhook::claim(head, route).transpose()
+    {
+        found.push(Found {
+            kind: Some(CredentialKind::Webhook),
+            read: read.map(|claim| Presented::Webhook(Box::new(claim))),
+        });
     }
     if takes(CredentialKind::ApiKey) {
         let own = route

@@ -220,8 +220,8 @@ impl Claim<'_> {
 /// to 1 MiB.
 const MAX_CHUNK_BYTES: usize = 2 * 1024 * 1024;
 
-/// Whether the whole body must be at hand before this call can be judged.
-pub(crate) fn needs_body(head: &Head, route: &Route) -> bool {
+/// Whether a hash of the body is signed that the signature does not name.
+pub(super) fn needs_body(head: &Head, route: &Route) -> bool {
     route.takes(CredentialKind::SigV4)
         && matches!(sigv4_claim(head), Ok(Some(claim)) if claim.needs_body())
 }

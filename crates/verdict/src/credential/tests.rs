@@ -10,3 +10,4 @@ mod opaque;
 mod presentation;
 mod signed;
 mod tokens;
+mod webhook;

@@ -5,15 +5,17 @@ use std::sync::Arc;
 use proof::basic::Basic;
 use proof::issued::SecretKind;
 use proof::secret::Secret;
+use proof::webhook::Style;
 use serde_json::json;
 
 use super::pki::Ca;
 use super::signing::Caller;
+use super::webhook;
 use super::{NOW, Sent, Stored, World};
 use crate::call::TlsFacts;
 use crate::credential::CredentialKind::{
     self, AdminKey, ApiKey, Basic as BasicKind, ClientJwt, Hmac, HttpSignature, Jwt, Mtls, Opaque,
-    SigV4,
+    SigV4, Webhook,
 };
 use crate::credential::jwt::ConfigId;
 use crate::credential::mtls::{AuthorityId, CertificateIdentity, CertificateProfile, NamePattern};
@@ -67,6 +69,9 @@ pub(crate) fn hand() -> Hand {
         let key = caller.stored(&good);
         world.facts.signing_keys.insert(caller.key_id.clone(), key);
     }
+    let sender = webhook::stored(&good, webhook::SECRET);
+    let signing_keys = &mut world.facts.signing_keys;
+    signing_keys.insert(webhook::SENDER.to_owned(), sender);
     Hand {
         world,
         key,
@@ -93,6 +98,7 @@ impl Hand {
                 let caller = self.callers.iter().find(|one| one.kind == kind).unwrap();
                 caller.sign(sent, b"")
             }
+            Webhook => webhook::delivery(Style::Stripe, "", b"", NOW),
             Mtls => {
                 let mut sent = sent;
                 sent.arrival.tls = Some(Arc::new(self.session.clone()));

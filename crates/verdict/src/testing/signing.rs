@@ -136,6 +136,7 @@ impl Sent {
             version: self.version,
             fields: self.fields.clone(),
             arrival: self.arrival.clone(),
+            body: self.body.clone(),
         }
     }
 

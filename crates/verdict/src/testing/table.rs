@@ -16,7 +16,7 @@ use crate::credential::jwt::{ConfigId, IssuerId, IssuerProfile, VerifiedToken};
 use crate::credential::mtls::{Authority, AuthorityId, VerifiedCertificate};
 use crate::credential::opaque;
 use crate::facts::{
-    Answer, Facts, FirstUse, KeyCheck, KeyLookup, PasswordCheck, ReplayScope, Unavailable,
+    Answer, Begun, Facts, FirstUse, KeyCheck, KeyLookup, PasswordCheck, ReplayScope, Unavailable,
 };
 use crate::identity::{Account, IssuedKey, SigningKey};
 use crate::limit::{LimitKey, Rate, Taken};
@@ -44,6 +44,8 @@ pub(crate) struct Table {
     pub(crate) throttled: bool,
     /// Scope, id and time of what was used once.
     pub(crate) used: Mutex<Vec<(String, String, Timestamp)>>,
+    /// Deliveries by key and id: under way, or taken.
+    pub(crate) deliveries: Mutex<HashMap<(String, String), Begun>>,
     pub(crate) out: Option<Unavailable>,
     /// The replay memory alone does not answer.
     pub(crate) no_replays: bool,
@@ -286,6 +288,43 @@ impl Facts for Table {
         }
         used.push((key.to_owned(), id.to_owned(), until));
         Ok(FirstUse::Yes)
+    }
+
+    async fn begin_delivery(
+        &self,
+        key: &str,
+        ids: &[String],
+        _until: Timestamp,
+        _now: Timestamp,
+    ) -> Answer<Begun> {
+        self.ask("begin_delivery")?;
+        let mut known = self.deliveries.lock().unwrap();
+        let places = ids.iter().map(|id| (key.to_owned(), id.clone()));
+        let found = places.clone().filter_map(|place| known.get(&place));
+        if let Some(found) = found.max_by_key(|found| **found == Begun::Before) {
+            return Ok(*found);
+        }
+        known.extend(places.map(|place| (place, Begun::UnderWay)));
+        Ok(Begun::Now)
+    }
+
+    async fn end_delivery(
+        &self,
+        key: &str,
+        ids: &[String],
+        taken: Option<Timestamp>,
+        _now: Timestamp,
+    ) -> Answer<()> {
+        self.ask("end_delivery")?;
+        let mut known = self.deliveries.lock().unwrap();
+        for id in ids {
+            let place = (key.to_owned(), id.clone());
+            match taken {
+                Some(_) => known.insert(place, Begun::Before),
+                None => known.remove(&place),
+            };
+        }
+        Ok(())
     }
 
     async fn take(

@@ -87,6 +87,7 @@ fn route(api: &Arc<Api>, operation: Operation) -> RouteMeaning {
             rule: Rule::default(),
             sender: SenderRules::default(),
             plain_basic: false,
+            webhook: None,
         }),
         methods: vec![operation.method()],
         path: template(path),

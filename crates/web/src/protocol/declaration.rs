@@ -152,6 +152,7 @@ fn route(api: &Arc<Api>, door: Door) -> RouteMeaning {
             rule: Rule::default(),
             sender: SenderRules::default(),
             plain_basic: false,
+            webhook: None,
         }),
         methods: door.methods.iter().flat_map(methods).collect(),
         path: PathTemplate {

@@ -56,10 +56,10 @@ fn told(answer: &Result<Permitted<()>, Refused<()>>) -> String {
     text
 }
 
-struct Matrix(String);
+pub(super) struct Matrix(String);
 
 impl Matrix {
-    fn cell(
+    pub(super) fn cell(
         &mut self,
         kind: CredentialKind,
         defect: &str,
@@ -85,6 +85,7 @@ fn every_kind_with_every_defect_is_answered_as_the_golden_file_says() {
     foreign_tokens(&mut matrix);
     opaque_tokens(&mut matrix);
     client_jwts(&mut matrix);
+    super::webhook::matrix(&mut matrix);
     insta::assert_snapshot!("credential_kind_by_defect", matrix.0);
 }
 

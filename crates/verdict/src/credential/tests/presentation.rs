@@ -2,7 +2,7 @@ use http::StatusCode;
 use proof::issued::SecretKind;
 
 use crate::credential::CredentialKind::{
-    self, AdminKey, ApiKey, Basic as BasicKind, HttpSignature, Jwt, Mtls,
+    self, AdminKey, ApiKey, Basic as BasicKind, HttpSignature, Jwt, Mtls, Webhook,
 };
 use crate::credential::is_carrier;
 use crate::problem::Code;
@@ -20,7 +20,7 @@ fn j04_a_route_takes_its_own_kind_and_no_other() {
             let expected = match sent {
                 sent if sent == taken => Ok(taken),
                 // An ordinary field, or the connection's own matter, where they are not taken.
-                Mtls | HttpSignature => Err(Code::CredentialMissing),
+                Mtls | HttpSignature | Webhook => Err(Code::CredentialMissing),
                 _ => Err(Code::CredentialRefused),
             };
             assert_eq!(

@@ -1,0 +1,114 @@
+//! Somebody else's webhooks: their secret is brought in, and what they deliver is judged before the
+//! upstream sees it.
+
+use proof::random::SystemEntropy;
+use proof::webhook::SharedKey;
+
+use super::super::setup::write_private;
+use super::Expect::{Output, Sets, Status};
+use super::{Book, Scene};
+
+/// A sender's secret becomes a signing key, an API names it, and then deliveries come.
+pub(super) fn deliveries(book: &mut Book, scene: &Scene<'_>, sample: &str) -> anyhow::Result<()> {
+    let Scene {
+        gateway,
+        dir,
+        binary,
+        doorward,
+        ..
+    } = scene;
+    let secret = dir.join("tour-webhook.secret");
+    let sender = SharedKey::generate(&SystemEntropy).to_text();
+    write_private(&secret, sender.expose())?;
+    let body = dir.join("tour-webhook.json");
+    write_private(&body, br#"{"item":"Lamp","quantity":1}"#)?;
+    let api = dir.join("tour-webhooks.yaml");
+    write_private(&api, declaration(sample).as_bytes())?;
+    let (secret, body, api) = (secret.display(), body.display(), api.display());
+
+    let member = |name: &str| format!(r#"sed -n 's/.*"{name}": "\([^"]*\)".*/\1/p' | head -1"#);
+    book.step(
+        "Webhooks: the sender's secret is brought in, and gets a key id",
+        format!(
+            "SENDER=$({doorward} secret import --application shop --label 'tour: webhooks' --scheme webhook --secret-file {secret} --output json | {})",
+            member("key_id")
+        ),
+        Sets("SENDER"),
+    );
+    book.step(
+        "Webhooks: a route that takes this sender's, and nobody else's",
+        format!("sed s/KEY_ID/$SENDER/ {api} > {api}.now && {doorward} apply --yes -f {api}.now"),
+        Output("hooks"),
+    );
+    book.step(
+        "Webhooks: the sender may call it",
+        format!(
+            "{doorward} secret amend $({doorward} secret list | sed -n \"s/^\\([^ ]*\\) .*$SENDER.*/\\1/p\") --api hooks --scope orders:write"
+        ),
+        Output("hooks"),
+    );
+    let sign = |more: &str| {
+        format!(
+            "{binary} sign webhook --style standard-webhooks {gateway}/hooks/orders -H 'Content-Type: application/json' --body-file {body} --secret-file {secret}{more}"
+        )
+    };
+    let call = "curl -si -K -";
+    book.step(
+        "Webhooks: a delivery, signed as Standard Webhooks says",
+        format!("{} | {call}", sign("")),
+        Status(201, "Lamp"),
+    );
+    book.step(
+        "Webhooks: the same delivery once more, as a thief would send it",
+        format!(
+            "CALL=$({}); echo \"$CALL\" | curl -s -K - > /dev/null; echo \"$CALL\" | {call}",
+            sign("")
+        ),
+        Status(401, "credential-refused"),
+    );
+    book.step(
+        "Webhooks: the sender tries again, since it missed the answer: 200, and no second order",
+        format!(
+            "{} | curl -s -K - > /dev/null; sleep 1; {} | {call}",
+            sign(" --id msg_tour"),
+            sign(" --id msg_tour")
+        ),
+        Status(200, "content-length: 0"),
+    );
+    book.step(
+        "Webhooks: under another id",
+        format!(
+            "{} --id msg_mine | sed s/msg_mine/msg_yours/ | {call}",
+            sign("")
+        ),
+        Status(401, "credential-refused"),
+    );
+    book.step(
+        "Webhooks: a delivery of long ago",
+        format!("{} | {call}", sign(" --at 2020-01-01T00:00:00Z")),
+        Status(401, "credential-refused"),
+    );
+    Ok(())
+}
+
+fn declaration(sample: &str) -> String {
+    format!(
+        "apiVersion: doorward/v1
+kind: Api
+metadata: {{ name: hooks }}
+spec:
+  display_name: Orders from elsewhere
+  environment: test
+  audiences: [https://hooks.example]
+  base_path: /hooks
+  strip_base_path: true
+  upstream: {{ urls: [\"http://{sample}\"] }}
+  identity: {{ mode: jwt, audience: https://orders.example }}
+  scopes: {{ orders:write: Place orders }}
+  credentials: [webhook]
+  signatures: {{ webhook: {{ style: standard-webhooks, keys: [KEY_ID] }} }}
+  routes:
+    - {{ methods: [POST], path: /orders, scopes: [orders:write], body_limit: 64KiB }}
+"
+    )
+}
