@@ -111,7 +111,12 @@ impl CredentialKind {
     pub fn is_sent_along(self) -> bool {
         match self {
             Self::ApiKey | Self::Basic | Self::Jwt | Self::Opaque | Self::AdminKey => true,
-            Self::Mtls | Self::SigV4 | Self::HttpSignature | Self::Hmac | Self::ClientJwt => false,
+            Self::Mtls
+            | Self::SigV4
+            | Self::HttpSignature
+            | Self::Hmac
+            | Self::ClientJwt
+            | Self::Webhook => false,
         }
     }
 
