@@ -204,6 +204,14 @@ impl<F: Facts> Facts for Remembered<'_, F> {
     async fn signing_key(&self, _: &str, _: Timestamp) -> Answer<Option<Arc<SigningKey>>> {
         Ok(None)
     }
+    fn paseto_key(
+        &self,
+        _: &IssuerProfile,
+        _: Option<&str>,
+        _: proof::paseto::Purpose,
+    ) -> Answer<Option<Arc<proof::paseto::Key>>> {
+        Ok(None)
+    }
     fn calling_client(&self, _: &str) -> Answer<Option<Arc<CallingClient>>> {
         Ok(None)
     }

@@ -1,7 +1,7 @@
 //! **Access tokens** (RFC 9068): made here and read back here, for introspection and revocation.
 //!
-//! Each API says in which form: signed, and then whoever else checks them does it with the published
-//! keys; or opaque, a random text, and then the store keeps the same claims under its hash. Reading
+//! Each API says in which form: signed, as a JWT or a PASETO, and then whoever else checks them does
+//! it with the published keys; or opaque, a random text, and then the store keeps the same claims under its hash. Reading
 //! accepts only what this issuer signed, or keeps, as an access token: never an identity token for
 //! upstreams, never a foreign or untyped one.
 
@@ -12,6 +12,7 @@ use proof::digest::TokenHash;
 use proof::issued::{self, Environment, Issued, SecretKind};
 use proof::jose::jws;
 use proof::jose::jwt::{self, Claims, Expect};
+use proof::paseto;
 use proof::time::{Leeway, Timestamp};
 use registry::api::TokenFormat;
 use serde::{Deserialize as _, Serialize};
@@ -143,6 +144,18 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
                     kept: None,
                 }
             }
+            TokenFormat::Paseto => {
+                let ring = self.keys().ring();
+                let key = ring
+                    .signer(KeyPurpose::AccessPaseto)
+                    .ok_or(Reason::NoSigningKey)?;
+                // What we wrote reads back, unless it is too long.
+                let text = Claims::from_json(claims.as_bytes())
+                    .ok()
+                    .and_then(|claims| paseto::sign(key, &claims).ok())
+                    .ok_or(Reason::TokenTooLarge)?;
+                Made { text, kept: None }
+            }
             TokenFormat::Opaque => {
                 let issued = Issued::generate(
                     self.brand(),
@@ -209,8 +222,8 @@ fn claims_json(token: &AccessToken<'_>) -> String {
 pub struct ReadToken {
     /// Its claims. `client_id`, `jti`, `exp`, `iat` are present.
     claims: Claims,
-    /// Of the key that signed it; none of an opaque one.
-    kid: Option<String>,
+    /// The key that signed it, with its purpose; none of an opaque one.
+    signed_by: Option<(KeyPurpose, String)>,
     client_id: String,
     token_id: String,
     expires_at: Timestamp,
@@ -273,9 +286,9 @@ impl ReadToken {
     }
     /// Whether it is in its time, and its key still published.
     pub(crate) fn is_current(&self, ring: &KeyRing, now: Timestamp, leeway: Leeway) -> bool {
-        self.kid
-            .as_deref()
-            .is_none_or(|kid| ring.verifier(KeyPurpose::Access, kid).is_some())
+        self.signed_by
+            .as_ref()
+            .is_none_or(|(purpose, kid)| ring.verifier(*purpose, kid).is_some())
             && jwt::within(self.expires_at, self.claims.nbf, now, leeway).is_ok()
     }
 }
@@ -313,12 +326,31 @@ pub(crate) fn read(
     let key = ring.verifier(KeyPurpose::Access, &kid)?;
     let payload = unverified.verify(key).ok()?;
     let claims = Claims::parse(&payload).ok()?;
-    checked(Some(kid), claims, payload.typ(), issuer, now, leeway)
+    let signed_by = Some((KeyPurpose::Access, kid));
+    checked(signed_by, claims, payload.typ(), issuer, now, leeway)
+}
+
+/// The same for one in the form of PASETO. It has no type: its key signs access tokens and nothing
+/// else.
+pub(crate) fn read_paseto(
+    ring: &KeyRing,
+    issuer: &str,
+    token: &[u8],
+    now: Timestamp,
+    leeway: Leeway,
+) -> Option<ReadToken> {
+    let claimed = paseto::split(token).ok()?;
+    let kid = claimed.key_id()?.to_owned();
+    let key = ring.verifier(KeyPurpose::AccessPaseto, &kid)?;
+    let payload = claimed.open(&paseto::Key::Public(key.clone()), &[]).ok()?;
+    let claims = payload.claims().ok()?;
+    let signed_by = Some((KeyPurpose::AccessPaseto, kid));
+    checked(signed_by, claims, Some(TYPE), issuer, now, leeway)
 }
 
 /// What every access token of this issuer has.
 fn checked(
-    kid: Option<String>,
+    signed_by: Option<(KeyPurpose, String)>,
     claims: Claims,
     typ: Option<&str>,
     issuer: &str,
@@ -338,7 +370,7 @@ fn checked(
     };
     jwt::check(&claims, typ, &expect, now).ok()?;
     Some(ReadToken {
-        kid,
+        signed_by,
         client_id: claims.client_id.clone()?,
         token_id: claims.jti.clone()?,
         expires_at: claims.exp?,

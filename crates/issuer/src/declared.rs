@@ -239,6 +239,8 @@ pub(crate) fn the_one<'a>(
 pub struct Declared {
     clients: HashMap<Arc<str>, Arc<RegisteredClient>>,
     scopes: Vec<Arc<str>>,
+    /// Whether an API's tokens are PASETOs.
+    paseto: bool,
 }
 
 impl Declared {
@@ -300,9 +302,11 @@ impl Declared {
                 return Err(DeclaredError::ClientTwice(id));
             }
         }
+        let mut formats = by_name.values().map(|api| api.token_format);
         Ok(Self {
             clients: registered,
             scopes: known_scopes,
+            paseto: formats.any(|format| format == TokenFormat::Paseto),
         })
     }
 
@@ -311,15 +315,17 @@ impl Declared {
         self.clients.get(client_id)
     }
 
-    /// Purposes of the keys that sign ID tokens and UserInfo for somebody declared.
-    pub fn id_token_purposes(&self) -> Vec<KeyPurpose> {
-        let used: Vec<_> = self
+    /// Purposes of the keys that something declared needs: for ID tokens and UserInfo of its clients,
+    /// for PASETOs of its APIs.
+    pub fn key_purposes(&self) -> Vec<KeyPurpose> {
+        let mut used: Vec<_> = self
             .clients
             .values()
             .filter(|client| client.identity_scopes.contains(&IdentityScope::Openid))
             .flat_map(|client| client.userinfo_alg.into_iter().chain([client.id_token_alg]))
             .filter_map(KeyPurpose::id_token)
             .collect();
+        used.extend(self.paseto.then_some(KeyPurpose::AccessPaseto));
         KeyPurpose::ALL
             .into_iter()
             .filter(|purpose| used.contains(purpose))

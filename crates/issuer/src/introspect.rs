@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use proof::digest::TokenHash;
+use proof::paseto;
 use proof::time::Timestamp;
 use registry::client::IdentityScope;
 use serde::{Serialize, Serializer};
@@ -119,6 +120,8 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
         let read = if access::is_opaque(self.brand(), token) {
             let kept = self.store().kept_token(&hash).await?;
             kept.and_then(|claims| access::read_kept(issuer, &claims, now, leeway))
+        } else if paseto::looks_like(token.as_bytes()) {
+            access::read_paseto(&ring, issuer, token.as_bytes(), now, leeway)
         } else {
             access::read(&ring, issuer, token.as_bytes(), now, leeway)
         };

@@ -52,7 +52,7 @@ impl KeySettings {
             // An ID token is signed as its client registered: the purpose is the algorithm.
             KeyPurpose::IdRs256 => Algorithm::RS256,
             KeyPurpose::IdPs256 => Algorithm::PS256,
-            KeyPurpose::IdEdDsa => Algorithm::EdDSA,
+            KeyPurpose::IdEdDsa | KeyPurpose::AccessPaseto => Algorithm::EdDSA,
         }
     }
     fn retire_after(&self) -> Duration {

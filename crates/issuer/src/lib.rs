@@ -220,7 +220,7 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
     /// declared needs and that do not exist yet are made by the next [`KeyManager::tick`]: see
     /// [`KeyManager::lacks`].
     pub fn declare(&self, declared: Declared) {
-        self.keys.want(declared.id_token_purposes());
+        self.keys.want(declared.key_purposes());
         let client_ca = self.has_client_ca();
         let documents = Documents::new(&self.endpoints, &declared, client_ca);
         self.documents.store(Arc::new(documents));

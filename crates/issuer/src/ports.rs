@@ -37,11 +37,14 @@ pub enum KeyPurpose {
     IdPs256,
     /// ID tokens, signed with EdDSA.
     IdEdDsa,
+    /// Access tokens in the form of PASETO; published beside the others. A key of its own, since a
+    /// PASETO has no type that would tell it from what else a key signs.
+    AccessPaseto,
 }
 
 impl KeyPurpose {
     /// Every purpose.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Access,
         Self::Upstream,
         Self::Audit,
@@ -49,17 +52,19 @@ impl KeyPurpose {
         Self::IdRs256,
         Self::IdPs256,
         Self::IdEdDsa,
+        Self::AccessPaseto,
     ];
     /// The purposes whose keys are the issuer's own key set (`jwks_uri`).
-    pub const OF_ISSUER: [Self; 5] = [
+    pub const OF_ISSUER: [Self; 6] = [
         Self::Access,
         Self::IdEs256,
         Self::IdRs256,
         Self::IdPs256,
         Self::IdEdDsa,
+        Self::AccessPaseto,
     ];
-    /// The purposes that every installation has a key for; keys for the others are made once a
-    /// declared client needs one.
+    /// The purposes that every installation has a key for; keys for the others are made once
+    /// something declared needs one.
     pub const ALWAYS: [Self; 3] = [Self::Access, Self::Upstream, Self::Audit];
     /// The purpose of ID tokens that are signed with an algorithm.
     pub const fn id_token(algorithm: Algorithm) -> Option<Self> {
@@ -81,6 +86,7 @@ impl KeyPurpose {
             Self::IdRs256 => "id-rs256",
             Self::IdPs256 => "id-ps256",
             Self::IdEdDsa => "id-eddsa",
+            Self::AccessPaseto => "access-paseto",
         }
     }
 }

@@ -153,6 +153,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         )),
         key_sets,
         authorities: Arc::default(),
+        paseto_keys: Arc::default(),
         calling_clients: Arc::new(CallingClients::new(Arc::new(PublishedKeys::new(
             fetcher,
             KeySetOptions::default(),

@@ -20,6 +20,7 @@ use proof::dpop::nonce::NonceKey;
 use proof::issued::{KeyId, SigningKeyId};
 use proof::jose::alg::Algorithm;
 use proof::jose::verifying::VerifyingKey;
+use proof::paseto::{self, Purpose};
 use proof::password::Argon2Params;
 use proof::random::Entropy;
 use proof::time::Timestamp;
@@ -43,6 +44,7 @@ use crate::clock::Clock;
 use crate::hashing::HashingPool;
 use crate::introspection::Introspectors;
 use crate::keysets::KeySets;
+use crate::paseto::PasetoKeys;
 use crate::passwords::{Checked, Kind, PasswordChecks, PasswordOptions, Verifiers};
 use crate::records::{Contact, RecordCache};
 use crate::revocations::Revocations;
@@ -143,6 +145,8 @@ pub struct FactsParts<R, C, P> {
     pub introspectors: Arc<Introspectors>,
     /// Who vouches for client certificates.
     pub authorities: Arc<Authorities>,
+    /// Issuers' PASETO keys.
+    pub paseto_keys: Arc<PasetoKeys>,
     /// Clients that sign their calls.
     pub calling_clients: Arc<CallingClients>,
     /// What was revoked.
@@ -171,6 +175,7 @@ pub struct StandardFacts<R, C, P> {
     tokens: Cache<(ConfigId, TokenHash), Arc<VerifiedToken>>,
     certificates: Cache<(ConfigId, TokenHash), Arc<VerifiedCertificate>>,
     authorities: Arc<Authorities>,
+    paseto_keys: Arc<PasetoKeys>,
     calling_clients: Arc<CallingClients>,
     opaque: RecordCache<(ConfigId, TokenHash), Arc<VerifiedToken>>,
     by_id: RecordCache<KeyId, KeyRecord>,
@@ -214,6 +219,7 @@ impl<R: Records, C: Counters, P: Replays> StandardFacts<R, C, P> {
             tokens: Cache::new(options.max_tokens.max(1)),
             certificates: Cache::new(options.max_certificates.max(1)),
             authorities: parts.authorities,
+            paseto_keys: parts.paseto_keys,
             calling_clients: parts.calling_clients,
             opaque: RecordCache::new(options.max_tokens, options.opaque_ttl, absent),
             by_id: RecordCache::new(size, ttl, absent),
@@ -305,6 +311,11 @@ impl<R: Records, C: Counters, P: Replays> StandardFacts<R, C, P> {
     /// Who vouches for client certificates, for whoever configures it.
     pub fn authorities(&self) -> &Arc<Authorities> {
         &self.authorities
+    }
+
+    /// Issuers' PASETO keys, for whoever configures them.
+    pub fn paseto_keys(&self) -> &Arc<PasetoKeys> {
+        &self.paseto_keys
     }
 
     /// Clients that sign their calls, for whoever configures them.
@@ -581,6 +592,15 @@ impl<R: Records, C: Counters, P: Replays> Facts for StandardFacts<R, C, P> {
             .find(id.key_id(), now, &self.contact, load)
             .await?;
         Ok(found.map(|held| Arc::clone(&held.value)))
+    }
+
+    fn paseto_key(
+        &self,
+        issuer: &IssuerProfile,
+        id: Option<&str>,
+        purpose: Purpose,
+    ) -> Answer<Option<Arc<paseto::Key>>> {
+        Ok(self.paseto_keys.find(&issuer.issuer, id, purpose))
     }
 
     fn calling_client(&self, client_id: &str) -> Answer<Option<Arc<CallingClient>>> {

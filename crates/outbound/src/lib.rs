@@ -18,6 +18,7 @@ mod flights;
 pub mod hashing;
 pub mod introspection;
 pub mod keysets;
+pub mod paseto;
 mod passwords;
 pub mod people;
 pub mod published;

@@ -19,7 +19,11 @@ use zeroize::Zeroizing;
 
 use crate::{
     base64url, calendar,
-    jose::jwt::{self, Claims, JwtDefect},
+    jose::{
+        alg::Algorithm,
+        jwt::{self, Claims, JwtDefect},
+        key::SigningKey,
+    },
     strict_json,
     time::Timestamp,
 };
@@ -179,6 +183,17 @@ impl Claimed<'_> {
         self.key_id.as_deref()
     }
 
+    /// What a public token says, which anybody can read. Nothing of it is verified.
+    pub fn unverified_payload(&self) -> Option<&[u8]> {
+        let content = self.message.len().checked_sub(64)?;
+        (self.purpose == Purpose::Public).then(|| &self.message[..content])
+    }
+
+    /// The footer, which anybody can read. Nothing of it is verified.
+    pub fn unverified_footer(&self) -> &[u8] {
+        &self.footer
+    }
+
     /// Verifies the signature, or decrypts. `implicit` is what both sides know and the token does
     /// not carry; empty unless something was agreed on.
     ///
@@ -270,6 +285,39 @@ pub fn issue(key: &IssuingKey, claims: &Claims, implicit: &[u8]) -> Result<Strin
     )
 }
 
+/// Signs a `v4.public` token with a key that is known by another name than its PASERK id: that of
+/// the published key set, so that who has the set finds it.
+///
+/// # Errors
+/// [`PasetoDefect::WrongPurpose`] for keys of other types, [`PasetoDefect::TooLong`].
+pub fn sign(key: &SigningKey, claims: &Claims) -> Result<String, PasetoDefect> {
+    if key.alg() != Algorithm::EdDSA {
+        return Err(PasetoDefect::WrongPurpose);
+    }
+    let footer = serde_json::json!({ "kid": key.kid() }).to_string();
+    let content = claims_to_json(claims);
+    short_enough(signed(key, content.as_bytes(), footer.as_bytes(), &[]))
+}
+
+fn signed(key: &SigningKey, content: &[u8], footer: &[u8], implicit: &[u8]) -> String {
+    let header = Purpose::Public.header();
+    let text = pre_authenticated(&[header.as_bytes(), content, footer, implicit]);
+    let message = [content, &key.sign(&text)].concat();
+    let mut token = format!("{header}{}", base64url::encode(&message));
+    if !footer.is_empty() {
+        token.push('.');
+        token.push_str(&base64url::encode(footer));
+    }
+    token
+}
+
+fn short_enough(token: String) -> Result<String, PasetoDefect> {
+    if token.len() > MAX_TOKEN_BYTES {
+        return Err(PasetoDefect::TooLong);
+    }
+    Ok(token)
+}
+
 fn seal(
     key: &IssuingKey,
     content: &[u8],
@@ -277,26 +325,13 @@ fn seal(
     implicit: &[u8],
 ) -> Result<String, PasetoDefect> {
     let token = match key {
-        IssuingKey::Public { key, .. } => {
-            let header = Purpose::Public.header();
-            let text = pre_authenticated(&[header.as_bytes(), content, footer, implicit]);
-            let message = [content, &key.sign(&text)].concat();
-            let mut token = format!("{header}{}", base64url::encode(&message));
-            if !footer.is_empty() {
-                token.push('.');
-                token.push_str(&base64url::encode(footer));
-            }
-            token
-        }
+        IssuingKey::Public { key, .. } => signed(key, content, footer, implicit),
         IssuingKey::Local { key, .. } => {
             LocalToken::encrypt(&symmetric(key)?, content, Some(footer), Some(implicit))
                 .map_err(|_| PasetoDefect::Forged)?
         }
     };
-    if token.len() > MAX_TOKEN_BYTES {
-        return Err(PasetoDefect::TooLong);
-    }
-    Ok(token)
+    short_enough(token)
 }
 
 fn symmetric(key: &LocalKey) -> Result<SymmetricKey<V4>, PasetoDefect> {
@@ -315,8 +350,15 @@ fn pre_authenticated(pieces: &[&[u8]]) -> Vec<u8> {
     text
 }
 
-fn claims_from_json(json: &[u8]) -> Result<Claims, JwtDefect> {
+/// The claims of a payload, with times read from RFC 3339 text; whether it was verified is the
+/// caller's to know.
+///
+/// # Errors
+/// [`JwtDefect`].
+pub fn claims_from_json(json: &[u8]) -> Result<Claims, JwtDefect> {
     let mut extra = strict_json::parse_object(json, MAX_TOKEN_BYTES).map_err(JwtDefect::Json)?;
+    // PASETO's `aud` is one text; a list is read as a JWT's is, since it can't be meant otherwise.
+    let aud = jwt::audiences(&mut extra)?;
     let mut text = |name: &'static str| match extra.remove(name) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
@@ -331,8 +373,7 @@ fn claims_from_json(json: &[u8]) -> Result<Claims, JwtDefect> {
     Ok(Claims {
         iss: text("iss")?,
         sub: text("sub")?,
-        // PASETO's `aud` is one text; there are no lists.
-        aud: text("aud")?.into_iter().collect(),
+        aud,
         exp: date("exp", text("exp")?)?,
         nbf: date("nbf", text("nbf")?)?,
         iat: date("iat", text("iat")?)?,
@@ -343,14 +384,13 @@ fn claims_from_json(json: &[u8]) -> Result<Claims, JwtDefect> {
     })
 }
 
-/// Several audiences can't be written: the first one is.
+/// One audience is a text, as PASETO has it; several are a list, as in a JWT.
 fn claims_to_json(claims: &Claims) -> String {
     let mut members = claims.extra.clone();
     let date = |time: Option<Timestamp>| time.map(calendar::rfc3339);
     for (name, value) in [
         ("iss", claims.iss.clone()),
         ("sub", claims.sub.clone()),
-        ("aud", claims.aud.first().cloned()),
         ("exp", date(claims.exp)),
         ("nbf", date(claims.nbf)),
         ("iat", date(claims.iat)),
@@ -362,6 +402,12 @@ fn claims_to_json(claims: &Claims) -> String {
         if let Some(value) = value {
             members.insert(name.to_owned(), Value::String(value));
         }
+    }
+    members.remove("aud");
+    match claims.aud.as_slice() {
+        [] => {}
+        [one] => drop(members.insert("aud".to_owned(), one.as_str().into())),
+        many => drop(members.insert("aud".to_owned(), many.into())),
     }
     Value::Object(members).to_string()
 }

@@ -59,14 +59,20 @@ pub enum TokenFormat {
     Jwt,
     /// A random reference to what this installation keeps; for others it says nothing.
     Opaque,
+    /// A signed `v4.public` (PASETO), checked without asking anybody.
+    Paseto,
 }
 
 impl TokenFormat {
+    /// Every form.
+    pub const ALL: [Self; 3] = [Self::Jwt, Self::Opaque, Self::Paseto];
+
     /// The kind of credential that such a token is.
     pub fn kind(self) -> CredentialKind {
         match self {
             Self::Jwt => CredentialKind::Jwt,
             Self::Opaque => CredentialKind::Opaque,
+            Self::Paseto => CredentialKind::Paseto,
         }
     }
 }

@@ -218,6 +218,8 @@ fn mean(set: &Set<'_>, context: &Context, flaws: &mut Vec<Flaw>) -> Meaning {
             profile: own.clone(),
             keys: IssuerKeys::Own,
             introspection: None,
+            paseto_keys: Vec::new(),
+            paseto_key_files: Vec::new(),
         });
     }
     for (document, report) in each(set) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use proof::jose::alg::Algorithm;
 use proof::jose::jwk::JwkSet;
+use proof::paseto::Key;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use verdict::credential::jwt::IssuerProfile;
@@ -41,6 +42,22 @@ pub struct TrustedIssuerSpec {
         skip_serializing_if = "Option::is_none"
     )]
     pub jwks_file: Option<String>,
+    /// Its keys for PASETO tokens that anybody may read, as `k4.public.…` (PASERK); with these its
+    /// other keys may be left out. They must make access tokens and nothing else.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub paseto_keys: Option<Vec<String>>,
+    /// Files with one such key each: `k4.public.…`, or `k4.local.…`, which both sides hold and which
+    /// stands in a file only.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub paseto_key_files: Option<Vec<String>>,
     /// Algorithms its keys may be used with; default every one that is not
     /// symmetric.
     #[serde(
@@ -273,4 +290,8 @@ pub struct IssuerMeaning {
     pub keys: IssuerKeys,
     /// Where it is asked about its opaque tokens, if it is.
     pub introspection: Option<IntrospectionMeaning>,
+    /// Its PASETO keys that are written down, with the ids that footers name them by.
+    pub paseto_keys: Vec<(String, Arc<Key>)>,
+    /// Files with one PASETO key each, read by whoever reads files.
+    pub paseto_key_files: Vec<PathBuf>,
 }

@@ -13,6 +13,7 @@ use proof::dpop::nonce::NonceKey;
 use proof::issued::KeyId;
 use proof::jose::alg::Algorithm;
 use proof::jose::verifying::VerifyingKey;
+use proof::paseto::Purpose;
 use proof::time::Timestamp;
 
 use crate::credential::client_jwt::CallingClient;
@@ -239,6 +240,15 @@ pub trait Facts: Send + Sync {
         key_id: &str,
         now: Timestamp,
     ) -> impl Future<Output = Answer<Option<Arc<SigningKey>>>> + Send;
+
+    /// The key of `issuer` that opens PASETO tokens of a purpose: the one of that id, or where the
+    /// token names none the only one. Local: such keys are written down or pushed.
+    fn paseto_key(
+        &self,
+        issuer: &IssuerProfile,
+        id: Option<&str>,
+        purpose: Purpose,
+    ) -> Answer<Option<Arc<proof::paseto::Key>>>;
 
     /// The client of this `client_id`, if it is in force and may sign its own calls. Local, pushed.
     ///

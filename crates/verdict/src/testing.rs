@@ -22,9 +22,12 @@ use proof::digest::{TokenHash, hex, sha256};
 use proof::issued::{Brand, Environment, Issued, KeyId, SecretKind};
 use proof::jose::alg::Algorithm;
 use proof::jose::jws;
+use proof::jose::jwt::Claims;
 use proof::jose::key::SigningKey;
+use proof::paseto::{self, IssuingKey, Key, LocalKey};
 use proof::password::Verifier;
 use proof::random::Entropy;
+use proof::secret::Secret;
 use proof::time::Timestamp;
 use proof::webhook::Style;
 use serde_json::{Value, json};
@@ -75,6 +78,10 @@ pub(crate) struct World {
     pub(crate) api: Arc<Api>,
     pub(crate) own_key: SigningKey,
     pub(crate) foreign_key: SigningKey,
+    /// Of our own issuer, for `v4.public`.
+    pub(crate) paseto_key: SigningKey,
+    /// Of the foreign issuer: its `v4.local` key, as text.
+    pub(crate) local_key: Secret,
     /// Of the client `export`, which signs its calls.
     pub(crate) client_key: SigningKey,
     pub(crate) facts: Table,
@@ -151,6 +158,8 @@ impl World {
     fn with(certificates: Option<CertificateProfile>) -> Self {
         let own_key = SigningKey::generate(Algorithm::ES256).unwrap();
         let foreign_key = SigningKey::generate(Algorithm::EdDSA).unwrap();
+        let paseto_key = SigningKey::generate(Algorithm::EdDSA).unwrap();
+        let local_key = LocalKey::generate(&Counting(AtomicU64::new(1000))).to_paserk();
         let client_key = SigningKey::generate(Algorithm::ES256).unwrap();
         let text = |items: &[&str]| {
             items
@@ -199,7 +208,17 @@ impl World {
             algorithms: vec![Algorithm::ES256, Algorithm::EdDSA],
         };
         let registered = Arc::new(client_key.verifying_key().unwrap());
+        let (local, local_id) = Key::named(&local_key).unwrap();
+        let public = Key::public(&paseto_key.public_jwk()).unwrap();
         let facts = Table {
+            paseto_keys: vec![
+                (
+                    own.issuer.clone(),
+                    paseto_key.kid().to_owned(),
+                    Arc::new(public),
+                ),
+                (foreign.issuer.clone(), local_id, Arc::new(local)),
+            ],
             clients: [("export".to_owned(), (Arc::new(client), vec![registered]))].into(),
             signers: vec![
                 (
@@ -241,6 +260,8 @@ impl World {
             api,
             own_key,
             foreign_key,
+            paseto_key,
+            local_key,
             client_key,
             facts,
             entropy: Counting(AtomicU64::new(0)),
@@ -323,6 +344,23 @@ impl World {
             "at+jwt",
             &changed(Self::own_claims(), changes).to_string(),
         )
+    }
+
+    /// A PASETO of our own issuer with some claims replaced (`null` removes).
+    pub(crate) fn paseto(&self, changes: &Value) -> String {
+        let claims = changed(Self::own_claims(), changes).to_string();
+        paseto::sign(
+            &self.paseto_key,
+            &Claims::from_json(claims.as_bytes()).unwrap(),
+        )
+        .unwrap()
+    }
+
+    /// A `v4.local` of the foreign issuer with some claims replaced (`null` removes).
+    pub(crate) fn local_paseto(&self, changes: &Value) -> String {
+        let claims = changed(Self::foreign_claims(), changes).to_string();
+        let key = IssuingKey::from_paserk(&self.local_key).unwrap();
+        paseto::issue(&key, &Claims::from_json(claims.as_bytes()).unwrap(), &[]).unwrap()
     }
 
     /// A JWT that the client `export` signed for a call, with some claims replaced (`null` removes).

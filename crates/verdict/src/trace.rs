@@ -66,6 +66,10 @@ checks! {
     VerificationKey = ("verification-key", "the issuer has the key it names", Some("RFC 7517 §4.5")),
     /// The token's signature.
     Signature = ("signature", "its signature holds", Some("RFC 7515 §5.2")),
+    /// An issuer has the key that a PASETO names.
+    TokenKey = ("token-key", "an issuer that the API trusts has the key it names", None),
+    /// What a PASETO was made with.
+    TokenSeal = ("token-seal", "it was made with that key", None),
     /// The claims that an access token must have, and those that it must not.
     Claims = ("claims", "its claims are those of an access token", Some("RFC 9068 §2.2")),
     /// A client that signs its own calls.

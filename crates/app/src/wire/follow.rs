@@ -156,7 +156,7 @@ async fn refresh(shared: &Arc<Shared>, planes: &Planes, stale: &Stale) -> Result
     }
     if stale.signing_keys {
         shared.keys.reload().await?;
-        planes::publish_own_keys(&shared.keys.ring(), &shared.own_keys)?;
+        planes::publish_own_keys(&shared.keys.ring(), &shared.own_keys, &shared.own_paseto)?;
         // A key may have been dropped because it leaked: what it signed is verified anew.
         shared.facts.forget_tokens();
     }

@@ -32,6 +32,7 @@ use outbound::fetch::{FetchOptions, Fetcher};
 use outbound::hashing::HashingPool;
 use outbound::introspection::{IntrospectionOptions, Introspectors};
 use outbound::keysets::{KeySetOptions, KeySets, OwnKeys};
+use outbound::paseto::OwnPasetoKeys;
 use outbound::published::PublishedKeys;
 use outbound::revocations::Revocations;
 use outbound::trust::Trust;
@@ -72,6 +73,7 @@ pub(crate) struct Shared {
     pub(crate) fetcher: Arc<Fetcher>,
     pub(crate) keys: Arc<KeyManager<Store>>,
     pub(crate) own_keys: OwnKeys,
+    pub(crate) own_paseto: OwnPasetoKeys,
     pub(crate) issuer: Option<Arc<NodeIssuer>>,
     pub(crate) hasher: Arc<NodeHasher>,
     pub(crate) readiness: Arc<NodeReadiness>,
@@ -146,16 +148,16 @@ impl Node {
             pool.clone(),
             entropy.clone(),
         )?);
-        let own_keys = OwnKeys::new();
+        let (own_keys, own_paseto) = (OwnKeys::new(), OwnPasetoKeys::default());
         // The gateway beside the issuer knows a key before the first token that it signed.
-        let published = own_keys.clone();
+        let published = (own_keys.clone(), own_paseto.clone());
         keys.show_first(Box::new(move |ring| {
-            if let Err(error) = planes::publish_own_keys(ring, &published) {
+            if let Err(error) = planes::publish_own_keys(ring, &published.0, &published.1) {
                 tracing::error!(%error, "new signing keys can't be verified here");
             }
         }));
         let fetcher = Arc::new(fetcher(settings)?);
-        let published = Arc::new(PublishedKeys::new(
+        let client_keys = Arc::new(PublishedKeys::new(
             fetcher.clone(),
             KeySetOptions::default(),
         ));
@@ -179,7 +181,8 @@ impl Node {
                 key_sets,
                 introspectors,
                 authorities: Arc::default(),
-                calling_clients: Arc::new(CallingClients::new(published.clone())),
+                paseto_keys: Arc::default(),
+                calling_clients: Arc::new(CallingClients::new(client_keys.clone())),
                 revocations: Arc::new(Revocations::default()),
                 pool: pool.clone(),
                 peppers: hasher.peppers(),
@@ -226,7 +229,7 @@ impl Node {
                         revocations: Arc::new(revocations),
                         replay: Arc::new(adapters::StoredReplay(store.clone())),
                         proofs: proofs_of_process(settings),
-                        client_keys: Arc::new(adapters::FetchedClientKeys(published)),
+                        client_keys: Arc::new(adapters::FetchedClientKeys(client_keys)),
                         readiness: readiness.clone(),
                         alarms: Arc::new(metrics.clone()),
                         entropy: entropy.clone(),
@@ -259,6 +262,7 @@ impl Node {
             fetcher,
             keys,
             own_keys,
+            own_paseto,
             issuer,
             hasher,
             readiness,

@@ -17,6 +17,7 @@ use issuer::declared::Declared;
 use issuer::keys::KeyRing;
 use issuer::ports::KeyPurpose;
 use proof::jose::jwk::JwkSet;
+use proof::paseto;
 use proof::secret::Secret;
 use registry::api::stored::SecretSource;
 use registry::api::{ApiMeaning, UpstreamMeaning};
@@ -30,6 +31,7 @@ use outbound::clients::ClientKeys;
 use outbound::fetch::Fetcher;
 use outbound::introspection::IntrospectionSource;
 use outbound::keysets::{KeySource, OwnKeys};
+use outbound::paseto::{NamedKey, OwnPasetoKeys, PasetoSource};
 
 use tokio::sync::watch;
 use verdict::credential::client_jwt::CallingClient;
@@ -48,6 +50,7 @@ const IN_FORCE_WITHIN: core::time::Duration = core::time::Duration::from_secs(1)
 struct Prepared {
     declared: Declared,
     sources: Vec<(IssuerId, KeySource)>,
+    paseto: Vec<(IssuerId, PasetoSource)>,
     authorities: outbound::authorities::Prepared,
     clients: Vec<(CallingClient, ClientKeys)>,
     asked: Vec<IntrospectionSource>,
@@ -261,6 +264,10 @@ impl Planes {
     pub(crate) fn take_over(&self, shared: &Shared, meaning: &Meaning) -> Result<()> {
         let prepared = self.prepare(shared, meaning)?;
         shared.facts.key_sets().configure(prepared.sources);
+        if shared.facts.paseto_keys().configure(prepared.paseto) {
+            // What a key opened that is gone is opened no more.
+            shared.facts.forget_tokens();
+        }
         shared.facts.authorities().configure(prepared.authorities);
         shared.facts.calling_clients().configure(prepared.clients);
         shared.facts.introspectors().configure(prepared.asked);
@@ -310,8 +317,13 @@ impl Planes {
             let apis: Vec<_> = apis.iter().map(|api| based(api, &base)).collect();
             prepared.push((gateway.clone(), snapshot(gateway, &apis)?));
         }
-        let mut sources = Vec::new();
+        let (mut sources, mut paseto) = (Vec::new(), Vec::new());
         for issuer in &meaning.issuers {
+            let keys = match &issuer.keys {
+                IssuerKeys::Own => PasetoSource::Own(shared.own_paseto.clone()),
+                _ => PasetoSource::Static(paseto_keys(issuer, &base)?),
+            };
+            paseto.push((issuer.profile.issuer.clone(), keys));
             let source = match &issuer.keys {
                 IssuerKeys::Own => KeySource::Own(shared.own_keys.clone()),
                 IssuerKeys::Url(url) => KeySource::Url(url.clone()),
@@ -334,6 +346,7 @@ impl Planes {
         Ok(Prepared {
             declared,
             sources,
+            paseto,
             authorities,
             clients: calling_clients(&meaning.clients),
             asked,
@@ -495,6 +508,7 @@ fn files_named(meaning: &Meaning, base: &Path) -> Vec<PathBuf> {
                 .flat_map(|asked| asked.proof.files())
                 .map(|file| base.join(file)),
         );
+        files.extend(issuer.paseto_key_files.iter().map(|file| base.join(file)));
     }
     files.sort();
     files.dedup();
@@ -535,10 +549,21 @@ fn make_keys(shared: &Shared) {
 ///
 /// # Errors
 /// If the ring's own key set can't be read back, which is a defect.
-pub(crate) fn publish_own_keys(ring: &KeyRing, own_keys: &OwnKeys) -> Result<()> {
+pub(crate) fn publish_own_keys(
+    ring: &KeyRing,
+    own_keys: &OwnKeys,
+    own_paseto: &OwnPasetoKeys,
+) -> Result<()> {
     let set = JwkSet::parse(ring.jwks(KeyPurpose::Access).as_bytes())
         .map_err(|defect| anyhow::anyhow!("our own key set does not read: {defect:?}"))?;
     own_keys.publish(&set);
+    let keys = ring
+        .verifiers(KeyPurpose::AccessPaseto)
+        .map(|key| NamedKey {
+            id: key.kid().unwrap_or_else(|| key.thumbprint()).to_owned(),
+            key: Arc::new(paseto::Key::Public(key.clone())),
+        });
+    own_paseto.publish(keys.collect());
     Ok(())
 }
 
@@ -595,6 +620,29 @@ fn files(listener: &settings::Listener) -> Vec<CertificateFiles> {
             key: key.clone(),
         })
         .collect()
+}
+
+/// An issuer's PASETO keys, those in files among them.
+fn paseto_keys(issuer: &IssuerMeaning, base: &Path) -> Result<Vec<NamedKey>> {
+    let written = issuer.paseto_keys.iter().cloned();
+    let mut keys: Vec<_> = written.map(|(id, key)| NamedKey { id, key }).collect();
+    for file in &issuer.paseto_key_files {
+        let path = base.join(file);
+        let text = std::fs::read(&path)
+            .map(Secret::new)
+            .with_context(|| format!("{} can't be read", path.display()))?;
+        let line = Secret::new(text.expose().trim_ascii());
+        // Nothing of the file is said: it may be the secret one.
+        let (key, id) = paseto::Key::named(&line).map_err(|_| {
+            anyhow::anyhow!(
+                "{} is no PASETO key: one line, `k4.public.…` or `k4.local.…`",
+                path.display()
+            )
+        })?;
+        let key = Arc::new(key);
+        keys.push(NamedKey { id, key });
+    }
+    Ok(keys)
 }
 
 fn key_file(path: &std::path::Path) -> Result<JwkSet> {

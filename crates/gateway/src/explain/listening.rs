@@ -12,6 +12,7 @@ use proof::jose::verifying::VerifyingKey;
 use proof::time::Timestamp;
 use verdict::credential::CredentialKind;
 use verdict::credential::client_jwt::CallingClient;
+use verdict::credential::introspection::Said;
 use verdict::credential::jwt::{ConfigId, IssuerProfile, VerifiedToken};
 use verdict::credential::mtls::{Authority, AuthorityId, VerifiedCertificate};
 use verdict::facts::{
@@ -173,6 +174,28 @@ impl<F: Looks> Facts for Listening<F> {
     }
     fn dpop_nonces(&self) -> &NonceKey {
         self.facts.dpop_nonces()
+    }
+    fn paseto_key(
+        &self,
+        issuer: &IssuerProfile,
+        id: Option<&str>,
+        purpose: proof::paseto::Purpose,
+    ) -> Answer<Option<Arc<proof::paseto::Key>>> {
+        self.facts.paseto_key(issuer, id, purpose)
+    }
+    async fn introspected(
+        &self,
+        token: &str,
+        hash: &TokenHash,
+        profile: &IssuerProfile,
+        _: Timestamp,
+    ) -> Answer<Said> {
+        self.facts
+            .introspected(token, hash, profile, self.now)
+            .await
+    }
+    fn was_introspected(&self, hash: &TokenHash, profile: &IssuerProfile) -> bool {
+        self.facts.was_introspected(hash, profile)
     }
     fn calling_client(&self, client_id: &str) -> Answer<Option<Arc<CallingClient>>> {
         self.facts.calling_client(client_id)

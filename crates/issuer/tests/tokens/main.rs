@@ -6,5 +6,6 @@ mod code;
 mod device;
 mod exchange;
 mod opaque;
+mod paseto;
 mod refresh;
 mod world;

@@ -223,6 +223,7 @@ impl World {
             )),
             key_sets,
             authorities: Arc::default(),
+            paseto_keys: Arc::default(),
             calling_clients: Arc::new(CallingClients::new(Arc::new(PublishedKeys::new(
                 fetcher,
                 KeySetOptions::default(),

@@ -320,7 +320,7 @@ fn numeric_date(
     }
 }
 
-fn audiences(members: &mut Map<String, Value>) -> Result<Vec<String>, JwtDefect> {
+pub(crate) fn audiences(members: &mut Map<String, Value>) -> Result<Vec<String>, JwtDefect> {
     const WRONG: JwtDefect = JwtDefect::ClaimType("aud");
     match members.remove("aud") {
         None => Ok(Vec::new()),

@@ -103,15 +103,25 @@ impl Key {
     /// # Errors
     /// [`KeyDefect`].
     pub fn from_paserk(text: &Secret) -> Result<Self, KeyDefect> {
+        Self::named(text).map(|(key, _)| key)
+    }
+
+    /// The same, with the id (`k4.pid.…`, `k4.lid.…`) by which a footer names the key.
+    ///
+    /// # Errors
+    /// [`KeyDefect`].
+    pub fn named(text: &Secret) -> Result<(Self, String), KeyDefect> {
         let written = text.expose_text().ok_or(KeyDefect)?;
         if let Some(encoded) = written.strip_prefix(PUBLIC) {
             let bytes = base64url::decode(encoded.as_bytes()).map_err(|_| KeyDefect)?;
             let jwk = Jwk::from_ed25519(&bytes).map_err(|_| KeyDefect)?;
-            return Self::public(&jwk);
+            return Ok((Self::public(&jwk)?, public_id(&jwk)?));
         }
         let encoded = written.strip_prefix(LOCAL).ok_or(KeyDefect)?;
         let bytes = base64url::decode(encoded.as_bytes()).map_err(|_| KeyDefect)?;
-        LocalKey::of_bytes(Secret::new(bytes)).map(Self::Local)
+        let key = LocalKey::of_bytes(Secret::new(bytes))?;
+        let id = key.id();
+        Ok((Self::Local(key), id))
     }
 
     /// An Ed25519 key that is known as a JWK.

@@ -247,7 +247,7 @@ fn c03_claims_of_the_wrong_type_refuse() {
         (json!({"exp": "2023-11-14T22:18:20"}), "exp"),
         (json!({"nbf": null}), "nbf"),
         (json!({"iat": ["2023-11-14T22:18:20Z"]}), "iat"),
-        (json!({"aud": ["https://api.example"]}), "aud"),
+        (json!({"aud": ["https://api.example", 7]}), "aud"),
         (json!({"iss": 1}), "iss"),
     ] {
         let found = claims_from_json(json.to_string().as_bytes());

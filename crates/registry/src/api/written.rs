@@ -331,6 +331,8 @@ pub enum WrittenKind {
     ClientJwt,
     /// A webhook that its sender signs; see `webhook`.
     Webhook,
+    /// An access token in the form of PASETO version 4.
+    Paseto,
 }
 
 impl From<WrittenKind> for CredentialKind {
@@ -346,6 +348,7 @@ impl From<WrittenKind> for CredentialKind {
             WrittenKind::Hmac => Self::Hmac,
             WrittenKind::ClientJwt => Self::ClientJwt,
             WrittenKind::Webhook => Self::Webhook,
+            WrittenKind::Paseto => Self::Paseto,
         }
     }
 }

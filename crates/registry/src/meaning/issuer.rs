@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use proof::jose::alg::Algorithm;
 use proof::jose::jwk::{JwkDefect, JwkSet};
+use proof::paseto::Key;
+use proof::secret::Secret;
 use verdict::credential::jwt::{ConfigId, IssuerId, IssuerProfile};
 
 use super::{Context, Set, each, introspection};
@@ -45,6 +47,7 @@ pub(super) fn mean(
     let introspection = introspection
         .map(|written| introspection::mean(written, context, &at.key("introspection"), report));
     let keys = keys(spec, context, &at, report);
+    let (paseto_keys, paseto_key_files) = paseto_keys(spec, &at, report);
 
     let algorithms = algorithms(spec.algorithms.as_deref(), &at.key("algorithms"), report);
     let types = texts(spec.types.as_deref(), &["at+jwt"], &at.key("types"), report);
@@ -134,16 +137,65 @@ pub(super) fn mean(
         }
     };
     // Keys and whoever is asked belong to the configuration too: others, other verdicts.
-    let key_source =
-        serde_json::json!([spec.jwks_url, spec.jwks, spec.jwks_file, spec.introspection])
-            .to_string();
+    let key_source = serde_json::json!([
+        spec.jwks_url,
+        spec.jwks,
+        spec.jwks_file,
+        spec.introspection,
+        spec.paseto_keys,
+        spec.paseto_key_files,
+    ])
+    .to_string();
     profile.config = config_id(&profile, &key_source);
     Some(IssuerMeaning {
         name: name.to_owned(),
         profile: Arc::new(profile),
         keys: keys?,
         introspection,
+        paseto_keys,
+        paseto_key_files,
     })
+}
+
+/// PASETO keys: public ones may be written down, a shared one stands in a file.
+fn paseto_keys(
+    spec: &TrustedIssuerSpec,
+    at: &Place,
+    report: &mut Report<'_>,
+) -> (Vec<(String, Arc<Key>)>, Vec<PathBuf>) {
+    let place = at.key("paseto_keys");
+    report.not_empty(place.clone(), spec.paseto_keys.as_deref());
+    let written = spec.paseto_keys.as_deref().unwrap_or_default();
+    report.no_doubles(&place, written);
+    let mut keys = Vec::new();
+    for (index, text) in written.iter().enumerate() {
+        let place = place.index(index);
+        if ["k4.local.", "k4.secret."]
+            .iter()
+            .any(|start| text.starts_with(start))
+        {
+            report.hinted(
+                place,
+                "this key is secret",
+                "replace it: it is exposed now; a `k4.local` stands in a file under paseto_key_files",
+            );
+            continue;
+        }
+        match Key::named(&Secret::from_text(text.clone())) {
+            Ok((key, id)) => keys.push((id, Arc::new(key))),
+            Err(_) => report.flaw(place, "this is a public key of version 4, `k4.public.…`"),
+        }
+    }
+    let place = at.key("paseto_key_files");
+    report.not_empty(place.clone(), spec.paseto_key_files.as_deref());
+    let files = spec.paseto_key_files.as_deref().unwrap_or_default();
+    report.no_doubles(&place, files);
+    for (index, file) in files.iter().enumerate() {
+        if file.is_empty() {
+            report.flaw(place.index(index), "the path is empty");
+        }
+    }
+    (keys, files.iter().map(PathBuf::from).collect())
 }
 
 /// Names one version of a profile: the first 64 bits of SHA-256 over all its parts in a fixed
@@ -219,13 +271,15 @@ fn keys(
             None
         }
         (None, None, Some(path)) => Some(IssuerKeys::File(PathBuf::from(path))),
-        // Whoever is only asked needs none.
+        // Whoever is only asked needs none, and whose tokens are PASETOs has no JWTs.
         (None, None, None)
-            if spec.introspection.as_ref().is_some_and(|asked| {
-                asked.response.unwrap_or_default() == IntrospectionResponse::Json
-            }) =>
+            if spec.paseto_keys.is_some()
+                || spec.paseto_key_files.is_some()
+                || spec.introspection.as_ref().is_some_and(|asked| {
+                    asked.response.unwrap_or_default() == IntrospectionResponse::Json
+                }) =>
         {
-            Some(IssuerKeys::Static(JwkSet::new(Vec::new())))
+            Some(IssuerKeys::Static(JwkSet::default()))
         }
         (None, None, None) => {
             report.hinted(

@@ -22,13 +22,14 @@ use crate::units::Size;
 const MOST_SEGMENTS: usize = 64;
 
 /// Kinds that are sent in `Authorization` and nowhere else.
-const IN_AUTHORIZATION: [CredentialKind; 6] = [
+const IN_AUTHORIZATION: [CredentialKind; 7] = [
     CredentialKind::Basic,
     CredentialKind::Jwt,
     CredentialKind::Opaque,
     CredentialKind::SigV4,
     CredentialKind::Hmac,
     CredentialKind::ClientJwt,
+    CredentialKind::Paseto,
 ];
 
 /// Largest body unless written otherwise.
@@ -427,7 +428,7 @@ fn combinations(
         }
     }
     let takes = |kind| combinations.iter().flatten().any(|taken| *taken == kind);
-    let takes_jwt = takes(CredentialKind::Jwt);
+    let takes_jwt = takes(CredentialKind::Jwt) || takes(CredentialKind::Paseto);
     if takes(CredentialKind::SigV4) && api.signatures.services.is_empty() {
         report.hinted(
             place.clone(),
@@ -454,7 +455,7 @@ fn combinations(
     if takes_jwt && api.issuers.is_empty() && spec.issuers.is_none() {
         report.hinted(
             place.clone(),
-            "a jwt is asked for and there is no issuer to trust",
+            "a token is asked for and there is no issuer to trust",
             "this installation has no issuer of its own; name trusted ones under `issuers`",
         );
     }
@@ -483,6 +484,11 @@ pub(super) fn takes_its_tokens(spec: &ApiSpec, routes: &[RouteMeaning], report: 
             place,
             "tokens for this API are opaque, and no route takes `opaque`",
             "write `opaque` under `credentials`, beside `jwt` as long as such tokens are about",
+        ),
+        TokenFormat::Paseto => report.hinted(
+            place,
+            "tokens for this API are PASETOs, and no route takes `paseto`",
+            "write `paseto` under `credentials`, beside `jwt` as long as such tokens are about",
         ),
         // Without an issuer of ours there are no tokens of ours.
         TokenFormat::Jwt if trusts_us && takes(CredentialKind::Opaque) => report.hinted(

@@ -2,7 +2,7 @@
 //!
 //! | kind | challenge |
 //! |---|---|
-//! | `jwt`, `opaque` | `Bearer realm="…"`, then `error` and `scope` (RFC 6750 §3) and `resource_metadata` (RFC 9728 §5.1), but for where only bound tokens pass and the client shows no certificate; and `DPoP realm="…", algs="…"` with the same (RFC 9449 §7.1) |
+//! | `jwt`, `opaque`, `paseto` | `Bearer realm="…"`, then `error` and `scope` (RFC 6750 §3) and `resource_metadata` (RFC 9728 §5.1), but for where only bound tokens pass and the client shows no certificate; and `DPoP realm="…", algs="…"` with the same (RFC 9449 §7.1) |
 //! | `basic` | `Basic realm="…", charset="UTF-8"` (RFC 7617 §2.1) |
 //! | `api_key` | `ApiKey realm="…", header="x-api-key"`: no registered scheme exists; this one is ours and documented. Keys are taken as `Bearer` too |
 //! | `mtls` | `ClientCertificate realm="…"`: a certificate is shown in the handshake and no scheme is registered; this one is ours and documented |
@@ -120,6 +120,7 @@ fn for_kind(
         CredentialKind::Mtls => format!("ClientCertificate realm={realm}"),
         CredentialKind::Jwt
         | CredentialKind::Opaque
+        | CredentialKind::Paseto
         | CredentialKind::ClientJwt
         | CredentialKind::AdminKey => {
             let metadata = api.resource_metadata.as_deref();

@@ -14,6 +14,7 @@ pub mod introspection;
 pub mod jwt;
 pub mod mtls;
 pub mod opaque;
+mod paseto;
 mod presentation;
 pub mod signed;
 pub mod webhook;
@@ -68,6 +69,9 @@ pub enum CredentialKind {
     ClientJwt,
     /// A webhook that its sender signed, in the style that the route names.
     Webhook,
+    /// An access token in the form of PASETO version 4, sent like a JWT and told from one by its first
+    /// letters.
+    Paseto,
     /// An administrator's key on the admin listener; never a data credential, nor the reverse.
     /// `Authorization: Bearer` only.
     AdminKey,
@@ -75,7 +79,7 @@ pub enum CredentialKind {
 
 impl CredentialKind {
     /// Every kind, for discovery, docs and tests to walk.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::ApiKey,
         Self::Basic,
         Self::Jwt,
@@ -86,6 +90,7 @@ impl CredentialKind {
         Self::Hmac,
         Self::ClientJwt,
         Self::Webhook,
+        Self::Paseto,
         Self::AdminKey,
     ];
 
@@ -102,6 +107,7 @@ impl CredentialKind {
             Self::Hmac => "hmac",
             Self::ClientJwt => "client_jwt",
             Self::Webhook => "webhook",
+            Self::Paseto => "paseto",
             Self::AdminKey => "admin_key",
         }
     }
@@ -110,7 +116,12 @@ impl CredentialKind {
     /// others. An access token is, unless it is bound to its sender.
     pub fn is_sent_along(self) -> bool {
         match self {
-            Self::ApiKey | Self::Basic | Self::Jwt | Self::Opaque | Self::AdminKey => true,
+            Self::ApiKey
+            | Self::Basic
+            | Self::Jwt
+            | Self::Opaque
+            | Self::Paseto
+            | Self::AdminKey => true,
             Self::Mtls
             | Self::SigV4
             | Self::HttpSignature
@@ -122,7 +133,7 @@ impl CredentialKind {
 
     /// Whether it is an access token (RFC 6749 §1.4), whatever its form: sent alike, judged alike.
     pub fn is_access_token(self) -> bool {
-        matches!(self, Self::Jwt | Self::Opaque)
+        matches!(self, Self::Jwt | Self::Opaque | Self::Paseto)
     }
 }
 
@@ -188,6 +199,9 @@ pub(crate) async fn prove<R>(
         Presented::Basic(pair) => Box::pin(basic::prove(pair, head, route, facts, now)).await,
         Presented::Jwt(token, sent) => jwt::prove(token, sent, head, route, facts, now).await,
         Presented::Mtls(tls) => mtls::prove(tls, route.api.certificates.as_ref(), facts, now),
+        Presented::Paseto(token, sent) => {
+            Box::pin(paseto::prove(token, sent, head, route, facts, now)).await
+        }
         Presented::Opaque(token, sent) => {
             Box::pin(opaque::prove(token, sent, head, route, facts, now)).await
         }

@@ -8,7 +8,7 @@
 //! combination asks for one; elsewhere it is the connection's, and not looked at.
 
 use http::header::AUTHORIZATION;
-use proof::client_call;
+use proof::{client_call, paseto};
 use smallvec::SmallVec;
 
 use super::binding::{self, Sent};
@@ -34,6 +34,8 @@ pub(crate) enum Presented<'a> {
     Mtls(&'a TlsFacts),
     /// What stands after `Bearer ` in no key grammar, or after `DPoP `; and how it was sent.
     Jwt(&'a [u8], Sent<'a>),
+    /// In the form of PASETO; and how it was sent.
+    Paseto(&'a [u8], Sent<'a>),
     /// What stands after `Bearer ` and calls itself a call's own JWT.
     ClientJwt(&'a [u8]),
     /// In our grammar, of the kind for access tokens; and how it was sent.
@@ -52,9 +54,10 @@ impl Presented<'_> {
             Self::Signed(claim) => claim.kind(),
             Self::Mtls(_) => CredentialKind::Mtls,
             Self::Jwt(..) => CredentialKind::Jwt,
-            Self::Opaque(..) => CredentialKind::Opaque,
+            Self::Opaque(..) | Self::Asked(..) => CredentialKind::Opaque,
             Self::ClientJwt(_) => CredentialKind::ClientJwt,
             Self::Webhook(_) => CredentialKind::Webhook,
+            Self::Paseto(..) => CredentialKind::Paseto,
         }
     }
 }
@@ -293,8 +296,8 @@ fn authorization<'a>(
     }
 }
 
-/// Whatever its form, a text under the `DPoP` scheme is a token, and is never tried as a key; our
-/// brand says which of the two kinds.
+/// Whatever its form, a text under the `DPoP` scheme is a token, and is never tried as a key; its
+/// first letters say of which kind.
 fn bound<'a>(
     text: &'a [u8],
     head: &'a Head,
@@ -311,14 +314,18 @@ fn bound<'a>(
             read: Sent::dpop(head).map(|sent| Presented::Asked(asked, sent)),
         };
     }
-    let kind = match is_ours {
-        true => CredentialKind::Opaque,
-        false => CredentialKind::Jwt,
+    let is_paseto = paseto::looks_like(text);
+    let kind = match (is_ours, is_paseto) {
+        (true, _) => CredentialKind::Opaque,
+        (false, true) => CredentialKind::Paseto,
+        (false, false) => CredentialKind::Jwt,
     };
     let read = if !takes(kind) {
         Err(refused("a token of a kind that is not taken here"))
     } else if is_ours {
         opaque::read(text, api).and_then(|token| Ok(Presented::Opaque(token, Sent::dpop(head)?)))
+    } else if is_paseto {
+        Sent::dpop(head).map(|sent| Presented::Paseto(text, sent))
     } else {
         Sent::dpop(head).map(|sent| Presented::Jwt(text, sent))
     };
@@ -329,10 +336,10 @@ fn bound<'a>(
 }
 
 /// Tells by its form what a bearer text is (RFC 6750 §2.1): our brand, a configured pattern, a
-/// call's own JWT by its header's type, what an issuer is asked about, or else a token. The form
-/// decides once; what fails as one is never tried as another.
+/// PASETO, a call's own JWT by its header's type, what an issuer is asked about, or else a token. The
+/// form decides once; what fails as one is never tried as another.
 fn bearer<'a>(text: &'a [u8], api: &'a Api, takes: impl Fn(CredentialKind) -> bool) -> Found<'a> {
-    use CredentialKind::{AdminKey, ApiKey, ClientJwt, Jwt, Opaque};
+    use CredentialKind::{AdminKey, ApiKey, ClientJwt, Jwt, Opaque, Paseto};
     let found = |kind: CredentialKind, read: Result<Presented<'a>, Problem>| {
         let read = if takes(kind) {
             read
@@ -369,6 +376,9 @@ fn bearer<'a>(text: &'a [u8], api: &'a Api, takes: impl Fn(CredentialKind) -> bo
         && let Some(key) = apikey::foreign(text, api)
     {
         found(ApiKey, Ok(Presented::ApiKey(key)))
+    } else if paseto::looks_like(text) {
+        // Where none is taken it is not tried as a JWT either: it may be known under its hash.
+        found(Paseto, Ok(Presented::Paseto(text, Sent::Bearer)))
     } else if takes(ClientJwt) && client_call::is_named(text) {
         // Where none is taken, its type is none of an access token.
         found(ClientJwt, Ok(Presented::ClientJwt(text)))

@@ -7,6 +7,7 @@ mod introspection;
 mod matrix;
 mod mtls;
 mod opaque;
+mod paseto;
 mod presentation;
 mod signed;
 mod tokens;

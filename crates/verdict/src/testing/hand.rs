@@ -15,7 +15,7 @@ use super::{NOW, Sent, Stored, World};
 use crate::call::TlsFacts;
 use crate::credential::CredentialKind::{
     self, AdminKey, ApiKey, Basic as BasicKind, ClientJwt, Hmac, HttpSignature, Jwt, Mtls, Opaque,
-    SigV4, Webhook,
+    Paseto, SigV4, Webhook,
 };
 use crate::credential::jwt::ConfigId;
 use crate::credential::mtls::{AuthorityId, CertificateIdentity, CertificateProfile, NamePattern};
@@ -92,6 +92,7 @@ impl Hand {
             AdminKey => sent.bearer(&self.admin),
             Jwt => sent.bearer(&self.token),
             Opaque => sent.bearer(&self.opaque),
+            Paseto => sent.bearer(&self.world.paseto(&json!({}))),
             ClientJwt => sent.bearer(&self.world.client_jwt(&json!({}))),
             BasicKind => sent.with("authorization", &self.basic),
             SigV4 | HttpSignature | Hmac => {

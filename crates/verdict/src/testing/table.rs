@@ -7,6 +7,7 @@ use proof::digest::TokenHash;
 use proof::dpop::nonce::NonceKey;
 use proof::jose::alg::Algorithm;
 use proof::jose::verifying::VerifyingKey;
+use proof::paseto::{Key, Purpose};
 use proof::time::Timestamp;
 
 use super::NOW;
@@ -31,6 +32,8 @@ pub(crate) struct Table {
     /// By their public names.
     pub(crate) signing_keys: HashMap<String, Arc<SigningKey>>,
     pub(crate) signers: Vec<(IssuerId, Arc<VerifyingKey>)>,
+    /// PASETO keys with their ids.
+    pub(crate) paseto_keys: Vec<(IssuerId, String, Arc<Key>)>,
     /// Clients that sign their calls, with their keys.
     pub(crate) clients: HashMap<String, (Arc<CallingClient>, Vec<Arc<VerifyingKey>>)>,
     /// What the foreign issuer answers, by the token's text.
@@ -229,6 +232,20 @@ impl Facts for Table {
     async fn signing_key(&self, key_id: &str, _now: Timestamp) -> Answer<Option<Arc<SigningKey>>> {
         self.ask("signing_key")?;
         Ok(self.signing_keys.get(key_id).cloned())
+    }
+
+    fn paseto_key(
+        &self,
+        issuer: &IssuerProfile,
+        id: Option<&str>,
+        purpose: Purpose,
+    ) -> Answer<Option<Arc<Key>>> {
+        self.ask("paseto_key")?;
+        let mut fitting = self.paseto_keys.iter().filter(|(of, own, key)| {
+            *of == issuer.issuer && key.purpose() == purpose && id.is_none_or(|id| id == own)
+        });
+        let found = fitting.next().map(|(_, _, key)| key.clone());
+        Ok(found.filter(|_| fitting.next().is_none()))
     }
 
     fn calling_client(&self, client_id: &str) -> Answer<Option<Arc<CallingClient>>> {

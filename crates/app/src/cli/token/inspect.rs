@@ -6,7 +6,8 @@ use core::time::Duration;
 use proof::issued::{self, Brand, Malformed, SecretKind};
 use proof::jose::alg::Algorithm;
 use proof::jose::jws::{self, Unverified};
-use proof::jose::jwt::Claims;
+use proof::jose::jwt::{Claims, JwtDefect};
+use proof::paseto;
 use proof::time::{Leeway, Timestamp};
 use registry::units::Moment;
 use serde::Serialize;
@@ -110,13 +111,13 @@ fn other_than_jws(token: &str) -> Option<Failure> {
             Err(_) => {}
         }
     }
+    if paseto::looks_like(token.as_bytes()) {
+        return None;
+    }
     match token.split('.').count() {
         3 => None,
         5 => Some(Failure::new(
             "This is an encrypted token (JWE); only its recipient can read it.",
-        )),
-        _ if token.starts_with("v4.") => Some(Failure::new(
-            "This is a PASETO token, which this version can not show.",
         )),
         parts => Some(
             Failure::new(format!(
@@ -128,27 +129,70 @@ fn other_than_jws(token: &str) -> Option<Failure> {
 }
 
 fn inspect(token: &str, now: Timestamp) -> Outcome<Inspected> {
+    if paseto::looks_like(token.as_bytes()) {
+        return inspect_paseto(token, now);
+    }
     let token = jws::split(token.as_bytes()).map_err(|defect| {
         Failure::new(format!("This can not be read as a signed JWT: {defect}."))
     })?;
     let mut findings = Vec::new();
     header_findings(&token, &mut findings);
     let payload = token.unverified_payload();
+    let header = token.header().clone();
+    Ok(told(
+        header,
+        payload,
+        Claims::from_json(payload),
+        findings,
+        now,
+    ))
+}
+
+fn inspect_paseto(token: &str, now: Timestamp) -> Outcome<Inspected> {
+    let token = paseto::split(token.as_bytes())
+        .map_err(|defect| Failure::new(format!("This can not be read as a PASETO: {defect}.")))?;
+    let Some(payload) = token.unverified_payload() else {
+        return Err(Failure::new(
+            "This is an encrypted PASETO (v4.local); only who holds its key can read it.",
+        ));
+    };
+    let mut findings = Vec::new();
+    if token.key_id().is_none() {
+        findings
+            .push("the footer names no key: only the sole key of an issuer opens it".to_owned());
+    }
+    let footer = serde_json::from_slice(token.unverified_footer()).unwrap_or_default();
+    let mut header = Map::new();
+    header.insert("version".to_owned(), "v4".into());
+    header.insert("purpose".to_owned(), "public".into());
+    header.insert("footer".to_owned(), footer);
+    let read = paseto::claims_from_json(payload);
+    Ok(told(header, payload, read, findings, now))
+}
+
+/// What both forms have in common.
+fn told(
+    header: Map<String, Value>,
+    payload: &[u8],
+    read: Result<Claims, JwtDefect>,
+    mut findings: Vec<String>,
+    now: Timestamp,
+) -> Inspected {
     let claims: Option<Value> = serde_json::from_slice(payload).ok();
     let mut times = Vec::new();
-    match Claims::from_json(payload) {
+    match read {
         Ok(read) => {
             times = times_in_words(&read, now);
             claim_findings(&read, now, &mut findings);
         }
         Err(defect) => findings.push(format!("{defect}; every verifier refuses it")),
     }
-    Ok(Inspected {
-        header: token.header().clone(),
+    Inspected {
+        header,
         claims,
         times,
         findings,
-    })
+    }
 }
 
 fn header_findings(token: &Unverified<'_>, findings: &mut Vec<String>) {

@@ -48,6 +48,25 @@ pub(super) fn refuse_other_tokens(
     Ok(())
 }
 
+/// The same for tokens of a form that has no type: what only an ID token has refuses them, and so
+/// does the lack of a guard where the issuer has guards.
+pub(in crate::credential) fn refuse_untyped(
+    claims: &Claims,
+    profile: &IssuerProfile,
+) -> Result<(), String> {
+    if let Some(name) = NOT_OF_ACCESS_TOKENS
+        .iter()
+        .find(|name| claims.extra.contains_key(**name))
+    {
+        return Err(format!("the token has {name} and so is no access token"));
+    }
+    let guards = &profile.access_token_guards;
+    if !guards.is_empty() && !guards.iter().any(|name| is_present(claims, name)) {
+        return Err("the token has no claim that tells it from an ID token".into());
+    }
+    Ok(())
+}
+
 /// The token as it is remembered. Times and audience were checked; they come along to be judged on
 /// every use.
 pub(in crate::credential) fn verified(

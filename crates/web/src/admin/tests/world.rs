@@ -292,6 +292,14 @@ impl Facts for Stored {
     ) -> Answer<Option<Arc<verdict::identity::SigningKey>>> {
         Err(Unavailable::Store)
     }
+    fn paseto_key(
+        &self,
+        _: &IssuerProfile,
+        _: Option<&str>,
+        _: proof::paseto::Purpose,
+    ) -> Answer<Option<Arc<proof::paseto::Key>>> {
+        Err(Unavailable::Store)
+    }
     fn calling_client(
         &self,
         _: &str,
