@@ -41,6 +41,8 @@ pub(super) struct Demo {
     pub(super) client_secret: Secret,
     /// Of the client `shop-partner`; none if the settings don't have it.
     pub(super) partner_secret: Option<Secret>,
+    /// Of the client `shop-reports`, likewise.
+    pub(super) reports_secret: Option<Secret>,
     /// Of the account `alice`.
     pub(super) password: Secret,
     /// Keys that requests are signed with; none if the settings take none.
@@ -165,22 +167,18 @@ pub(super) async fn make(
         None,
     )
     .await?;
-    // Settings that an older `dev` wrote don't declare it.
-    let partner = owned_secret::create_client_secret(
-        store,
-        hasher,
-        &actor,
-        &ctx,
-        "shop-partner",
-        LABEL,
-        None,
-    )
-    .await;
-    let partner_secret = match partner {
-        Ok(made) => Some(shown(made)?),
-        Err(Refusal::NotFound { .. }) => None,
-        Err(other) => return Err(other.into()),
+    // Settings that an older `dev` wrote don't declare all of them.
+    let of_client = async |client: &str| -> Result<Option<Secret>> {
+        let made =
+            owned_secret::create_client_secret(store, hasher, &actor, &ctx, client, LABEL, None);
+        match made.await {
+            Ok(made) => Ok(Some(shown(made)?)),
+            Err(Refusal::NotFound { .. }) => Ok(None),
+            Err(other) => Err(other.into()),
+        }
     };
+    let partner_secret = of_client("shop-partner").await?;
+    let reports_secret = of_client("shop-reports").await?;
     let password =
         owned_secret::create_password(store, hasher, &actor, &ctx, "alice", None, None).await?;
     let mut signers = Vec::new();
@@ -238,6 +236,7 @@ pub(super) async fn make(
         reader: shown(reader)?,
         client_secret: shown(client)?,
         partner_secret,
+        reports_secret,
         password: shown(password)?,
         person,
     })

@@ -6,6 +6,7 @@ mod client_jwt;
 mod door;
 mod explained;
 mod operations;
+mod paseto;
 mod people;
 mod signed;
 mod tokens;
@@ -132,6 +133,9 @@ impl Tour {
         tokens::jwt(&mut book, &scene);
         if let Some(secret) = &demo.partner_secret {
             tokens::opaque(&mut book, &scene, &format!("shop-partner:{}", text(secret)));
+        }
+        if let Some(secret) = &demo.reports_secret {
+            paseto::tokens(&mut book, &scene, &format!("shop-reports:{}", text(secret)));
         }
         tokens::bound(&mut book, &scene)?;
         if declared.asks_for_nonces() {

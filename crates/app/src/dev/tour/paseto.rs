@@ -1,0 +1,61 @@
+//! An access token in the form of PASETO.
+
+use super::Expect::{Output, Sets, Status};
+use super::{Book, Scene};
+
+/// A client gets one, uses it and gives it back.
+pub(super) fn tokens(book: &mut Book, scene: &Scene<'_>, reports: &str) {
+    let Scene {
+        gateway,
+        issuer,
+        binary,
+        ..
+    } = scene;
+    let bearer = "-H \"Authorization: Bearer $PASETO\"";
+    book.step(
+        "PASETO: an API may choose this form for its tokens",
+        format!(
+            "PASETO=$(curl -s -u {reports} -d grant_type=client_credentials {issuer}/oauth/token | sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/')"
+        ),
+        Sets("PASETO"),
+    );
+    book.step(
+        "PASETO: see orders",
+        format!("curl -si {bearer} {gateway}/reports/orders"),
+        Status(200, "item"),
+    );
+    book.step(
+        "Anybody can check it with the published keys",
+        format!(
+            "printf %s $PASETO | {binary} token verify --jwks {issuer}/jwks.json --issuer {issuer} --audience https://reports.example"
+        ),
+        Output("is valid"),
+    );
+    book.step(
+        "One letter changed: its signature does not hold",
+        format!(
+            "curl -si -H \"Authorization: Bearer $(printf %s $PASETO | sed 's/^\\(v4.public.\\)./\\1A/')\" {gateway}/reports/orders"
+        ),
+        Status(401, "credential-refused"),
+    );
+    book.step(
+        "Where a JWT is asked for, it is none",
+        format!("curl -si {bearer} {gateway}/orders"),
+        Status(401, "credential-refused"),
+    );
+    book.step(
+        "Ask the issuer about it",
+        format!("curl -si -u {reports} -d token=$PASETO {issuer}/oauth/introspect"),
+        Status(200, "\"active\":true"),
+    );
+    book.step(
+        "Revoke it",
+        format!("curl -si -u {reports} -d token=$PASETO {issuer}/oauth/revoke"),
+        Status(200, ""),
+    );
+    book.step(
+        "It is refused at once, though the gateway knew it",
+        format!("curl -si {bearer} {gateway}/reports/orders"),
+        Status(401, "credential-refused"),
+    );
+}
