@@ -68,11 +68,12 @@ fn now() -> Timestamp {
 
 /// A good JWT, changed.
 fn signed<'a>(key: &SigningKey, change: impl FnOnce(&mut Draft<'a>)) -> String {
-    let jti = random_base62(24, &SystemEntropy);
+    // For as long as the test lives.
+    let jti: &str = random_base62(24, &SystemEntropy).leak();
     let mut draft = Draft {
         client: "export",
         audience: ORDERS,
-        jti: &jti,
+        jti,
         issued_at: now(),
         lifetime: Duration::from_secs(60),
         scope: None,
@@ -186,7 +187,8 @@ fn c04_calls_and_assertions_are_never_taken_for_each_other() {
     let origin = format!("http://{}", node.issuer());
     let seconds = now().as_secs();
     let claims = |aud: &str| {
-        let jti = random_base62(24, &SystemEntropy);
+        // For as long as the test lives.
+    let jti: &str = random_base62(24, &SystemEntropy).leak();
         json!({
             "iss": "export", "sub": "export", "aud": aud, "iat": seconds, "exp": seconds + 60,
             "jti": jti,
