@@ -188,7 +188,7 @@ fn c04_calls_and_assertions_are_never_taken_for_each_other() {
     let seconds = now().as_secs();
     let claims = |aud: &str| {
         // For as long as the test lives.
-    let jti: &str = random_base62(24, &SystemEntropy).leak();
+        let jti: &str = random_base62(24, &SystemEntropy).leak();
         json!({
             "iss": "export", "sub": "export", "aud": aud, "iat": seconds, "exp": seconds + 60,
             "jti": jti,

@@ -26,24 +26,28 @@ pub(super) fn deliveries(book: &mut Book, scene: &Scene<'_>, sample: &str) -> an
     write_private(&api, declaration(sample).as_bytes())?;
     let (secret, body, api) = (secret.display(), body.display(), api.display());
 
-    let member = |name: &str| format!(r#"sed -n 's/.*"{name}": "\([^"]*\)".*/\1/p' | head -1"#);
+    let imported =
+        |name: &str| format!(r#"$(printf %s "$SENDER" | sed 's/.*"{name}": "\([^"]*\)".*/\1/')"#);
     book.step(
         "Webhooks: the sender's secret is brought in, and gets a key id",
         format!(
-            "SENDER=$({doorward} secret import --application shop --label 'tour: webhooks' --scheme webhook --secret-file {secret} --output json | {})",
-            member("key_id")
+            "SENDER=$({doorward} secret import --application shop --label 'tour: webhooks' --scheme webhook --secret-file {secret} --output json | tr -d '\\n')"
         ),
         Sets("SENDER"),
     );
     book.step(
         "Webhooks: a route that takes this sender's, and nobody else's",
-        format!("sed s/KEY_ID/$SENDER/ {api} > {api}.now && {doorward} apply --yes -f {api}.now"),
+        format!(
+            "sed s/KEY_ID/{}/ {api} > {api}.now && {doorward} apply --yes -f {api}.now",
+            imported("key_id")
+        ),
         Output("hooks"),
     );
     book.step(
         "Webhooks: the sender may call it",
         format!(
-            "{doorward} secret amend $({doorward} secret list | sed -n \"s/^\\([^ ]*\\) .*$SENDER.*/\\1/p\") --api hooks --scope orders:write"
+            "{doorward} secret amend {} --api hooks --scope orders:write",
+            imported("id")
         ),
         Output("hooks"),
     );
