@@ -5,6 +5,7 @@ pub mod bound;
 pub mod browser;
 pub mod doorward;
 pub mod postgres;
+pub mod signing;
 pub mod tokens;
 pub mod upstream;
 pub mod wire;

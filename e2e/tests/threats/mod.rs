@@ -1,6 +1,7 @@
 //! **What must never get through**, line by line, against the running program. Tests carry the
 //! number of the line they hold, and name the code that defends it: taken out, the test fails.
 
+mod answers;
 mod bound;
 mod certificates;
 mod configuration;

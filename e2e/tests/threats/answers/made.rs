@@ -1,0 +1,181 @@
+//! What the admin API made for the rows: one good credential of each kind that it keeps, and those
+//! that ended or may call something else.
+
+use super::*;
+
+/// What the admin API made, as its holders have it.
+pub(super) struct Known {
+    pub(super) key: String,
+    pub(super) keys: Vec<(&'static str, String)>,
+    pub(super) password: String,
+    pub(super) passwords: Vec<(&'static str, &'static str, String)>,
+    pub(super) signers: Vec<Signers>,
+    pub(super) sender: String,
+    pub(super) senders: Vec<(&'static str, String)>,
+    pub(super) admin: String,
+    pub(super) admins: Vec<(&'static str, String)>,
+}
+
+pub(super) struct Signers {
+    pub(super) good: Signatory,
+    pub(super) others: Vec<(&'static str, Signatory)>,
+}
+
+/// A text of the same form that was never given out.
+pub(super) fn unknown(like: &str, kind: SecretKind) -> String {
+    let brand = Brand::new(like.split('_').next().unwrap()).unwrap();
+    let other = Issued::generate(&brand, kind, Environment::Live, &SystemEntropy);
+    other.text().to_owned()
+}
+
+/// The id of one that was given out, with another secret.
+pub(super) fn forged(like: &str, kind: SecretKind) -> String {
+    let mut parts = like.split('_');
+    let brand = Brand::new(parts.next().unwrap()).unwrap();
+    let id = KeyId::parse(&parts.nth(2).unwrap().as_bytes()[..16]).unwrap();
+    let other = Issued::generate_with_id(&brand, kind, Environment::Live, id, &SystemEntropy);
+    other.text().to_owned()
+}
+
+/// One letter of the middle is another one.
+pub(super) fn mistyped(text: &str) -> String {
+    let at = text.len() - 12;
+    let other = if text.as_bytes()[at] == b'a' {
+        "b"
+    } else {
+        "a"
+    };
+    format!("{}{other}{}", &text[..at], &text[at + 1..])
+}
+
+fn secret(made: &Value) -> String {
+    made["secret"].as_str().unwrap().to_owned()
+}
+
+impl Known {
+    pub(super) fn make(world: &mut World) -> Self {
+        let wish = |api: &str| json!({ "application": "shop", "label": "tests", "apis": [api], "scopes": ["read"] });
+        let key = secret(&world.make("/v1/keys", &wish("api-key"), false));
+        let keys = vec![
+            (
+                "expired",
+                secret(&world.make("/v1/keys", &wish("api-key"), true)),
+            ),
+            (
+                "revoked",
+                secret(&world.revoked("/v1/keys", &wish("api-key"))),
+            ),
+            (
+                "of another API",
+                secret(&world.make("/v1/keys", &wish("basic"), false)),
+            ),
+        ];
+
+        let passwords = |name: &str| format!("/v1/accounts/{name}/passwords");
+        let none = json!({});
+        let password = secret(&world.make(&passwords("alice"), &none, false));
+        let more = vec![
+            (
+                "expired",
+                "bob",
+                secret(&world.make(&passwords("bob"), &none, true)),
+            ),
+            (
+                "revoked",
+                "carol",
+                secret(&world.revoked(&passwords("carol"), &none)),
+            ),
+            (
+                "of another API",
+                "dan",
+                secret(&world.make(&passwords("dan"), &none, false)),
+            ),
+        ];
+
+        let signers = Scheme::ALL.map(|scheme| {
+            let path = "/v1/signing-secrets";
+            let wish = |api: &str| but(&wish(api), "scheme", json!(scheme.name()));
+            let own = scheme.name().replace('_', "-");
+            let good = Signatory::of(scheme, &world.make(path, &wish(&own), false));
+            let mut others = vec![
+                (
+                    "expired",
+                    Signatory::of(scheme, &world.make(path, &wish(&own), true)),
+                ),
+                (
+                    "revoked",
+                    Signatory::of(scheme, &world.revoked(path, &wish(&own))),
+                ),
+                (
+                    "of another API",
+                    Signatory::of(scheme, &world.make(path, &wish("basic"), false)),
+                ),
+            ];
+            let mut other = good.clone();
+            other.secret = unknown("doorward_", SecretKind::HmacSecret);
+            others.push(("forged, with another secret", other));
+            let mut other = good.clone();
+            other.key_id = "DWAK0000000000000000".to_owned();
+            others.push(("of an unknown key", other));
+            Signers { good, others }
+        });
+
+        // Keys first, then the API that names them, then what they may do.
+        let path = "/v1/signing-secrets";
+        let hook = json!({ "application": "shop", "label": "tests", "scheme": "webhook" });
+        let made = [
+            ("good", world.make(path, &hook, false)),
+            ("expired", world.make(path, &hook, true)),
+            ("revoked", world.revoked(path, &hook)),
+            ("of another API", world.make(path, &hook, false)),
+        ];
+        let keys_of: Vec<&Value> = made
+            .iter()
+            .map(|(_, made)| &made["credential"]["signing"]["key_id"])
+            .collect();
+        let rules = json!({ "signatures": { "webhook": { "style": "standard-webhooks", "keys": keys_of } } });
+        let spec = api("webhook", "webhook", &world.upstream.url(), &rules);
+        let spec = json!({ "spec": spec });
+        world
+            .doorward
+            .make("PUT", "/v1/apis/webhook", &spec)
+            .unwrap();
+        for (what, made) in &made {
+            if *what == "revoked" {
+                continue;
+            }
+            let of = if *what == "of another API" {
+                "basic"
+            } else {
+                "webhook"
+            };
+            let path = format!("{path}/{}", made["credential"]["id"].as_str().unwrap());
+            let rights = json!({ "apis": [of], "scopes": ["read"] });
+            world.doorward.make("PATCH", &path, &rights).unwrap();
+        }
+        let sender = secret(&made[0].1);
+        let senders = made[1..].iter().map(|(what, made)| (*what, secret(made)));
+
+        let wish = json!({ "label": "eve", "role": "auditor" });
+        let admin = secret(&world.make("/v1/admin-keys", &wish, false));
+        let admins = vec![
+            (
+                "expired",
+                secret(&world.make("/v1/admin-keys", &wish, true)),
+            ),
+            ("revoked", secret(&world.revoked("/v1/admin-keys", &wish))),
+            ("a key for APIs", key.clone()),
+        ];
+        Self {
+            keys,
+            password,
+            passwords: more,
+            signers: signers.into(),
+            sender,
+            senders: senders.collect(),
+            admin,
+            admins,
+            key,
+        }
+    }
+}
