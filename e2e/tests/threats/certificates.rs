@@ -12,6 +12,8 @@ use testkit::doorward::{BASE, Doorward, Place};
 use testkit::upstream::Upstream;
 use testkit::wire::{self, Answer};
 
+use super::key_sets::{KeyServer, LISTED, Reply};
+
 const NAME: &str = "spiffe://example.org/billing";
 
 const RESOURCES: &str = r#"
@@ -63,8 +65,8 @@ impl Ca {
         }
     }
 
-    /// Writes the list of revoked serial numbers, over the one before.
-    fn revoke(&self, folder: &Path, serials: &[u64], number: u64) {
+    /// The list of revoked serial numbers, PEM.
+    fn list(&self, serials: &[u64], number: u64) -> String {
         let list = CertificateRevocationListParams {
             this_update: rcgen::date_time_ymd(2026, 1, 1),
             next_update: rcgen::date_time_ymd(2099, 1, 1),
@@ -81,7 +83,12 @@ impl Ca {
                 .collect(),
             key_identifier_method: KeyIdMethod::Sha256,
         };
-        let list = list.signed_by(&self.0).unwrap().pem().unwrap();
+        list.signed_by(&self.0).unwrap().pem().unwrap()
+    }
+
+    /// Writes the list of revoked serial numbers, over the one before.
+    fn revoke(&self, folder: &Path, serials: &[u64], number: u64) {
+        let list = self.list(serials, number);
         let new = folder.join("ca.crl.new");
         std::fs::write(&new, list).unwrap();
         std::fs::rename(new, folder.join("ca.crl")).unwrap();
@@ -96,12 +103,16 @@ struct World {
 
 impl World {
     fn start(more: &str) -> Self {
-        let (upstream, ca, place) = (Upstream::start().unwrap(), Ca::new(), Place::new().unwrap());
+        Self::start_with(Place::new().unwrap(), Ca::new(), more, RESOURCES)
+    }
+
+    fn start_with(place: Place, ca: Ca, more: &str, resources: &str) -> Self {
+        let upstream = Upstream::start().unwrap();
         let partners = place.path().join("partners");
         std::fs::create_dir(&partners).unwrap();
         std::fs::write(partners.join("ca.pem"), ca.0.pem()).unwrap();
         ca.revoke(&partners, &[], 1);
-        let settings = format!("{BASE}{more}{RESOURCES}").replace("@UPSTREAM@", &upstream.url());
+        let settings = format!("{BASE}{more}{resources}").replace("@UPSTREAM@", &upstream.url());
         Self {
             doorward: place.start(&settings).unwrap(),
             upstream,
@@ -184,6 +195,43 @@ fn h05_a_certificate_counts_as_far_as_the_api_s_own_authority_vouches_for_it() {
     }
     assert_eq!(world.over_tls(Some(&revoked), "/me").status, 401);
     assert_eq!(world.over_tls(Some(&good), "/me").status, 200);
+}
+
+/// Defence: `outbound::authorities`: an authority is not at hand before its published lists are.
+#[test]
+fn c06_certificates_wait_for_a_list_that_is_published_and_are_judged_by_it() {
+    let (place, ca) = (Place::new().unwrap(), Ca::new());
+    let server = KeyServer::start(&place.path().join("tls"), Reply::Status(500));
+    let resources = RESOURCES.replace(
+        "crl_files: [partners/ca.crl]",
+        &format!("crl_urls: ['{}']", server.url()),
+    );
+    let outbound = format!("outbound: {LISTED}\n");
+    let world = World::start_with(place, ca, &outbound, &resources);
+    let (good, revoked) = (world.ca.own(1), world.ca.own(2));
+    let answer = world.over_tls(Some(&good), "/me");
+    assert_eq!(
+        (answer.status, answer.code().as_str()),
+        (503, "temporarily-unavailable"),
+        "{}",
+        world.doorward.log()
+    );
+    assert_eq!(world.over_tls(Some(&good), "/open").status, 200);
+    server.set(Reply::Keys(world.ca.list(&[2], 1)));
+    let until = Instant::now() + Duration::from_secs(40);
+    while world.over_tls(Some(&good), "/me").status != 200 {
+        assert!(
+            Instant::now() < until,
+            "the list was never taken: {}",
+            world.doorward.log()
+        );
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    assert_eq!(world.over_tls(Some(&revoked), "/me").status, 401);
+    // Its publisher is away: the list says itself how long it holds.
+    server.set(Reply::Status(500));
+    assert_eq!(world.over_tls(Some(&good), "/me").status, 200);
+    assert_eq!(world.over_tls(Some(&revoked), "/me").status, 401);
 }
 
 /// Defence: `gateway::proxies::TrustedProxies::relayed_session`, reached for listed peers only.

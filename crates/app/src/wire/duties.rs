@@ -392,7 +392,7 @@ async fn reseal(shared: &Shared) -> bool {
 /// Rotates signing keys by schedule and sweeps what has ended.
 /// How long a revocation list is used before it is asked for again, and after a failure.
 const LIST_AGE: Duration = Duration::from_secs(600);
-const LIST_RETRY: Duration = Duration::from_secs(30);
+const LIST_RETRY: Duration = Duration::from_secs(10);
 
 /// Fetches the revocation lists that are declared by their URL ahead of the calls that need them.
 async fn fetch_revocation_lists(shared: Arc<Shared>, stop: CancellationToken) {
