@@ -56,6 +56,28 @@ fn declare(node: &Doorward, spec: &Value) {
     node.make("PUT", "/v1/clients/export", &spec).unwrap();
 }
 
+/// The same, and waits until the client's calls are taken.
+fn declare_in_force(node: &Doorward, key: &SigningKey) {
+    declare(node, &document(&[key]));
+    settles(200, || status(node, key));
+}
+
+/// What is declared is in force within a moment.
+fn settles<T: PartialEq + core::fmt::Debug>(expected: T, ask: impl Fn() -> T) {
+    let until = std::time::Instant::now() + Duration::from_secs(10);
+    loop {
+        let found = ask();
+        if found == expected {
+            return;
+        }
+        assert!(
+            std::time::Instant::now() < until,
+            "{found:?}, not {expected:?}"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 fn start(place: Place, base: &str, upstream: &Upstream) -> Doorward {
     let settings = format!("{base}{RESOURCES}").replace("@UPSTREAM@", &upstream.url());
     place.start(&settings).unwrap()
@@ -99,7 +121,7 @@ fn a_client_calls_without_a_token_once_per_jwt_and_the_upstream_learns_its_name(
     let upstream = Upstream::start().unwrap();
     let node = start(Place::new().unwrap(), BASE, &upstream);
     let own = key(Algorithm::ES256);
-    declare(&node, &document(&[&own]));
+    declare_in_force(&node, &own);
     let token = signed(&own, |_| ());
     assert_eq!(get(&node, &token).status, 200);
     let seen = upstream.with("GET /orders");
@@ -131,7 +153,7 @@ fn d07_a_body_is_the_one_that_was_signed_whole() {
     let upstream = Upstream::start().unwrap();
     let node = start(Place::new().unwrap(), BASE, &upstream);
     let own = key(Algorithm::EdDSA);
-    declare(&node, &document(&[&own]));
+    declare_in_force(&node, &own);
     let address = format!("http://{}/orders", node.gateway());
     for (size, flipped) in [(5, false), (5, true), (600_000, false), (600_000, true)] {
         let mut body = vec![b'a'; size];
@@ -160,22 +182,22 @@ fn keys_are_changed_with_an_overlap_and_a_client_that_is_taken_out_is_out() {
     let (old, new) = (key(Algorithm::ES256), key(Algorithm::PS256));
     let both = |node: &Doorward| (status(node, &old), status(node, &new));
     declare(&node, &document(&[&old]));
-    assert_eq!(both(&node), (200, 401));
+    settles((200, 401), || both(&node));
     declare(&node, &document(&[&old, &new]));
-    assert_eq!(both(&node), (200, 200));
+    settles((200, 200), || both(&node));
     declare(&node, &document(&[&new]));
-    assert_eq!(both(&node), (401, 200));
+    settles((401, 200), || both(&node));
     let mut silent = document(&[&new]);
     silent["signs_calls"] = json!(false);
     declare(&node, &silent);
-    assert_eq!(both(&node), (401, 401));
+    settles((401, 401), || both(&node));
     declare(&node, &document(&[&new]));
-    assert_eq!(both(&node), (401, 200));
+    settles((401, 200), || both(&node));
     let (gone, _) = node
         .admin_call("DELETE", "/v1/clients/export", None)
         .unwrap();
     assert!((200..300).contains(&gone), "{gone}");
-    assert_eq!(both(&node), (401, 401));
+    settles((401, 401), || both(&node));
 }
 
 #[test]
@@ -183,7 +205,7 @@ fn c04_calls_and_assertions_are_never_taken_for_each_other() {
     let upstream = Upstream::start().unwrap();
     let node = start(Place::new().unwrap(), BASE, &upstream);
     let own = key(Algorithm::ES256);
-    declare(&node, &document(&[&own]));
+    declare_in_force(&node, &own);
     let origin = format!("http://{}", node.issuer());
     let seconds = now().as_secs();
     let claims = |aud: &str| {
@@ -260,22 +282,13 @@ fn what_one_node_is_told_of_a_client_the_other_knows() {
     let one = start(one, &own_name, &upstream);
     let two = start(two, &own_name, &upstream);
     let own = key(Algorithm::ES256);
-    let within_a_poll = |expected: u16| {
-        for _ in 0..250 {
-            if status(&two, &own) == expected {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        panic!("not {expected} within 5 s");
-    };
     declare(&one, &document(&[&own]));
-    assert_eq!(status(&one, &own), 200);
-    within_a_poll(200);
+    settles(200, || status(&one, &own));
+    settles(200, || status(&two, &own));
     one.admin_call("DELETE", "/v1/clients/export", None)
         .unwrap();
-    assert_eq!(status(&one, &own), 401);
-    within_a_poll(401);
+    settles(401, || status(&one, &own));
+    settles(401, || status(&two, &own));
 }
 
 #[test]

@@ -65,6 +65,10 @@ fn i01_what_is_explained_is_what_calls_get_and_no_secret_is_told_or_kept() {
         format!("Basic {pair}")
     };
     let wrong = format!("{}1", &secret[..secret.len() - 1]);
+    // Another letter within the signature.
+    let (start, end) = token.split_at(token.len() - 10);
+    let other = if end.starts_with('A') { "B" } else { "A" };
+    let forged = format!("{start}{other}{}", &end[1..]);
     let tls = ["--scheme", "https", "--request", "-", "--output", "json"];
     for (field, value, status, failed) in [
         ("authorization", format!("Bearer {secret}"), 200, ""),
@@ -72,7 +76,7 @@ fn i01_what_is_explained_is_what_calls_get_and_no_secret_is_told_or_kept() {
         ("authorization", format!("Bearer {token}"), 200, ""),
         (
             "authorization",
-            format!("Bearer {token}x"),
+            format!("Bearer {forged}"),
             401,
             "signature",
         ),
