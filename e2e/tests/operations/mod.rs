@@ -25,5 +25,6 @@ mod reload;
 mod scene;
 mod signing_secrets;
 mod startup;
+mod turnover;
 mod upstream_credentials;
 mod upstreams;
