@@ -29,6 +29,7 @@ const ALL: &[Target] = &[
     ("hmac_request", requests::hmac_request),
     ("webhook", requests::webhook),
     ("jwt", tokens::jwt),
+    ("jwe", tokens::jwe),
     ("dpop", tokens::dpop),
     ("paseto", tokens::paseto),
     ("issued", tokens::issued),

@@ -6,6 +6,7 @@ use proof::basic::Basic;
 use proof::dpop::{self, ProofExpect};
 use proof::issued::{self, Brand};
 use proof::jose::alg::Algorithm;
+use proof::jose::jwe::{self, DecryptionKey};
 use proof::jose::jws;
 use proof::jose::jwt::{self, Claims};
 use proof::jose::key::SigningKey;
@@ -29,6 +30,23 @@ pub(crate) fn jwt(data: &[u8]) {
     let _ = jwt::claimed_issuer(unverified.unverified_payload());
     let _ = Claims::from_json(unverified.unverified_payload());
     assert!(unverified.verify(&KEY).is_err(), "a forged signature");
+}
+
+/// A key to which nothing in any corpus was encrypted.
+static OPENING: LazyLock<DecryptionKey> = LazyLock::new(|| {
+    let key = SigningKey::generate(Algorithm::ES256).expect("a key");
+    DecryptionKey::from_pkcs8(&key.to_pkcs8().expect("its text")).expect("opens")
+});
+
+pub(crate) fn jwe(data: &[u8]) {
+    let looked = jwe::looks_like(data);
+    let Ok(encrypted) = jwe::split(data) else {
+        return;
+    };
+    assert!(looked, "what can be split looks like one");
+    let _ = (encrypted.alg(), encrypted.kid().map(str::to_owned));
+    assert!(encrypted.open(&OPENING).is_err(), "encrypted to another");
+    let _ = DecryptionKey::from_pem(&Secret::new(data));
 }
 
 pub(crate) fn dpop(data: &[u8]) {

@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use proof::digest::TokenHash;
 use proof::dpop::nonce::NonceKey;
 use proof::jose::alg::Algorithm;
+use proof::jose::jwe::DecryptionKeys;
 use proof::jose::verifying::VerifyingKey;
 use proof::time::Timestamp;
 use verdict::call::Call;
@@ -28,7 +29,7 @@ use verdict::identity::{IssuedKey, SigningKey};
 use verdict::limit::{Arrival, LimitKey, Rate, Taken, step};
 use verdict::penalty::{Penalties, Penalty};
 use verdict::problem::{Code, Problem};
-use verdict::route::Route;
+use verdict::route::{ApiName, Route};
 use verdict::trace::Note;
 use verdict::{Identified, identify};
 
@@ -211,6 +212,10 @@ impl<F: Facts> Facts for Remembered<'_, F> {
         _: proof::paseto::Purpose,
     ) -> Answer<Option<Arc<proof::paseto::Key>>> {
         Ok(None)
+    }
+    /// What is known was opened under them; what is not is not opened here.
+    fn decryption_keys(&self, api: &ApiName) -> Answer<Arc<DecryptionKeys>> {
+        Ok(Arc::new(self.0.decryption_keys(api)?.shut()))
     }
     fn calling_client(&self, _: &str) -> Answer<Option<Arc<CallingClient>>> {
         Ok(None)

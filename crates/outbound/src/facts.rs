@@ -19,6 +19,7 @@ use proof::digest::{MacKey, TokenHash};
 use proof::dpop::nonce::NonceKey;
 use proof::issued::{KeyId, SigningKeyId};
 use proof::jose::alg::Algorithm;
+use proof::jose::jwe::DecryptionKeys;
 use proof::jose::verifying::VerifyingKey;
 use proof::paseto::{self, Purpose};
 use proof::password::Argon2Params;
@@ -37,10 +38,12 @@ use verdict::facts::{
 use verdict::identity::{Account, IssuedKey, SigningKey, Standing};
 use verdict::limit::{LimitKey, Rate, Taken};
 use verdict::penalty::{Penalties, Penalty};
+use verdict::route::ApiName;
 
 use crate::authorities::Authorities;
 use crate::clients::CallingClients;
 use crate::clock::Clock;
+use crate::decryption::ApiKeys;
 use crate::hashing::HashingPool;
 use crate::introspection::Introspectors;
 use crate::keysets::KeySets;
@@ -176,6 +179,7 @@ pub struct StandardFacts<R, C, P> {
     certificates: Cache<(ConfigId, TokenHash), Arc<VerifiedCertificate>>,
     authorities: Arc<Authorities>,
     paseto_keys: Arc<PasetoKeys>,
+    decryption: ApiKeys,
     calling_clients: Arc<CallingClients>,
     opaque: RecordCache<(ConfigId, TokenHash), Arc<VerifiedToken>>,
     by_id: RecordCache<KeyId, KeyRecord>,
@@ -220,6 +224,7 @@ impl<R: Records, C: Counters, P: Replays> StandardFacts<R, C, P> {
             certificates: Cache::new(options.max_certificates.max(1)),
             authorities: parts.authorities,
             paseto_keys: parts.paseto_keys,
+            decryption: ApiKeys::default(),
             calling_clients: parts.calling_clients,
             opaque: RecordCache::new(options.max_tokens, options.opaque_ttl, absent),
             by_id: RecordCache::new(size, ttl, absent),
@@ -316,6 +321,11 @@ impl<R: Records, C: Counters, P: Replays> StandardFacts<R, C, P> {
     /// Issuers' PASETO keys, for whoever configures them.
     pub fn paseto_keys(&self) -> &Arc<PasetoKeys> {
         &self.paseto_keys
+    }
+
+    /// What opens APIs' encrypted tokens, for whoever configures it.
+    pub fn decryption(&self) -> &ApiKeys {
+        &self.decryption
     }
 
     /// Clients that sign their calls, for whoever configures them.
@@ -601,6 +611,10 @@ impl<R: Records, C: Counters, P: Replays> Facts for StandardFacts<R, C, P> {
         purpose: Purpose,
     ) -> Answer<Option<Arc<paseto::Key>>> {
         Ok(self.paseto_keys.find(&issuer.issuer, id, purpose))
+    }
+
+    fn decryption_keys(&self, api: &ApiName) -> Answer<Arc<DecryptionKeys>> {
+        self.decryption.of(api).ok_or(Unavailable::DecryptionKeys)
     }
 
     fn calling_client(&self, client_id: &str) -> Answer<Option<Arc<CallingClient>>> {

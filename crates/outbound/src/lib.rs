@@ -12,6 +12,7 @@ pub mod authorities;
 pub mod client_auth;
 pub mod clients;
 pub mod clock;
+pub mod decryption;
 pub mod facts;
 pub mod fetch;
 mod flights;

@@ -32,6 +32,8 @@ pub struct ApiMeaning {
     pub upstream: UpstreamMeaning,
     /// Who vouches for its callers' certificates, if it takes any.
     pub client_authority: Option<AuthorityFiles>,
+    /// PEM files with the keys that open its encrypted tokens, as written; none: it asks for none.
+    pub decryption_key_files: Vec<std::path::PathBuf>,
     /// What the upstream learns of the caller.
     pub identity: IdentityForward,
     /// CORS for browsers; `None`: preflights are judged like any call (and so refused).

@@ -6,6 +6,7 @@
 mod api;
 mod certificates;
 pub(crate) mod client;
+mod encryption;
 mod introspection;
 mod issuer;
 mod owner;

@@ -12,6 +12,7 @@ use proof::digest::TokenHash;
 use proof::dpop::nonce::NonceKey;
 use proof::issued::KeyId;
 use proof::jose::alg::Algorithm;
+use proof::jose::jwe::DecryptionKeys;
 use proof::jose::verifying::VerifyingKey;
 use proof::paseto::Purpose;
 use proof::time::Timestamp;
@@ -23,6 +24,7 @@ use crate::credential::mtls::{Authority, AuthorityId, VerifiedCertificate};
 use crate::identity::{Account, IssuedKey, SigningKey};
 use crate::limit::{LimitKey, Rate, Taken};
 use crate::penalty::{Penalties, Penalty};
+use crate::route::ApiName;
 use crate::trace::Note;
 
 /// An answer, or the reason why there is none now.
@@ -52,6 +54,9 @@ pub enum Unavailable {
     /// The authority's certificates or revocation lists could not be read.
     #[error("the authority of client certificates is not at hand")]
     Authority,
+    /// The keys that open an API's encrypted tokens are not at hand.
+    #[error("the keys that open the API's tokens are not at hand")]
+    DecryptionKeys,
     /// This node lost the bus of changes for longer than the API's outage rule allows.
     #[error("this node is cut off from revocations for too long")]
     CutOff,
@@ -249,6 +254,14 @@ pub trait Facts: Send + Sync {
         id: Option<&str>,
         purpose: Purpose,
     ) -> Answer<Option<Arc<proof::paseto::Key>>>;
+
+    /// The keys that open JWTs which were encrypted to an API. Local: they are read ahead.
+    ///
+    /// # Errors
+    /// [`Unavailable::DecryptionKeys`] if this node has none of that API.
+    fn decryption_keys(&self, _api: &ApiName) -> Answer<Arc<DecryptionKeys>> {
+        Err(Unavailable::DecryptionKeys)
+    }
 
     /// The client of this `client_id`, if it is in force and may sign its own calls. Local, pushed.
     ///

@@ -36,6 +36,8 @@ pub struct Api {
     pub environment: Environment,
     /// Issuers whose tokens it takes.
     pub issuers: Vec<Arc<IssuerProfile>>,
+    /// What it demands of the encryption of JWTs; `None`: it opens none.
+    pub encryption: Option<TokenEncryption>,
     /// Whose client certificates it takes, if any.
     pub certificates: Option<CertificateProfile>,
     /// How it judges signed requests.
@@ -50,6 +52,13 @@ pub struct Api {
     pub realm: Arc<str>,
     /// RFC 9728 metadata URL for the Bearer challenge, if the API has one.
     pub resource_metadata: Option<Arc<str>>,
+}
+
+/// What an API demands of the encryption of JWT access tokens (RFC 7516).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokenEncryption {
+    /// Whether one that is only signed is refused.
+    pub required: bool,
 }
 
 /// How imported keys of one provenance look.

@@ -253,6 +253,7 @@ impl World {
             ],
             realm: "orders".into(),
             resource_metadata: None,
+            encryption: None,
             certificates,
             signatures: signing::rules(),
         });

@@ -56,6 +56,10 @@ checks! {
     Key = ("key", "the key is known and its secret is right", None),
     /// What is known of the key is what its text says of itself.
     KeyRecord = ("key-record", "the record is of this very key", None),
+    /// Whether a JWT comes encrypted or not, as the API demands it.
+    Encryption = ("encryption", "it is encrypted where the API asks for that", Some("RFC 7516 §7.1")),
+    /// The key that opens an encrypted token.
+    Decryption = ("decryption", "a key of the API opens it, and a JWT is in it", Some("RFC 7516 §5.2")),
     /// The shape of a token.
     TokenShape = ("token-shape", "the token is a compact JWS", Some("RFC 7515 §7.1")),
     /// The issuer is one that the API trusts.

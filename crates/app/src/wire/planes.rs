@@ -16,6 +16,7 @@ use gateway::{
 use issuer::declared::Declared;
 use issuer::keys::KeyRing;
 use issuer::ports::KeyPurpose;
+use proof::jose::jwe::{DecryptionKey, DecryptionKeys};
 use proof::jose::jwk::JwkSet;
 use proof::paseto;
 use proof::secret::Secret;
@@ -36,6 +37,7 @@ use outbound::paseto::{NamedKey, OwnPasetoKeys, PasetoSource};
 use tokio::sync::watch;
 use verdict::credential::client_jwt::CallingClient;
 use verdict::credential::jwt::IssuerId;
+use verdict::route::ApiName;
 use web::pages::Pages;
 use web::registration::Registrar;
 
@@ -51,6 +53,7 @@ struct Prepared {
     declared: Declared,
     sources: Vec<(IssuerId, KeySource)>,
     paseto: Vec<(IssuerId, PasetoSource)>,
+    decryption: Vec<(ApiName, Arc<DecryptionKeys>)>,
     authorities: outbound::authorities::Prepared,
     clients: Vec<(CallingClient, ClientKeys)>,
     asked: Vec<IntrospectionSource>,
@@ -268,6 +271,7 @@ impl Planes {
             // What a key opened that is gone is opened no more.
             shared.facts.forget_tokens();
         }
+        shared.facts.decryption().configure(prepared.decryption);
         shared.facts.authorities().configure(prepared.authorities);
         shared.facts.calling_clients().configure(prepared.clients);
         shared.facts.introspectors().configure(prepared.asked);
@@ -333,6 +337,7 @@ impl Planes {
             sources.push((issuer.profile.issuer.clone(), source));
         }
         let authorities = authorities(shared, meaning)?;
+        let decryption = decryption_keys(meaning, &base)?;
         let asked = meaning
             .issuers
             .iter()
@@ -347,6 +352,7 @@ impl Planes {
             declared,
             sources,
             paseto,
+            decryption,
             authorities,
             clients: calling_clients(&meaning.clients),
             asked,
@@ -449,6 +455,38 @@ fn authorities(shared: &Shared, meaning: &Meaning) -> Result<outbound::authoriti
         .map_err(|(id, defect)| anyhow::anyhow!("client certificates, files {id}: {defect}"))
 }
 
+/// Reads the keys that open encrypted tokens.
+fn decryption_keys(meaning: &Meaning, base: &Path) -> Result<Vec<(ApiName, Arc<DecryptionKeys>)>> {
+    let asking = meaning
+        .apis
+        .iter()
+        .filter(|api| api.judged.encryption.is_some());
+    asking
+        .map(|api| {
+            let mut keys: Vec<DecryptionKey> = Vec::new();
+            for file in &api.decryption_key_files {
+                let path = base.join(file);
+                let place = || format!("API `{}`: {}", api.judged.name, path.display());
+                let pem = std::fs::read(&path)
+                    .map(Secret::new)
+                    .with_context(|| format!("{} can't be read", place()))?;
+                // Nothing of the file is said.
+                let key = DecryptionKey::from_pem(&pem).map_err(|_| {
+                    anyhow::anyhow!(
+                        "{} is no key that opens tokens: PKCS#8 in PEM, RSA of 2048 bits and more or EC P-256",
+                        place()
+                    )
+                })?;
+                if keys.iter().any(|other| other.kid() == key.kid()) {
+                    bail!("{} holds the key of another file", place());
+                }
+                keys.push(key);
+            }
+            Ok((api.judged.name.clone(), Arc::new(DecryptionKeys::new(keys))))
+        })
+        .collect()
+}
+
 /// The clients that may sign their own calls, and where their keys are.
 fn calling_clients(clients: &[ClientMeaning]) -> Vec<(CallingClient, ClientKeys)> {
     let signing = clients.iter().filter(|client| client.signs_calls);
@@ -492,6 +530,7 @@ fn files_named(meaning: &Meaning, base: &Path) -> Vec<PathBuf> {
             files.push(base.join(&authority.roots));
             files.extend(authority.revocation.iter().map(|file| base.join(file)));
         }
+        files.extend(api.decryption_key_files.iter().map(|file| base.join(file)));
         if let UpstreamMeaning::Pool(pool) = &api.upstream {
             let tls = pool.tls.iter().flat_map(|tls| tls.files());
             let own = pool.credential.iter().flat_map(|own| own.files());

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use proof::digest::TokenHash;
 use proof::dpop::nonce::NonceKey;
 use proof::jose::alg::Algorithm;
+use proof::jose::jwe::DecryptionKeys;
 use proof::jose::verifying::VerifyingKey;
 use proof::time::Timestamp;
 use verdict::credential::CredentialKind;
@@ -21,6 +22,7 @@ use verdict::facts::{
 use verdict::identity::{IssuedKey, SigningKey};
 use verdict::limit::{LimitKey, Rate, Taken};
 use verdict::penalty::{Penalties, Penalty};
+use verdict::route::ApiName;
 use verdict::trace::{Check, Note};
 
 /// Most that is listened to: many times what judging one call says.
@@ -196,6 +198,9 @@ impl<F: Looks> Facts for Listening<F> {
     }
     fn was_introspected(&self, hash: &TokenHash, profile: &IssuerProfile) -> bool {
         self.facts.was_introspected(hash, profile)
+    }
+    fn decryption_keys(&self, api: &ApiName) -> Answer<Arc<DecryptionKeys>> {
+        self.facts.decryption_keys(api)
     }
     fn calling_client(&self, client_id: &str) -> Answer<Option<Arc<CallingClient>>> {
         self.facts.calling_client(client_id)

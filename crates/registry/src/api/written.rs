@@ -99,6 +99,13 @@ pub struct ApiSpec {
         skip_serializing_if = "Option::is_none"
     )]
     pub client_certificates: Option<ClientCertificatesSpec>,
+    /// Access tokens as JWTs that come encrypted to this API (RFC 7516); default: none does.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub token_encryption: Option<TokenEncryptionSpec>,
     /// How signed requests are judged.
     #[serde(
         default,
@@ -510,6 +517,24 @@ pub struct CertificateIdentitySpec {
         skip_serializing_if = "Option::is_none"
     )]
     pub tenant: Option<String>,
+}
+
+/// JWT access tokens that come encrypted to the API: `RSA-OAEP-256` or `ECDH-ES`, with `A128GCM` or
+/// `A256GCM`, and a signed JWT within.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TokenEncryptionSpec {
+    /// PEM files with the API's private keys (PKCS#8; RSA of 2048 bits and more, or EC P-256); read
+    /// again when they change. Of several, a token names one by its RFC 7638 thumbprint.
+    #[schemars(length(min = 1, max = 8))]
+    pub key_files: Vec<String>,
+    /// Whether a JWT that is only signed is refused; default yes.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub required: Option<bool>,
 }
 
 /// How signed requests are judged (`sigv4`, `http_signature`, `hmac`, `webhook`).

@@ -11,7 +11,9 @@ use verdict::credential::jwt::IssuerProfile;
 use verdict::route::{ApiName, ForeignKeyPattern};
 
 use super::owner::{is_origin, is_scope, token_lifetime, unknown};
-use super::{At, Known, OWN_ISSUER, certificates, introspection, route, signatures, stored};
+use super::{
+    At, Known, OWN_ISSUER, certificates, encryption, introspection, route, signatures, stored,
+};
 use crate::api::written::{
     ApiSpec, CorsSpec, ForeignKeySpec, HostSpec, IdentityMode, ProtocolSpec, UpstreamSpec,
 };
@@ -112,6 +114,12 @@ pub(super) fn mean(
         .map(|written| certificates::mean(written, &spec.scopes, report))
         .unzip();
 
+    let (encryption, decryption_key_files) = spec
+        .token_encryption
+        .as_ref()
+        .map(|written| encryption::mean(written, report))
+        .unzip();
+
     let api = Arc::new(verdict::route::Api {
         name: ApiName::new(name),
         audiences: audiences
@@ -120,6 +128,7 @@ pub(super) fn mean(
             .collect(),
         environment: spec.environment,
         issuers: issuers(spec, known, report),
+        encryption,
         certificates,
         signatures: signatures::mean(spec.signatures.as_ref(), report),
         brand: known.context.brand.clone(),
@@ -130,6 +139,7 @@ pub(super) fn mean(
     });
     let routes = route::mean_all(spec, &api, known.context.loopback_dev, report);
     route::takes_its_tokens(spec, &routes, report);
+    encryption::meets_its_tokens(spec, &routes, report);
     let credential = pool.as_ref().and_then(|pool| pool.credential.as_deref());
     stored::meets_no_other(spec, credential, &identity, &routes, report);
     let limits = spec.limits.clone().unwrap_or_default();
@@ -141,6 +151,7 @@ pub(super) fn mean(
         strip_base_path: spec.strip_base_path,
         upstream: UpstreamMeaning::Pool(pool),
         client_authority,
+        decryption_key_files: decryption_key_files.unwrap_or_default(),
         identity,
         cors,
         per_address: limits.per_address.map(Into::into),

@@ -96,10 +96,11 @@ pub(crate) const LOCAL_SECRETS: &str =
     "the document names secrets of the machine, so it is declared in the settings file";
 
 /// Whether a document names files or variables of the machine whose contents would be sent to where
-/// the same document says: whoever may write documents could read any of them so.
+/// the same document says, or used as its keys: whoever may write documents could read or borrow any
+/// of them so.
 pub(crate) fn names_local_secrets(document: &Document) -> bool {
     match &document.spec {
-        Spec::Api(spec) => spec.upstream.credential.is_some(),
+        Spec::Api(spec) => spec.upstream.credential.is_some() || spec.token_encryption.is_some(),
         Spec::TrustedIssuer(spec) => spec
             .introspection
             .as_ref()

@@ -3,6 +3,10 @@
 //! A token seen before costs one hash and no signature, but its times, audience and revocation are
 //! judged on every use (threat C6). Nothing of a token is believed before its signature holds,
 //! except `iss` and `kid` as keys of maps: they choose which key may speak, never how.
+//!
+//! Where an API asks for it, a token comes encrypted to a key of that API (RFC 7516). It is opened
+//! once, and what is in it is judged like any other; it is known by its outer text, and only where
+//! the same keys open it.
 
 pub(super) mod claims;
 
@@ -11,6 +15,7 @@ use std::sync::Arc;
 
 use proof::digest::TokenHash;
 use proof::jose::alg::Algorithm;
+use proof::jose::jwe::{self, DecryptionKeys};
 use proof::jose::jws::{self, MAX_TOKEN_BYTES};
 use proof::jose::jwt::{self, Claims, Expect};
 use proof::time::{Leeway, Timestamp};
@@ -42,6 +47,11 @@ impl ConfigId {
         let mut first = [0; 8];
         first.copy_from_slice(&digest[..8]);
         Self(u64::from_be_bytes(first))
+    }
+
+    /// Of the same, and of the keys that opened the token before it was verified.
+    fn under(self, keys: Option<&DecryptionKeys>) -> Self {
+        Self(self.0 ^ keys.map_or(0, DecryptionKeys::version))
     }
 }
 
@@ -114,23 +124,30 @@ pub(super) async fn prove(
     now: Timestamp,
 ) -> Result<Proved, Problem> {
     let api = &*route.api;
-    facts.note(Note::Check(Check::TokenShape));
+    let keys = opened_by(token, api, facts)?;
     // Before hashing: what no verification would take costs no hash (threat C5).
     if token.len() > MAX_TOKEN_BYTES {
         return Err(refused("the token is too long"));
     }
     let hash = TokenHash::of(token);
     let known = api.issuers.iter().find_map(|profile| {
-        let known = facts.known_token(&hash, profile.config)?;
-        (known.config == profile.config).then_some((&**profile, known))
+        // An issuer serves many APIs: what was opened for one of them is not known at another.
+        let config = profile.config.under(keys.as_deref());
+        let known = facts.known_token(&hash, config)?;
+        (known.config == config).then_some((&**profile, known))
     });
     let (profile, verified) = match known {
         Some(known) => known,
         None => {
             // Apart: a token that is known needs no room for what a new one waits for.
-            let (profile, verified) = Box::pin(verify(token, &hash, api, facts, now)).await?;
+            let (profile, verified) = match &keys {
+                None => Box::pin(verify(token, &hash, api, facts, now)).await?,
+                Some(keys) => {
+                    Box::pin(open_and_verify(token, keys, &hash, api, facts, now)).await?
+                }
+            };
             let verified = Arc::new(verified);
-            facts.remember_token(hash, profile.config, verified.clone());
+            facts.remember_token(hash, verified.config, verified.clone());
             (profile, verified)
         }
     };
@@ -142,6 +159,26 @@ pub(super) async fn prove(
         Box::pin(unspent.spend(facts, now)).await?;
     }
     Ok(proved)
+}
+
+/// The keys that open this token, where it is one to be opened: whether a JWT comes encrypted is
+/// judged on every use, before anything that is known of it.
+fn opened_by(
+    token: &[u8],
+    api: &Api,
+    facts: &impl Facts,
+) -> Result<Option<Arc<DecryptionKeys>>, Problem> {
+    if let Some(rules) = api.encryption {
+        facts.note(Note::Check(Check::Encryption));
+        if jwe::looks_like(token) {
+            return Ok(Some(facts.decryption_keys(&api.name)?));
+        }
+        if rules.required {
+            return Err(refused("the token is not encrypted"));
+        }
+    }
+    facts.note(Note::Check(Check::TokenShape));
+    Ok(None)
 }
 
 /// What is judged on every use, cached or not: everything that time or a person may change.
@@ -182,6 +219,24 @@ pub(super) fn judge(
         ends: Some(token.expires_at.plus(leeway.0)),
         issuer: Some(token.issuer.clone()),
     })
+}
+
+/// Opens a token that was never seen under these keys, and verifies what is in it.
+async fn open_and_verify<'a>(
+    token: &[u8],
+    keys: &DecryptionKeys,
+    hash: &TokenHash,
+    api: &'a Api,
+    facts: &impl Facts,
+    now: Timestamp,
+) -> Result<(&'a IssuerProfile, VerifiedToken), Problem> {
+    facts.note(Note::Check(Check::Decryption));
+    let nested = keys.open(token).map_err(|defect| refused(defect.code()))?;
+    // What is in it is signed, and never encrypted once more.
+    facts.note(Note::Check(Check::TokenShape));
+    let (profile, verified) = verify(nested.expose(), hash, api, facts, now).await?;
+    let config = profile.config.under(Some(keys));
+    Ok((profile, VerifiedToken { config, ..verified }))
 }
 
 /// Verifies a token that was never seen under its issuer's present configuration.

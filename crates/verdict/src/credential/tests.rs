@@ -4,6 +4,7 @@
 mod binding;
 mod client_jwt;
 mod introspection;
+mod jwe;
 mod matrix;
 mod mtls;
 mod opaque;

@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use proof::digest::TokenHash;
 use proof::dpop::nonce::NonceKey;
 use proof::jose::alg::Algorithm;
+use proof::jose::jwe::DecryptionKeys;
 use proof::jose::verifying::VerifyingKey;
 use proof::paseto::{Key, Purpose};
 use proof::time::Timestamp;
@@ -22,6 +23,7 @@ use crate::facts::{
 use crate::identity::{Account, IssuedKey, SigningKey};
 use crate::limit::{LimitKey, Rate, Taken};
 use crate::penalty::{Penalties, Penalty};
+use crate::route::ApiName;
 use crate::trace::Note;
 
 /// Answers from tables and keeps a list of questions.
@@ -34,6 +36,8 @@ pub(crate) struct Table {
     pub(crate) signers: Vec<(IssuerId, Arc<VerifyingKey>)>,
     /// PASETO keys with their ids.
     pub(crate) paseto_keys: Vec<(IssuerId, String, Arc<Key>)>,
+    /// What opens encrypted tokens, by the API's name.
+    pub(crate) decryption_keys: HashMap<String, Arc<DecryptionKeys>>,
     /// Clients that sign their calls, with their keys.
     pub(crate) clients: HashMap<String, (Arc<CallingClient>, Vec<Arc<VerifyingKey>>)>,
     /// What the foreign issuer answers, by the token's text.
@@ -246,6 +250,12 @@ impl Facts for Table {
         });
         let found = fitting.next().map(|(_, _, key)| key.clone());
         Ok(found.filter(|_| fitting.next().is_none()))
+    }
+
+    fn decryption_keys(&self, api: &ApiName) -> Answer<Arc<DecryptionKeys>> {
+        self.ask("decryption_keys")?;
+        let keys = self.decryption_keys.get(api.as_str()).cloned();
+        keys.ok_or(Unavailable::DecryptionKeys)
     }
 
     fn calling_client(&self, client_id: &str) -> Answer<Option<Arc<CallingClient>>> {

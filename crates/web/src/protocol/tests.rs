@@ -381,6 +381,7 @@ impl World {
             environment: Environment::Live,
             issuers: Vec::new(),
             brand: Brand::default(),
+            encryption: None,
             key_headers: Vec::new(),
             foreign_keys: Vec::new(),
             realm: "orders".into(),

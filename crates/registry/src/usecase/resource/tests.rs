@@ -83,6 +83,22 @@ async fn what_would_mean_nothing_is_refused_and_nothing_is_written() {
 }
 
 #[tokio::test]
+async fn j06_whoever_writes_documents_borrows_no_key_of_the_machine() {
+    let house = House::furnished().await;
+    let mut api = crate::meaning::tests::orders();
+    api["token_encryption"] = json!({ "key_files": ["orders.pem"], "required": false });
+    let refusal = house
+        .put(ResourceKind::Api, "orders", api)
+        .await
+        .expect_err("names a file");
+    let Refusal::Invalid { message, .. } = refusal else {
+        panic!("{refusal}")
+    };
+    assert_eq!(message, LOCAL_SECRETS);
+    assert_eq!(house.store.events(), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn a_flaw_that_was_there_before_holds_nobody_up() {
     let mut house = House::furnished().await;
     // The installation lost its own issuer: every route with a jwt is flawed now.

@@ -107,6 +107,7 @@ fn c06_a_hit_still_judges_time_audience_scope_and_revocation() {
         environment: world.api.environment,
         issuers: world.api.issuers.clone(),
         brand: world.api.brand.clone(),
+        encryption: None,
         key_headers: Vec::new(),
         foreign_keys: Vec::new(),
         realm: "billing".into(),
