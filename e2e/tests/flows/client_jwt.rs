@@ -63,7 +63,7 @@ fn declare_in_force(node: &Doorward, key: &SigningKey) {
 }
 
 /// What is declared is in force within a moment.
-fn settles<T: PartialEq + core::fmt::Debug>(expected: T, ask: impl Fn() -> T) {
+fn settles<T: PartialEq + Copy + core::fmt::Debug>(expected: T, ask: impl Fn() -> T) {
     let until = std::time::Instant::now() + Duration::from_secs(10);
     loop {
         let found = ask();
