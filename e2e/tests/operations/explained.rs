@@ -108,10 +108,16 @@ fn i01_what_is_explained_is_what_calls_get_and_no_secret_is_told_or_kept() {
     scene::wait_until("usage", std::time::Duration::from_secs(10), || {
         usage() == json!(2)
     });
-    let calls = command_json(&doorward, &["decisions", "list", "--limit", "1000"]);
-    let calls = calls["items"].as_array().cloned().unwrap_or_default();
-    let real = calls.iter().filter(|call| call["api"] == "orders").count();
-    assert_eq!(real, 7, "only what was really called: {calls:#?}");
+    // Entries are written in batches: all of the real calls come, and no other.
+    let real = || {
+        let calls = command_json(&doorward, &["decisions", "list", "--limit", "1000"]);
+        let calls = calls["items"].as_array().cloned().unwrap_or_default();
+        calls.iter().filter(|call| call["api"] == "orders").count()
+    };
+    scene::wait_until("the record", std::time::Duration::from_secs(10), || {
+        real() >= 7
+    });
+    assert_eq!(real(), 7, "only what was really called");
     let trail = command_json(&doorward, &["audit", "list"]).to_string();
     assert!(trail.contains("call.explain"));
     for secret in [&secret, &password, &token] {
