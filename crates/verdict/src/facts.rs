@@ -326,7 +326,8 @@ pub trait Facts: Send + Sync {
         now: Timestamp,
     ) -> impl Future<Output = Answer<FirstUse>> + Send;
 
-    /// Begins a delivery under a signing key, by all that it is known by; see [`Records`].
+    /// Begins a delivery under a signing key, by all that it is known by; see [`Records`]. So is the
+    /// one use of a presigned URL, which never ends otherwise.
     fn begin_delivery(
         &self,
         _key: &str,

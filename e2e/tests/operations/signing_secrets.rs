@@ -4,8 +4,12 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
+use proof::request::SignedHead;
+use proof::secret::Secret;
+use proof::sigv4::{Payload, Signer};
 use serde_json::Value;
 use testkit::doorward::{self, Doorward};
+use testkit::upstream::Upstream;
 
 use super::scene::{self, attempt, command, command_json, databases, issued, wait_until, words};
 
@@ -159,5 +163,64 @@ fn a_new_master_key_takes_signing_secrets_over_at_the_next_start() {
             "{database}"
         );
         assert!(doorward.stop().unwrap(), "{}", doorward.log());
+    }
+}
+
+/// Defence: `verdict::credential::signed::is_first_use`, kept in the store: a URL may outlive a process.
+#[test]
+fn d05_a_presigned_url_that_passes_once_passes_once_though_the_process_was_killed() {
+    const LINKS: &str = r#"
+  - apiVersion: doorward/v1
+    kind: Api
+    metadata: { name: links }
+    spec:
+      environment: test
+      base_path: /links
+      upstream: { urls: ["@UPSTREAM@"] }
+      credentials: [sigv4]
+      signatures: { sigv4: { regions: [eu], services: [links], presigned: 2h, presigned_once: true } }
+      routes: [{ path: "/{rest*}" }]
+"#;
+    let upstream = Upstream::start().unwrap();
+    for (database, lines) in databases() {
+        let settings = format!("{lines}{}{LINKS}", scene::settings(&upstream.url()));
+        let settings = settings.replace("@UPSTREAM@", &upstream.url());
+        let mut doorward = Doorward::start(&settings).unwrap();
+        let arguments = ["secret", "create", "--scheme", "sigv4", "--api", "links"];
+        let more = ["--application", "shop", "--label", "links"];
+        let made = command_json(&doorward, &[&arguments[..], &more].concat());
+        let key_id = made["credential"]["signing"]["key_id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let secret = Secret::from_text(made["secret"].as_str().unwrap().to_owned());
+        // Signed for the address that the node has after its restart too.
+        let host = doorward.gateway().to_string();
+        let presigned = |path: &str| {
+            let headers = http::HeaderMap::new();
+            let head = SignedHead {
+                method: "GET",
+                scheme: "http",
+                authority: &host,
+                path,
+                query: None,
+                headers: &headers,
+            };
+            let query = Signer::new(&key_id, &secret, "eu", "links").presign(
+                &head,
+                Payload::Hash(proof::digest::sha256(b"")),
+                core::time::Duration::from_secs(7000),
+                proof::time::Timestamp::from_secs(testkit::tokens::now()),
+            );
+            format!("{path}?{}", query.unwrap())
+        };
+        let (first, second) = (presigned("/links/one"), presigned("/links/two"));
+        let status = |doorward: &Doorward, url: &str| doorward.get(url, &[]).unwrap().status;
+        assert_eq!(status(&doorward, &first), 200, "{database}");
+        assert_eq!(status(&doorward, &first), 401, "{database}");
+        doorward.kill();
+        doorward.start_again().unwrap();
+        assert_eq!(status(&doorward, &first), 401, "{database}");
+        assert_eq!(status(&doorward, &second), 200, "{database}");
     }
 }

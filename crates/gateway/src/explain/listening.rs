@@ -274,7 +274,7 @@ impl<F: Looks> Facts for Listening<F> {
         _: Timestamp,
         _: Timestamp,
     ) -> Answer<Begun> {
-        self.said("whether the upstream took this delivery before is not looked up here");
+        self.said("whether it was used or delivered before is not looked up here");
         Ok(Begun::Now)
     }
 }

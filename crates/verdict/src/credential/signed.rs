@@ -29,7 +29,7 @@ use proof::time::{Leeway, Timestamp};
 
 use super::{CredentialKind, Proved, refused};
 use crate::call::{Body, Head};
-use crate::facts::{Facts, FirstUse, ReplayScope};
+use crate::facts::{Answer, Begun, Facts, FirstUse, ReplayScope};
 use crate::identity::{LifeState, SigningKey, SigningScheme};
 use crate::problem::{Code, Problem};
 use crate::route::Route;
@@ -272,16 +272,8 @@ pub(super) async fn prove<R>(
     }
     if !verified.reusable || rules.presigned_once {
         facts.note(Note::Check(Check::SignatureReplay));
-        let scope = ReplayScope::Signature { key: &key_id };
-        let replay = base64url::encode(&verified.replay.id);
-        match facts
-            .first_use(scope, &replay, verified.replay.until, now)
-            .await?
-        {
-            FirstUse::Yes => {}
-            FirstUse::Replayed => {
-                return Err(refused(format!("the signature was used before ({id})")));
-            }
+        if !is_first_use(&verified, &key_id, facts, now).await? {
+            return Err(refused(format!("the signature was used before ({id})")));
         }
     }
     let proved = Proved {
@@ -292,6 +284,28 @@ pub(super) async fn prove<R>(
         issuer: None,
     };
     Ok((proved, verified.body))
+}
+
+/// A signature over one request lives for minutes and is remembered by this process. A presigned URL
+/// may live for days, longer than processes do, so its one use is kept where all nodes find it.
+async fn is_first_use(
+    verified: &Verified,
+    key_id: &str,
+    facts: &impl Facts,
+    now: Timestamp,
+) -> Answer<bool> {
+    let (replay, until) = (
+        base64url::encode(&verified.replay.id),
+        verified.replay.until,
+    );
+    if verified.reusable {
+        let ids = [format!("presigned:{replay}")];
+        let begun = facts.begin_delivery(key_id, &ids, until, now).await?;
+        return Ok(begun == Begun::Now);
+    }
+    let scope = ReplayScope::Signature { key: key_id };
+    let used = facts.first_use(scope, &replay, until, now).await?;
+    Ok(used == FirstUse::Yes)
 }
 
 /// The answer to a body that is not the one that was signed: the credential does not hold.
