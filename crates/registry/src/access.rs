@@ -154,6 +154,20 @@ actions! {
     SigningSecretRevoke = ("signing_secret.revoke", Operators),
     /// Seal secrets under a new master key.
     SigningSecretReseal = ("signing_secret.reseal", System),
+    /// List outgoing messages, and show what they say.
+    WebhookRead = ("webhook.read", Everyone),
+    /// Hand in a message for an endpoint.
+    WebhookSend = ("webhook.send", Operators),
+    /// Send messages again.
+    WebhookRetry = ("webhook.retry", Operators),
+    /// Drop messages that were not delivered.
+    WebhookDrop = ("webhook.drop", Operators),
+    /// Send to an endpoint again that was disabled.
+    WebhookEnable = ("webhook.enable", Operators),
+    /// Send nothing to an endpoint any more.
+    WebhookDisable = ("webhook.disable", Operators),
+    /// Give a message up after its last try.
+    WebhookDead = ("webhook.dead", System),
     /// List signing keys (their public halves).
     SigningKeyRead = ("signing_key.read", Everyone),
     /// Publish, activate, rotate signing keys.

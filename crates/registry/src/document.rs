@@ -27,6 +27,7 @@ use crate::key::ApiKeySpec;
 use crate::resource::ResourceKind;
 use crate::trusted_issuer::TrustedIssuerSpec;
 use crate::user::UserSpec;
+use crate::webhook::WebhookEndpointSpec;
 
 /// The `apiVersion` of every document.
 pub const API_VERSION: &str = "doorward/v1";
@@ -43,13 +44,14 @@ pub enum DocumentKind {
 
 impl DocumentKind {
     /// Every kind, in the order in which documents may refer to each other (later to earlier).
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Resource(ResourceKind::TrustedIssuer),
         Self::Resource(ResourceKind::Api),
         Self::Resource(ResourceKind::Application),
         Self::Resource(ResourceKind::Client),
         Self::Resource(ResourceKind::Account),
         Self::Resource(ResourceKind::User),
+        Self::Resource(ResourceKind::WebhookEndpoint),
         Self::ApiKey,
     ];
     /// The kind as documents write it.
@@ -166,6 +168,8 @@ pub enum Spec {
     User(Box<UserSpec>),
     /// An issuer whose tokens are accepted.
     TrustedIssuer(Box<TrustedIssuerSpec>),
+    /// An endpoint that is told of things by signed messages.
+    WebhookEndpoint(Box<WebhookEndpointSpec>),
     /// The metadata of an API key.
     ApiKey(Box<ApiKeySpec>),
 }
@@ -189,6 +193,7 @@ impl Document {
             Spec::Account(_) => DocumentKind::Resource(ResourceKind::Account),
             Spec::User(_) => DocumentKind::Resource(ResourceKind::User),
             Spec::TrustedIssuer(_) => DocumentKind::Resource(ResourceKind::TrustedIssuer),
+            Spec::WebhookEndpoint(_) => DocumentKind::Resource(ResourceKind::WebhookEndpoint),
             Spec::ApiKey(_) => DocumentKind::ApiKey,
         }
     }
@@ -202,6 +207,7 @@ impl Document {
             Spec::Account(spec) => serde_json::to_value(spec),
             Spec::User(spec) => serde_json::to_value(spec),
             Spec::TrustedIssuer(spec) => serde_json::to_value(spec),
+            Spec::WebhookEndpoint(spec) => serde_json::to_value(spec),
             Spec::ApiKey(spec) => serde_json::to_value(spec),
         };
         value.expect("written forms have text keys and finite numbers")
@@ -300,6 +306,13 @@ impl Document {
                     Spec::TrustedIssuer(Box::new(envelope.spec)),
                 )
             }
+            DocumentKind::Resource(ResourceKind::WebhookEndpoint) => {
+                let envelope = shape::<WebhookEndpointSpec>(value, &document)?;
+                (
+                    envelope.metadata.name,
+                    Spec::WebhookEndpoint(Box::new(envelope.spec)),
+                )
+            }
             DocumentKind::ApiKey => {
                 let envelope = shape::<ApiKeySpec>(value, &document)?;
                 (
@@ -390,6 +403,9 @@ pub fn json_schema() -> Value {
             DocumentKind::Resource(ResourceKind::User) => generator.subschema_for::<UserSpec>(),
             DocumentKind::Resource(ResourceKind::TrustedIssuer) => {
                 generator.subschema_for::<TrustedIssuerSpec>()
+            }
+            DocumentKind::Resource(ResourceKind::WebhookEndpoint) => {
+                generator.subschema_for::<WebhookEndpointSpec>()
             }
             DocumentKind::ApiKey => generator.subschema_for::<ApiKeySpec>(),
         };

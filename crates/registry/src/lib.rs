@@ -35,3 +35,4 @@ pub mod trusted_issuer;
 pub mod units;
 pub mod usecase;
 pub mod user;
+pub mod webhook;

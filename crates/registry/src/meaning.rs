@@ -14,6 +14,7 @@ pub(crate) mod person;
 mod route;
 mod signatures;
 mod stored;
+mod webhook;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -32,6 +33,7 @@ use crate::flaw::{DocumentRef, Flaw, Place, Report};
 use crate::resource::ResourceKind;
 use crate::trusted_issuer::{IssuerKeys, IssuerMeaning};
 use crate::user::UserMeaning;
+use crate::webhook::EndpointMeaning;
 
 pub use issuer::config_id;
 pub use route::template;
@@ -67,6 +69,8 @@ pub struct Meaning {
     pub accounts: Vec<AccountMeaning>,
     /// People, by name.
     pub users: Vec<UserMeaning>,
+    /// Endpoints that are told of things, by name.
+    pub webhooks: Vec<Arc<EndpointMeaning>>,
 }
 
 impl Meaning {
@@ -207,7 +211,11 @@ fn mean(set: &Set<'_>, context: &Context, flaws: &mut Vec<Flaw>) -> Meaning {
             Spec::Api(spec) => drop(known.apis.insert(name, spec)),
             Spec::Application(spec) => drop(known.applications.insert(name, spec)),
             Spec::TrustedIssuer(_) => known.issuer_names.push(name),
-            Spec::Client(_) | Spec::Account(_) | Spec::User(_) | Spec::ApiKey(_) => {}
+            Spec::Client(_)
+            | Spec::Account(_)
+            | Spec::User(_)
+            | Spec::WebhookEndpoint(_)
+            | Spec::ApiKey(_) => {}
         }
     }
 
@@ -256,6 +264,9 @@ fn mean(set: &Set<'_>, context: &Context, flaws: &mut Vec<Flaw>) -> Meaning {
                     .extend(owner::account(name, spec, &known, report));
             }
             Spec::User(spec) => meaning.users.extend(person::mean(name, spec, report)),
+            Spec::WebhookEndpoint(spec) => meaning
+                .webhooks
+                .extend(webhook::mean(name, spec, &known, report).map(Arc::new)),
             Spec::ApiKey(spec) => owner::api_key(spec, &known, report),
             Spec::TrustedIssuer(_) => {}
         }
@@ -274,6 +285,7 @@ fn mean(set: &Set<'_>, context: &Context, flaws: &mut Vec<Flaw>) -> Meaning {
         .sort_by(|a, b| a.client_id.cmp(&b.client_id));
     meaning.accounts.sort_by(|a, b| a.name.cmp(&b.name));
     meaning.users.sort_by(|a, b| a.name.cmp(&b.name));
+    meaning.webhooks.sort_by(|a, b| a.name.cmp(&b.name));
     meaning
 }
 

@@ -12,6 +12,9 @@ use crate::record::{Decision, Usage};
 use crate::resource::{Put, Removed, ResourceKind, Stored, Written};
 use crate::signing::{Sealed, SigningMaterial};
 use crate::user::Person;
+use crate::webhook::{
+    Accepted, Disabled, EndpointState, Message, MessageFilter, NewMessage, Outcome, Which,
+};
 
 /// Why the store did not do it. Nothing was written.
 #[derive(Debug, thiserror::Error)]
@@ -225,4 +228,73 @@ pub trait CallRecord: Send + Sync {
         credential: &str,
         since: Timestamp,
     ) -> impl Future<Output = Stores<Vec<Usage>>> + Send;
+}
+
+/// Messages for endpoints of others: what waits to be sent, what was given up. A message is one
+/// node's at a time: whoever claims it has it until the lease is over.
+pub trait Webhooks: Send + Sync {
+    /// Keeps a message, if its endpoint is there, not disabled, and fewer than `queue` wait.
+    fn accept_message(
+        &self,
+        message: NewMessage,
+        queue: u32,
+        audit: AuditDraft,
+    ) -> impl Future<Output = Stores<Accepted>> + Send;
+    /// Keeps the messages of the audit events above `from` up to `to`, if nobody did so before:
+    /// `false` then, and nothing was kept.
+    fn accept_events(
+        &self,
+        endpoint: &str,
+        from: i64,
+        to: i64,
+        messages: &[NewMessage],
+    ) -> impl Future<Output = Stores<bool>> + Send;
+    /// How all endpoints are, by name.
+    fn endpoint_states(&self) -> impl Future<Output = Stores<Vec<EndpointState>>> + Send;
+    /// Stops sending to an endpoint, or goes on. `false`: there is none, or it is so already.
+    fn switch_endpoint(
+        &self,
+        name: &str,
+        disabled: Option<Disabled>,
+        audit: AuditDraft,
+    ) -> impl Future<Output = Stores<bool>> + Send;
+    /// Names of endpoints that something is due for, the disabled left out.
+    fn endpoints_due(&self, now: Timestamp) -> impl Future<Output = Stores<Vec<String>>> + Send;
+    /// Takes messages of an endpoint that are due, the longest waiting first, until `lease_until`.
+    fn claim_messages(
+        &self,
+        endpoint: &str,
+        now: Timestamp,
+        lease_until: Timestamp,
+        limit: u32,
+    ) -> impl Future<Output = Stores<Vec<Message>>> + Send;
+    /// Records what came of the try number `attempt`; `audit` is written with it. `false`: the
+    /// message is not waiting any more, or (unless it was taken) somebody else tries it by now.
+    fn settle_message(
+        &self,
+        id: &str,
+        attempt: i64,
+        outcome: Outcome,
+        now: Timestamp,
+        audit: Option<AuditDraft>,
+    ) -> impl Future<Output = Stores<bool>> + Send;
+    /// Messages by filter, the newest first.
+    fn messages(&self, filter: &MessageFilter)
+    -> impl Future<Output = Stores<Vec<Message>>> + Send;
+    /// One message.
+    fn message(&self, id: &str) -> impl Future<Output = Stores<Option<Message>>> + Send;
+    /// Sends messages again, now, with their whole schedule before them; one that waits goes on with
+    /// its own. Returns how many.
+    fn send_again(
+        &self,
+        which: &Which,
+        now: Timestamp,
+        audit: AuditDraft,
+    ) -> impl Future<Output = Stores<u64>> + Send;
+    /// Forgets messages, delivered or not. Returns how many.
+    fn drop_messages(
+        &self,
+        which: &Which,
+        audit: AuditDraft,
+    ) -> impl Future<Output = Stores<u64>> + Send;
 }

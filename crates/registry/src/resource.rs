@@ -18,17 +18,20 @@ pub enum ResourceKind {
     User,
     /// An issuer whose tokens are accepted.
     TrustedIssuer,
+    /// An endpoint that is told of things by signed messages.
+    WebhookEndpoint,
 }
 
 impl ResourceKind {
     /// Every kind, in the order in which documents may refer to each other (later to earlier).
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::TrustedIssuer,
         Self::Api,
         Self::Application,
         Self::Client,
         Self::Account,
         Self::User,
+        Self::WebhookEndpoint,
     ];
     /// The kind as documents write it.
     pub fn name(self) -> &'static str {
@@ -39,6 +42,7 @@ impl ResourceKind {
             Self::Account => "Account",
             Self::User => "User",
             Self::TrustedIssuer => "TrustedIssuer",
+            Self::WebhookEndpoint => "WebhookEndpoint",
         }
     }
 }

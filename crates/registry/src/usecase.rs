@@ -11,6 +11,7 @@ pub mod person;
 pub mod registration;
 pub mod resource;
 pub mod signing_secret;
+pub mod webhook;
 
 use core::future::Future;
 use std::collections::BTreeMap;
@@ -127,6 +128,12 @@ pub enum Refusal {
         "two are valid already: wait for the end of the older one, or rotate with an overlap of 0s"
     )]
     StillOverlapping,
+    /// As many messages wait for an endpoint as may.
+    #[error("as many messages wait for the endpoint as may: {0}")]
+    QueueFull(u32),
+    /// A webhook's endpoint is disabled, or is not.
+    #[error("the endpoint is {0}")]
+    Endpoint(&'static str),
     /// A value that can't be.
     #[error("{field}: {message}")]
     Invalid {
@@ -166,7 +173,9 @@ impl Refusal {
             | Self::AlreadyRotated { .. }
             | Self::LastOwner
             | Self::TwoValid
-            | Self::StillOverlapping => Code::WrongState,
+            | Self::StillOverlapping
+            | Self::Endpoint(_) => Code::WrongState,
+            Self::QueueFull(_) => Code::Overloaded,
             Self::Hashing(_) | Self::Store(StoreError::Unavailable(_)) => Code::FactUnavailable,
             Self::Store(StoreError::Broken(_)) => Code::Internal,
         }
