@@ -28,6 +28,7 @@ mod row;
 mod signing;
 mod together;
 mod tokens;
+mod webhooks;
 
 use core::time::Duration;
 use std::path::PathBuf;
@@ -132,6 +133,8 @@ pub struct Swept {
     pub signing: u64,
     /// Opaque access tokens that nobody can use any more; a bounded number at a time.
     pub access_tokens: u64,
+    /// Messages for endpoints of others that were delivered or given up long ago.
+    pub webhook_messages: u64,
     /// What flows left behind; a bounded number at a time.
     pub flows: SweptFlows,
 }
@@ -199,6 +202,7 @@ impl Store {
             revocations,
             signing: signing::sweep(self, now).await?,
             access_tokens: tokens::sweep(self, now).await?,
+            webhook_messages: webhooks::sweep(self, now).await?,
             flows: flows::sweep(self, now).await?,
         })
     }

@@ -58,6 +58,13 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0005_access_tokens.sql"),
         min_compatible: 3,
     },
+    // A kind of resources that a program before this does not know.
+    Migration {
+        number: 7,
+        name: "webhooks",
+        sql: include_str!("../migrations/0007_webhooks.sql"),
+        min_compatible: 7,
+    },
 ];
 
 /// The version this program knows.

@@ -11,7 +11,7 @@ use crate::Store;
 use crate::error::failed;
 use crate::outbox::{Transition, of_resource, taken};
 use crate::row::{Columns as _, to_json};
-use crate::signing;
+use crate::{signing, webhooks};
 
 /// The kind of a name.
 pub(crate) fn kind_of(name: &str) -> Option<ResourceKind> {
@@ -123,6 +123,7 @@ pub(crate) async fn put(store: &Store, put: Put, audit: &AuditDraft) -> Stores<W
         return Ok(Written::Conflict { current });
     }
     let is_new = found.is_none();
+    let before = found.as_ref().map(|stored| stored.spec.clone());
     let stored = match found {
         Some(stored) if stored.spec == put.spec && stored.managed_by == put.managed_by => {
             return Ok(Written::Unchanged(stored));
@@ -170,6 +171,9 @@ pub(crate) async fn put(store: &Store, put: Put, audit: &AuditDraft) -> Stores<W
             &format!("a resource with the id or the user name of {}", stored.name),
         )
     })?;
+    if webhooks::has_state(stored.kind) {
+        webhooks::declared(&mut write, &stored.name, before.as_ref()).await?;
+    }
     write.audit(audit).await?;
     write
         .announce(&of_resource(stored.kind, &stored.name))
@@ -251,6 +255,9 @@ pub(crate) async fn remove(
         .execute(write.connection())
         .await
         .map_err(failed)?;
+    if webhooks::has_state(kind) {
+        webhooks::removed(&mut write, name).await?;
+    }
     write.audit(audit).await?;
     write.announce(&of_resource(kind, name)).await?;
     write.commit().await?;

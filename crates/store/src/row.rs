@@ -16,6 +16,8 @@ pub(crate) trait Columns {
     fn text_or_null(&self, column: &str) -> Stores<Option<String>>;
     /// BIGINT NOT NULL.
     fn number(&self, column: &str) -> Stores<i64>;
+    /// BIGINT.
+    fn number_or_null(&self, column: &str) -> Stores<Option<i64>>;
     /// BIGINT NOT NULL, a time in Unix milliseconds.
     fn time(&self, column: &str) -> Stores<Timestamp>;
     /// BIGINT, a time in Unix milliseconds.
@@ -36,6 +38,9 @@ impl Columns for AnyRow {
         self.try_get(column).map_err(failed)
     }
     fn number(&self, column: &str) -> Stores<i64> {
+        self.try_get(column).map_err(failed)
+    }
+    fn number_or_null(&self, column: &str) -> Stores<Option<i64>> {
         self.try_get(column).map_err(failed)
     }
     fn time(&self, column: &str) -> Stores<Timestamp> {

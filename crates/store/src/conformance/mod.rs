@@ -13,6 +13,7 @@ mod records;
 
 mod resources;
 mod signing;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
