@@ -19,8 +19,9 @@ use bytes::Bytes;
 use http::header::{
     ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, USER_AGENT,
 };
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use ipnet::IpNet;
@@ -196,6 +197,26 @@ pub struct Answered {
     pub body: Bytes,
 }
 
+/// JSON to be posted with fields of the sender's, where the status is all that counts.
+#[derive(Debug)]
+pub struct Posted {
+    /// Fields beside `Host`, `User-Agent` and `Content-Type`.
+    pub fields: Vec<(HeaderName, HeaderValue)>,
+    /// The JSON.
+    pub body: Bytes,
+    /// Time for the whole exchange, in place of the fetcher's own.
+    pub within: Duration,
+}
+
+/// The head of an answer, of a bounded size. The body behind it was not read.
+#[derive(Debug)]
+pub struct AnswerHead {
+    /// The status; never a redirect.
+    pub status: StatusCode,
+    /// The fields.
+    pub headers: HeaderMap,
+}
+
 /// A certificate of ours, ready to be shown to servers that a fetcher trusts.
 #[derive(Clone)]
 pub struct ClientCertificate(Arc<ClientConfig>);
@@ -277,6 +298,47 @@ impl Fetcher {
         self.within(url, within, Message::Ask(form)).await
     }
 
+    /// Posts JSON under the same rules, and hands out the head of what is answered, whatever its
+    /// status. The body is left unread, so that it can neither fail nor cost anything.
+    ///
+    /// # Errors
+    /// [`FetchError`]; a redirect is one.
+    pub async fn post(&self, url: &Url, posted: Posted) -> Result<AnswerHead, FetchError> {
+        let within = posted.within;
+        timeout_at(Instant::now() + within, self.head_of(url, posted))
+            .await
+            .unwrap_or(Err(FetchFailure::Time(within)))
+            .map_err(|failure| FetchError {
+                host: url.origin().ascii_serialization(),
+                failure,
+            })
+    }
+
+    async fn head_of(&self, url: &Url, posted: Posted) -> Result<AnswerHead, FetchFailure> {
+        let target = Target::of(url, self.options.allow_insecure_loopback)?;
+        let stream = self.connect(&self.addresses(&target).await?).await?;
+        let request = target.request(url, Message::Json(posted))?;
+        // The tasks end the connection when they are dropped.
+        let (response, _tasks) = if target.secure {
+            let tls = TlsConnector::from(Arc::clone(&self.tls));
+            let stream = tls
+                .connect(target.server_name()?, stream)
+                .await
+                .map_err(FetchFailure::Tls)?;
+            begin(stream, request).await?
+        } else {
+            begin(stream, request).await?
+        };
+        let (head, _) = response.into_parts();
+        if head.status.is_redirection() {
+            return Err(FetchFailure::Status(head.status));
+        }
+        Ok(AnswerHead {
+            status: head.status,
+            headers: head.headers,
+        })
+    }
+
     /// Reads a certificate to be shown to servers: PEM with the chain, leaf first, and PEM with its
     /// key.
     ///
@@ -327,7 +389,7 @@ impl Fetcher {
                     max_bytes: form.max_bytes.min(self.options.max_bytes),
                 },
             ),
-            Message::Get { .. } | Message::Post { .. } => (
+            Message::Get { .. } | Message::Post { .. } | Message::Json(_) => (
                 &self.tls,
                 Bounds {
                     any_status: false,
@@ -411,11 +473,12 @@ struct Bounds {
     max_bytes: usize,
 }
 
-async fn ask<S>(
+/// Sends a request and waits for the head of the answer. The set ends the connection's task when it
+/// is dropped.
+async fn begin<S>(
     stream: S,
     request: Request<Full<Bytes>>,
-    bounds: &Bounds,
-) -> Result<Answered, FetchFailure>
+) -> Result<(Response<Incoming>, JoinSet<hyper::Result<()>>), FetchFailure>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -425,13 +488,24 @@ where
         .handshake(TokioIo::new(stream))
         .await
         .map_err(FetchFailure::Http)?;
-    // The set ends the connection's task when this exchange ends, however it ends.
     let mut tasks = JoinSet::new();
     tasks.spawn(connection);
     let response = sender
         .send_request(request)
         .await
         .map_err(FetchFailure::Http)?;
+    Ok((response, tasks))
+}
+
+async fn ask<S>(
+    stream: S,
+    request: Request<Full<Bytes>>,
+    bounds: &Bounds,
+) -> Result<Answered, FetchFailure>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let (response, _tasks) = begin(stream, request).await?;
     let status = response.status();
     let is_answer = status == StatusCode::OK
         || status == StatusCode::NO_CONTENT
@@ -491,6 +565,7 @@ enum Message<'a> {
     Get { accept: &'static str },
     Post { form: String },
     Ask(Form<'a>),
+    Json(Posted),
 }
 
 /// The checked parts of a URL.
@@ -550,6 +625,15 @@ impl<'a> Target<'a> {
                 .method(Method::POST)
                 .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
                 .body(Full::from(form)),
+            Message::Json(posted) => {
+                let mut request = request
+                    .method(Method::POST)
+                    .header(CONTENT_TYPE, "application/json");
+                for (name, value) in posted.fields {
+                    request = request.header(name, value);
+                }
+                request.body(Full::from(posted.body))
+            }
             Message::Ask(form) => {
                 let mut request = request
                     .method(Method::POST)

@@ -28,3 +28,4 @@ pub mod revocations;
 pub mod secrets;
 pub mod tokens;
 pub mod trust;
+pub mod webhook;

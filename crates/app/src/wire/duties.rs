@@ -24,6 +24,7 @@ use tokio_util::task::TaskTracker;
 use url::Url;
 
 use super::adapters::FetchedDelivery;
+use super::webhooks::{self, WebhookMetrics};
 use super::{Shared, now};
 use crate::settings::Settings;
 
@@ -49,6 +50,7 @@ pub(crate) struct NodeMetrics {
     decisions_lost: Counter,
     audit_sequence: Gauge,
     refresh_reuses: Counter,
+    webhooks: WebhookMetrics,
 }
 
 impl NodeMetrics {
@@ -61,6 +63,7 @@ impl NodeMetrics {
             decisions_lost: Counter::default(),
             audit_sequence: Gauge::default(),
             refresh_reuses: Counter::default(),
+            webhooks: WebhookMetrics::register(metrics),
         };
         made.settings_current.set(1);
         metrics.register(
@@ -167,6 +170,11 @@ pub(crate) fn spawn(
     tasks.spawn(chain(shared.clone(), metrics.clone(), stop.clone()));
     tasks.spawn(keep_house(shared.clone(), stop.clone()));
     tasks.spawn(tell_of_logouts(shared.clone(), stop.clone()));
+    tasks.spawn(webhooks::send(
+        shared.clone(),
+        metrics.webhooks.clone(),
+        stop.clone(),
+    ));
     tasks.spawn(fetch_revocation_lists(shared.clone(), stop.clone()));
     let (facts, stop) = (shared.facts.clone(), stop.clone());
     tasks.spawn(async move {

@@ -176,6 +176,9 @@ fn take_over(shared: &Shared, planes: &Planes, stored: &[Stored]) -> Result<()> 
     let documents = registry::usecase::resource::documents(stored)?;
     let meaning = meaning_of(shared, &documents)?;
     planes.take_over(shared, &meaning)?;
+    let webhooks = meaning.webhooks.iter();
+    let webhooks = webhooks.map(|one| (one.name.clone(), one.clone()));
+    shared.webhooks.store(Arc::new(webhooks.collect()));
     tracing::info!(
         apis = meaning.apis.len(),
         clients = meaning.clients.len(),

@@ -12,8 +12,10 @@ mod follow;
 mod people;
 mod planes;
 mod reload;
+mod webhooks;
 
 use core::time::Duration;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -83,6 +85,8 @@ pub(crate) struct Shared {
     pub(crate) stop: CancellationToken,
     /// Where calls come in; none on a node that serves no APIs, and before the ports are open.
     pub(crate) door: OnceLock<explain::Door>,
+    /// Endpoints that are told of things, by name.
+    pub(crate) webhooks: ArcSwap<BTreeMap<String, Arc<registry::webhook::EndpointMeaning>>>,
 }
 
 /// A node whose ports are open but not yet served.
@@ -270,6 +274,7 @@ impl Node {
             started: now(),
             stop: CancellationToken::new(),
             door: OnceLock::new(),
+            webhooks: ArcSwap::default(),
             entropy,
             loaded: ArcSwap::from_pointee(loaded),
         });

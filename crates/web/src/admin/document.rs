@@ -109,7 +109,7 @@ fn parameters(operation: Operation) -> Vec<Parameter> {
     let path = operation.path();
     let in_path = [
         ("name", "The name of a resource."),
-        ("id", "The id of a credential."),
+        ("id", "The id of a credential, a message, or an entry."),
     ];
     let mut parameters: Vec<Parameter> = in_path
         .into_iter()
@@ -142,6 +142,7 @@ fn parameters(operation: Operation) -> Vec<Parameter> {
         QueryForm::Audit => view::AuditQuery::into_params(query),
         QueryForm::Decisions => view::DecisionQuery::into_params(query),
         QueryForm::Flows => view::FlowQuery::into_params(query),
+        QueryForm::Webhooks => view::WebhookQuery::into_params(query),
         QueryForm::Export => view::ExportQuery::into_params(query),
         QueryForm::Version => view::VersionQuery::into_params(query),
     });
@@ -283,6 +284,12 @@ fn components() -> Components {
     named::<view::Explain>("Explain", &mut found);
     named::<view::CallScheme>("CallScheme", &mut found);
     named::<view::ExplanationView>("ExplanationView", &mut found);
+    named::<view::SendWebhook>("SendWebhook", &mut found);
+    named::<view::WebhookMessage>("WebhookMessage", &mut found);
+    named::<Page<view::WebhookMessage>>("WebhookMessagePage", &mut found);
+    named::<view::WebhookStatus>("WebhookStatus", &mut found);
+    named::<Page<view::WebhookStatus>>("WebhookStatusPage", &mut found);
+    named::<view::WebhooksTouched>("WebhooksTouched", &mut found);
     named::<view::ProblemView>("Problem", &mut found);
     let key = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)

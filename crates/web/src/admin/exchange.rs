@@ -148,6 +148,10 @@ impl Answer {
     pub(super) fn created(body: &impl Serialize) -> Result<Self, Fault> {
         Self::with(StatusCode::CREATED, body)
     }
+    /// 202 with a body.
+    pub(super) fn accepted(body: &impl Serialize) -> Result<Self, Fault> {
+        Self::with(StatusCode::ACCEPTED, body)
+    }
     /// 204.
     pub(super) fn empty() -> Self {
         Self {

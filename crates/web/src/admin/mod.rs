@@ -20,6 +20,7 @@ mod resources;
 mod signing;
 pub mod site;
 pub mod view;
+mod webhooks;
 
 use core::future::Future;
 use core::marker::PhantomData;
@@ -43,7 +44,7 @@ use proof::time::Timestamp;
 use registry::access::Action;
 use registry::actor::Actor;
 use registry::meaning::Context;
-use registry::ports::{AuditTrail, CallRecord, Registry};
+use registry::ports::{AuditTrail, CallRecord, Registry, Webhooks};
 use registry::usecase::{Ctx, Hasher, Refusal, admin_key, refused_draft};
 use verdict::identity::{LifeState, Principal};
 use verdict::problem::{Code, Problem};
@@ -60,8 +61,11 @@ pub use document::openapi;
 pub use exchange::MAX_BODY;
 
 /// What the admin API asks of the store.
-pub trait Store: Registry + AuditTrail + CallRecord + IssuerStore + Flows + 'static {}
-impl<T: Registry + AuditTrail + CallRecord + IssuerStore + Flows + 'static> Store for T {}
+pub trait Store:
+    Registry + AuditTrail + CallRecord + IssuerStore + Flows + Webhooks + 'static
+{
+}
+impl<T: Registry + AuditTrail + CallRecord + IssuerStore + Flows + Webhooks + 'static> Store for T {}
 
 /// What the admin API is wired from. Implemented once, by the composition root.
 pub trait Parts: Send + Sync + 'static {
@@ -260,6 +264,7 @@ async fn dispatch<P: Parts>(
         Operation::Export => declared::export(work, input).await,
         Operation::Resource(kind, act) => resources::serve(kind, act, work, input).await,
         Operation::Credential(family, act) => credentials::serve(family, act, work, input).await,
+        Operation::Webhook(act) => webhooks::serve(act, work, input).await,
         Operation::SuspendUser => resources::switch_user(true, work, input).await,
         Operation::ResumeUser => resources::switch_user(false, work, input).await,
         Operation::ImportKey => credentials::import(work, input).await,

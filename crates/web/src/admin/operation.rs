@@ -24,6 +24,8 @@ pub enum Operation {
     Resource(ResourceKind, ResourceAct),
     /// Something about credentials of a family.
     Credential(Family, CredentialAct),
+    /// Something about messages for endpoints of others.
+    Webhook(WebhookAct),
     /// Keeps a person from logging in.
     SuspendUser,
     /// Lets a person log in again.
@@ -144,6 +146,103 @@ impl CredentialAct {
     }
 }
 
+/// What can be done with messages for endpoints of others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WebhookAct {
+    /// Hands one in.
+    Send,
+    /// Shows how the endpoints are.
+    Status,
+    /// Sends to an endpoint again.
+    Enable,
+    /// Sends nothing to an endpoint any more.
+    Disable,
+    /// Sends every dead letter of an endpoint again.
+    RetryDead,
+    /// Drops every dead letter of an endpoint.
+    DropDead,
+    /// Lists messages.
+    List,
+    /// Shows one.
+    Show,
+    /// Sends one again.
+    Retry,
+    /// Drops one.
+    Drop,
+}
+
+impl WebhookAct {
+    /// Every act.
+    pub const ALL: [Self; 10] = [
+        Self::Send,
+        Self::Status,
+        Self::Enable,
+        Self::Disable,
+        Self::RetryDead,
+        Self::DropDead,
+        Self::List,
+        Self::Show,
+        Self::Retry,
+        Self::Drop,
+    ];
+    /// Whether it changes something.
+    pub(super) fn is_post(self) -> bool {
+        !matches!(self, Self::Status | Self::List | Self::Show)
+    }
+    fn path(self) -> &'static str {
+        match self {
+            Self::Send => "/v1/webhooks/{name}/messages",
+            Self::Status => "/v1/webhook-status",
+            Self::Enable => "/v1/webhooks/{name}/enable",
+            Self::Disable => "/v1/webhooks/{name}/disable",
+            Self::RetryDead => "/v1/webhooks/{name}/retry-dead",
+            Self::DropDead => "/v1/webhooks/{name}/drop-dead",
+            Self::List => "/v1/webhook-messages",
+            Self::Show => "/v1/webhook-messages/{id}",
+            Self::Retry => "/v1/webhook-messages/{id}/retry",
+            Self::Drop => "/v1/webhook-messages/{id}/drop",
+        }
+    }
+    fn id(self) -> &'static str {
+        match self {
+            Self::Send => "send-webhook-message",
+            Self::Status => "webhook-status",
+            Self::Enable => "enable-webhook",
+            Self::Disable => "disable-webhook",
+            Self::RetryDead => "retry-dead-webhook-messages",
+            Self::DropDead => "drop-dead-webhook-messages",
+            Self::List => "list-webhook-messages",
+            Self::Show => "show-webhook-message",
+            Self::Retry => "retry-webhook-message",
+            Self::Drop => "drop-webhook-message",
+        }
+    }
+    fn summary(self) -> &'static str {
+        match self {
+            Self::Send => "Hands in a message for an endpoint; it is sent until it is taken.",
+            Self::Status => "Shows which endpoints are enabled, and what waits for them.",
+            Self::Enable => "Sends to a disabled endpoint again.",
+            Self::Disable => "Sends nothing to an endpoint any more; what waits goes on waiting.",
+            Self::RetryDead => "Sends every dead letter of an endpoint again.",
+            Self::DropDead => "Drops every dead letter of an endpoint.",
+            Self::List => "Lists messages for endpoints, the newest first.",
+            Self::Show => "Shows one message with what it says.",
+            Self::Retry => "Sends one message again, whatever became of it.",
+            Self::Drop => "Drops one message, whatever became of it.",
+        }
+    }
+    fn action(self) -> Action {
+        match self {
+            Self::Send => Action::WebhookSend,
+            Self::Status | Self::List | Self::Show => Action::WebhookRead,
+            Self::Enable => Action::WebhookEnable,
+            Self::Disable => Action::WebhookDisable,
+            Self::RetryDead | Self::Retry => Action::WebhookRetry,
+            Self::DropDead | Self::Drop => Action::WebhookDrop,
+        }
+    }
+}
+
 /// The collection of a kind of resources, as paths name it.
 pub fn collection(kind: ResourceKind) -> &'static str {
     match kind {
@@ -153,6 +252,7 @@ pub fn collection(kind: ResourceKind) -> &'static str {
         ResourceKind::Account => "accounts",
         ResourceKind::User => "users",
         ResourceKind::TrustedIssuer => "issuers",
+        ResourceKind::WebhookEndpoint => "webhooks",
     }
 }
 
@@ -188,6 +288,8 @@ pub(super) enum QueryForm {
     Export,
     /// [`super::view::FlowQuery`].
     Flows,
+    /// [`super::view::WebhookQuery`].
+    Webhooks,
 }
 
 impl Operation {
@@ -209,6 +311,7 @@ impl Operation {
                 .filter(|act| act.is_of(family));
             all.extend(acts.map(|act| Self::Credential(family, act)));
         }
+        all.extend(WebhookAct::ALL.map(Self::Webhook));
         all.extend([
             Self::SuspendUser,
             Self::ResumeUser,
@@ -235,7 +338,9 @@ impl Operation {
         use CredentialAct as C;
         use ResourceAct as R;
         match self {
-            Self::Status
+            Self::Webhook(act) if act.is_post() => Method::POST,
+            Self::Webhook(_)
+            | Self::Status
             | Self::Settings
             | Self::OpenApi
             | Self::Export
@@ -276,6 +381,7 @@ impl Operation {
             Self::OpenApi => "/v1/openapi.json",
             Self::Apply => "/v1/apply",
             Self::Export => "/v1/export",
+            Self::Webhook(act) => act.path(),
             Self::SuspendUser => "/v1/users/{name}/suspend",
             Self::ResumeUser => "/v1/users/{name}/resume",
             Self::ImportKey => "/v1/keys/import",
@@ -313,6 +419,7 @@ impl Operation {
             Self::OpenApi => "openapi",
             Self::Apply => "apply",
             Self::Export => "export",
+            Self::Webhook(act) => act.id(),
             Self::SuspendUser => "suspend-user",
             Self::ResumeUser => "resume-user",
             Self::ImportKey => "import-api-key",
@@ -332,6 +439,7 @@ impl Operation {
             Self::Resource(kind, act) => {
                 let kind = match kind {
                     ResourceKind::TrustedIssuer => "issuer".to_owned(),
+                    ResourceKind::WebhookEndpoint => "webhook".to_owned(),
                     other => other.name().to_ascii_lowercase(),
                 };
                 return format!("{}-{kind}", act.verb());
@@ -355,6 +463,7 @@ impl Operation {
             Self::OpenApi => "This document.",
             Self::Apply => "Applies documents together, or only plans to.",
             Self::Export => "All that is declared, as documents that can be applied.",
+            Self::Webhook(act) => act.summary(),
             Self::SuspendUser => "Keeps a person from logging in.",
             Self::ResumeUser => "Lets a suspended person log in again.",
             Self::ImportKey => "Brings in a foreign API key by its hash.",
@@ -420,6 +529,7 @@ impl Operation {
             Self::Export | Self::Resource(_, R::List | R::Show) => Action::ResourceRead,
             Self::Resource(_, R::Put) => Action::ResourceWrite,
             Self::Resource(_, R::Delete) => Action::ResourceDelete,
+            Self::Webhook(act) => act.action(),
             Self::SuspendUser => Action::UserSuspend,
             Self::ResumeUser => Action::UserResume,
             Self::ImportKey => Action::ApiKeyImport,
@@ -507,6 +617,8 @@ impl Operation {
         Some(match self {
             Self::Apply => "Apply",
             Self::Explain => "Explain",
+            Self::Webhook(WebhookAct::Send) => "SendWebhook",
+            Self::Webhook(act) if act.is_post() => "Act",
             Self::Resource(_, ResourceAct::Put) => "PutResource",
             Self::ImportKey => "ImportKey",
             Self::RotateSigningKey => "RotateSigningKey",
@@ -557,6 +669,13 @@ impl Operation {
             Self::Decisions => "DecisionPage",
             Self::Decision => "DecisionView",
             Self::Explain => "ExplanationView",
+            Self::Webhook(WebhookAct::Send | WebhookAct::Show) => "WebhookMessage",
+            Self::Webhook(WebhookAct::List) => "WebhookMessagePage",
+            Self::Webhook(WebhookAct::Status) => "WebhookStatusPage",
+            Self::Webhook(WebhookAct::Enable | WebhookAct::Disable) => "WebhookStatus",
+            Self::Webhook(
+                WebhookAct::Retry | WebhookAct::RetryDead | WebhookAct::Drop | WebhookAct::DropDead,
+            ) => "WebhooksTouched",
         })
     }
 
@@ -567,6 +686,7 @@ impl Operation {
             Self::Resource(_, ResourceAct::Delete) => &[StatusCode::NO_CONTENT],
             Self::Credential(_, CredentialAct::Create | CredentialAct::Rotate)
             | Self::ImportKey => &[StatusCode::CREATED],
+            Self::Webhook(WebhookAct::Send) => &[StatusCode::ACCEPTED],
             _ => &[StatusCode::OK],
         }
     }
@@ -585,6 +705,7 @@ impl Operation {
             Self::Audit => QueryForm::Audit,
             Self::Decisions => QueryForm::Decisions,
             Self::Grants | Self::Sessions => QueryForm::Flows,
+            Self::Webhook(WebhookAct::List) => QueryForm::Webhooks,
             _ => QueryForm::None,
         }
     }

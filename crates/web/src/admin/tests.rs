@@ -3,4 +3,5 @@ mod credentials;
 mod declared;
 mod record;
 mod signing_secrets;
+mod webhooks;
 pub(crate) mod world;

@@ -9,6 +9,7 @@ mod explain;
 mod flows;
 mod process;
 mod record;
+mod webhooks;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -19,6 +20,7 @@ pub use explain::*;
 pub use flows::*;
 pub use process::*;
 pub use record::*;
+pub use webhooks::*;
 
 /// A list, with the way to its continuation.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
