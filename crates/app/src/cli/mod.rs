@@ -22,6 +22,7 @@ mod signing_key;
 mod status;
 mod token;
 mod user;
+mod webhook;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -92,6 +93,9 @@ pub(crate) enum Command {
     /// Secrets and public keys that requests are signed with
     #[command(subcommand)]
     Secret(secret::SigningSecretAct),
+    /// Messages for endpoints of others: sent until they are taken, or kept as dead letters
+    #[command(subcommand)]
+    Webhook(webhook::WebhookAct),
     /// Administrators' keys
     #[command(subcommand)]
     AdminKey(credential::AdminKeyAct),
@@ -189,6 +193,7 @@ async fn dispatch(command: Command, global: &Global, screen: Screen) -> Outcome<
         Command::Issuer(act) => resource::run(Collection::Issuers, act, &client()?, screen).await,
         Command::Key(act) => credential::key(act, &client()?, screen).await,
         Command::Secret(act) => secret::run(act, &client()?, screen).await,
+        Command::Webhook(act) => webhook::run(act, &client()?, screen).await,
         Command::AdminKey(act) => credential::admin_key(act, &client()?, screen).await,
         Command::RegistrationToken(act) => {
             credential::registration_token(act, &client()?, screen).await

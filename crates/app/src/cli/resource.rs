@@ -23,6 +23,8 @@ pub(crate) enum Collection {
     Users,
     /// Trusted issuers.
     Issuers,
+    /// Endpoints that are told of things.
+    Webhooks,
 }
 
 impl Collection {
@@ -35,6 +37,7 @@ impl Collection {
             Self::Accounts => "/v1/accounts",
             Self::Users => "/v1/users",
             Self::Issuers => "/v1/issuers",
+            Self::Webhooks => "/v1/webhooks",
         }
     }
     /// One of them, in words.
@@ -46,6 +49,7 @@ impl Collection {
             Self::Accounts => "account",
             Self::Users => "user",
             Self::Issuers => "issuer",
+            Self::Webhooks => "endpoint",
         }
     }
     /// What is most worth knowing of a `spec`, for the list.
@@ -99,6 +103,7 @@ impl Collection {
                     .join(", ")
             }
             Self::Issuers => text("issuer"),
+            Self::Webhooks => text("url"),
         }
     }
 }
