@@ -28,3 +28,4 @@ mod startup;
 mod turnover;
 mod upstream_credentials;
 mod upstreams;
+mod webhooks_out;

@@ -17,7 +17,7 @@ use prometheus_client::registry::Registry as Metrics;
 use proof::random::uuid_v7;
 use registry::ports::{AuditTrail as _, Stores, Webhooks as _};
 use registry::usecase::{Ctx, webhook as usecase};
-use registry::webhook::{EndpointMeaning, Heard, LONGEST_TIMEOUT, Message, Outcome};
+use registry::webhook::{EndpointMeaning, Heard, Message, Outcome};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use verdict::facts::Facts as _;
@@ -32,8 +32,8 @@ const LISTEN_EVERY: Duration = Duration::from_secs(1);
 const AT_ONCE: u32 = 4;
 /// Tries that are under way at once on this node.
 const AT_ONCE_IN_ALL: usize = 128;
-/// How long a message is left to the node that claimed it: longer than any try takes.
-const LEASE: Duration = LONGEST_TIMEOUT.saturating_add(Duration::from_secs(30));
+/// How long a message is left to the node that claimed it, beyond the time that a try takes.
+const MARGIN: Duration = Duration::from_secs(10);
 /// How long tries that are under way may take to end when the node stops.
 const ENDING: Duration = Duration::from_secs(5);
 
@@ -194,9 +194,10 @@ async fn claim(
             continue;
         }
         let at = now();
+        let lease_until = at.plus(endpoint.timeout + MARGIN);
         let claimed = shared
             .store
-            .claim_messages(&endpoint.name, at, at.plus(LEASE), limit)
+            .claim_messages(&endpoint.name, at, lease_until, limit)
             .await?;
         for message in claimed {
             way.tries += 1;
