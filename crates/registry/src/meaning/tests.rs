@@ -438,6 +438,63 @@ fn trusted_issuers_flaws_are_all_found() {
     ]));
 }
 
+/// A sound endpoint with one thing changed.
+fn webhook(name: &str, key: &str, value: Value) -> Value {
+    let mut spec = json!({
+        "url": "https://hooks.example.com/in", "application": "shop", "events": ["order.*"],
+        "signing_key": "DWAK0000000000000000",
+    });
+    spec[key] = value;
+    document("WebhookEndpoint", name, spec)
+}
+
+#[test]
+fn c08_webhook_endpoints_flaws_are_all_found() {
+    let shop = || document("Application", "shop", json!({}));
+    let good = [
+        ("listens", "events", json!(["*", "doorward.api_key.*"])),
+        ("trial", "url", json!("http://127.0.0.1:9000/in?a=b")),
+        ("hasty", "retries", json!([])),
+        ("small", "queue", json!(1)),
+    ];
+    let mut sound = vec![shop()];
+    sound.extend(good.map(|(name, key, value)| webhook(name, key, value)));
+    let meaning = mean_values(sound, &context()).expect("is sound");
+    assert_eq!(meaning.webhooks.len(), 4);
+    assert_eq!(meaning.webhooks[0].retries, Vec::new());
+    assert_eq!(meaning.webhooks[1].retries, crate::webhook::RETRIES);
+
+    let bad = [
+        ("plain", "url", json!("http://hooks.example.com/in")),
+        ("inside", "url", json!("http://10.0.0.7/in")),
+        (
+            "user",
+            "url",
+            json!("https://user:password@hooks.example.com/"),
+        ),
+        ("part", "url", json!("https://hooks.example.com/#part")),
+        ("path", "url", json!("/in")),
+        ("nobody", "application", json!("nobody")),
+        ("deaf", "events", json!([])),
+        ("twice", "events", json!(["a.b", "a.b"])),
+        (
+            "wild",
+            "events",
+            json!(["a.*.b", "doorward.api_keys.*", ""]),
+        ),
+        ("key", "signing_key", json!("sgn_1")),
+        ("slow", "timeout", json!("31s")),
+        ("quick", "timeout", json!("999ms")),
+        ("waits", "retries", json!(["99ms", "3d", "1s"])),
+        ("many", "retries", json!(vec!["1s"; 21])),
+        ("none", "queue", json!(0)),
+        ("endless", "queue", json!(100_001)),
+    ];
+    let mut flawed = vec![shop()];
+    flawed.extend(bad.map(|(name, key, value)| webhook(name, key, value)));
+    insta::assert_snapshot!(lines(flawed));
+}
+
 #[test]
 fn an_issuers_configuration_has_one_name_until_it_changes() {
     let config = |spec: Value| {
