@@ -3,7 +3,9 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { createHmac, createPrivateKey, randomUUID, sign } from 'node:crypto'
+import { once } from 'node:events'
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -134,4 +136,53 @@ test('what doorward signs, the senders\' own libraries verify', async () => {
   const slack = signed('slack', own.slack.secret)
   assert.equal(slack['x-slack-signature'], `v0=${hmac(own.slack.secret, `v0:${slack['x-slack-request-timestamp']}:${body}`, 'hex')}`)
   assert.equal(signed('shopify', own.shopify.secret)['x-shopify-hmac-sha256'], hmac(own.shopify.secret, body, 'base64'))
+})
+
+const doorward = (args, input) => {
+  const ran = spawnSync(process.env.DOORWARD, args, { input, encoding: 'utf8' })
+  assert.equal(ran.status, 0, ran.stderr)
+  return ran.stdout
+}
+
+test('what doorward sends, the library verifies: sent again until taken, under two secrets while one is replaced', async () => {
+  const came = []
+  const answers = [500, 204, 204]
+  const receiver = createServer(async (request, response) => {
+    let text = ''
+    for await (const piece of request) text += piece
+    came.push({ headers: request.headers, text })
+    response.writeHead(answers.shift()).end()
+    receiver.emit('came')
+  }).listen(0, '127.0.0.1')
+  await once(receiver, 'listening')
+  try {
+    const made = JSON.parse(doorward(['secret', 'create', '--scheme', 'webhook', '--application', 'shop', '--label', 'node', '--output', 'json']))
+    const file = join(mkdtempSync(join(tmpdir(), 'doorward-')), 'node.yaml')
+    writeFileSync(file, JSON.stringify({
+      apiVersion: 'doorward/v1', kind: 'WebhookEndpoint', metadata: { name: 'node' },
+      spec: {
+        url: `http://127.0.0.1:${receiver.address().port}/in`, application: 'shop', events: ['order.*'],
+        signing_key: made.credential.signing.key_id, retries: ['200ms', '200ms'],
+      },
+    }))
+    doorward(['apply', '--yes', '-f', file])
+    const until = async (count) => { while (came.length < count) await once(receiver, 'came') }
+    doorward(['webhook', 'send', 'node', '--type', 'order.paid'], '{"id": 17}')
+    await until(2)
+    for (const { headers, text } of came) {
+      assert.deepEqual(new Webhook(made.secret).verify(text, headers).data, { id: 17 })
+      assert.equal(text, came[0].text)
+      assert.equal(headers['webhook-id'], came[0].headers['webhook-id'])
+    }
+    assert.throws(() => new Webhook(own.standard.secret).verify(came[0].text, came[0].headers))
+    const next = JSON.parse(doorward(['secret', 'rotate', made.credential.id, '--overlap', '1h', '--output', 'json']))
+    doorward(['webhook', 'send', 'node', '--type', 'order.paid'], '{"id": 18}')
+    await until(3)
+    for (const secret of [made.secret, next.secret]) {
+      assert.deepEqual(new Webhook(secret).verify(came[2].text, came[2].headers).data, { id: 18 })
+    }
+  } finally {
+    receiver.close()
+    receiver.closeAllConnections()
+  }
 })

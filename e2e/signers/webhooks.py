@@ -1,9 +1,12 @@
 """PyPI's standardwebhooks, both ways: it signs and the gateway verifies; `doorward sign` signs and it verifies."""
 
+import http.server
 import json
 import os
+import queue
 import subprocess
 import tempfile
+import threading
 import unittest
 import uuid
 from datetime import datetime, timedelta, timezone
@@ -82,6 +85,57 @@ class Deliveries(unittest.TestCase):
         self.assertEqual(Webhook(OWN["secret"]).verify(BODY, fields), json.loads(BODY))
         with self.assertRaises(Exception):
             Webhook(OWN["secret"]).verify(BODY + " ", fields)
+
+
+class Outgoing(unittest.TestCase):
+    def test_what_doorward_sends_the_library_verifies_and_gets_again_until_it_took_it(self):
+        came, answers = queue.Queue(), [503, 200]
+
+        class Receiver(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["content-length"]))
+                came.put((dict(self.headers.items()), body))
+                self.send_response(answers.pop(0))
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        server = http.server.HTTPServer(("127.0.0.1", 0), Receiver)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.shutdown)
+        secret = declare("python", f"http://127.0.0.1:{server.server_port}/in")
+        data = {"id": 17, "total": "12.50", "who": "Zoë"}
+        doorward("webhook", "send", "python", "--type", "order.paid", input=json.dumps(data))
+        tries = [came.get(timeout=30) for _ in range(2)]
+        ids = set()
+        for headers, body in tries:
+            self.assertEqual(Webhook(secret).verify(body, headers)["data"], data)
+            self.assertEqual(body, tries[0][1])
+            ids.add({name.lower(): value for name, value in headers.items()}["webhook-id"])
+        self.assertEqual(len(ids), 1)
+        with self.assertRaises(Exception):
+            Webhook(OWN["secret"]).verify(tries[0][1], tries[0][0])
+
+
+def doorward(*arguments, **more):
+    ran = subprocess.run([os.environ["DOORWARD"], *arguments], capture_output=True, text=True, check=True, **more)
+    return ran.stdout
+
+
+def declare(name, url):
+    """An endpoint of ours; its secret."""
+    made = json.loads(doorward("secret", "create", "--scheme", "webhook", "--application", "shop", "--label", name,
+                               "--output", "json"))
+    document = {"apiVersion": "doorward/v1", "kind": "WebhookEndpoint", "metadata": {"name": name},
+                "spec": {"url": url, "application": "shop", "events": ["order.*"], "retries": ["200ms", "200ms"],
+                         "signing_key": made["credential"]["signing"]["key_id"]}}
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        json.dump(document, file)
+        file.flush()
+        doorward("apply", "--yes", "-f", file.name)
+    return made["secret"]
 
 
 if __name__ == "__main__":
