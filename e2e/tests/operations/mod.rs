@@ -23,6 +23,7 @@ mod outage;
 mod penalties;
 mod reload;
 mod scene;
+mod sign_paseto;
 mod signing_secrets;
 mod startup;
 mod turnover;

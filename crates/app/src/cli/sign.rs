@@ -1,6 +1,8 @@
 //! `sign …`: signs one request on this machine and prints it as a file for `curl -K -`, or as JSON.
 //! Nothing is sent, and nothing is asked of a server: what is signed is what was given.
 
+mod paseto;
+
 use core::time::Duration;
 use std::path::{Path, PathBuf};
 
@@ -47,6 +49,8 @@ pub(crate) enum SignAct {
     Dpop(DpopArgs),
     /// A JWT that an OAuth client signs for this one call (`client_jwt`)
     ClientJwt(ClientJwtArgs),
+    /// A PASETO access token, as a foreign issuer with this key would make it
+    Paseto(paseto::PasetoArgs),
     /// Signs nothing: prints the public half of a private key as a key set, to be registered
     Jwks(JwksArgs),
     /// A webhook, as its sender would sign it
@@ -210,6 +214,7 @@ pub(crate) fn run(act: SignAct, screen: Screen) -> Outcome<()> {
         SignAct::HttpSignature(args) => http_signature(args, screen.now),
         SignAct::Dpop(args) => dpop(args, screen.now),
         SignAct::ClientJwt(args) => client_jwt(args, screen.now),
+        SignAct::Paseto(args) => paseto::sign(args, screen.now),
         SignAct::Jwks(args) => return jwks(&args, screen),
         SignAct::Webhook(args) => signed_webhook(args, screen.now),
     }?;
