@@ -22,6 +22,8 @@ use crate::webhook::{
 const SENDER: Actor = Actor::System { part: "webhooks" };
 /// Events looked at between two writes.
 const EVENTS_AT_ONCE: u32 = 200;
+/// Writes before others get their turn.
+const MOST_ROUNDS: usize = 10;
 /// Longest cause that is kept, in bytes.
 const LONGEST_CAUSE: usize = 200;
 
@@ -122,7 +124,7 @@ pub async fn take_events(
         return Ok(0);
     }
     let (mut after, mut waiting, mut taken) = (state.after, state.waiting, 0);
-    loop {
+    for _ in 0..MOST_ROUNDS {
         let events = ports.audit_events(after, EVENTS_AT_ONCE, false).await?;
         let mut messages = Vec::new();
         let mut to = after;
@@ -152,9 +154,10 @@ pub async fn take_events(
         taken += messages.len() as u64;
         after = to;
         if events.len() < EVENTS_AT_ONCE as usize {
-            return Ok(taken);
+            break;
         }
     }
+    Ok(taken)
 }
 
 /// Records what came of a try, and disables the endpoint if the receiver says that it is gone.

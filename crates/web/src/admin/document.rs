@@ -14,7 +14,7 @@ use utoipa::openapi::{
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 use verdict::problem::Code;
 
-use super::operation::{Operation, QueryForm};
+use super::operation::{Operation, QueryForm, WebhookAct};
 use super::view::{self, Page};
 
 /// The security scheme's name.
@@ -207,6 +207,9 @@ fn refusals(operation: Operation) -> Vec<(u16, Vec<Code>)> {
     }
     if operation.body().is_some() {
         codes.push(Code::BodyTooLarge);
+    }
+    if operation == Operation::Webhook(WebhookAct::Send) {
+        codes.push(Code::Overloaded);
     }
     if operation.path().contains('{') || operation.body().is_some() {
         codes.push(Code::NotFound);
