@@ -384,7 +384,7 @@ fn a_message_whose_node_was_killed_in_between_is_sent_again_under_the_same_id() 
 #[test]
 fn an_endpoint_that_hangs_holds_up_nobody_else() {
     let stuck = Upstream::start_with(|_, _| {
-        std::thread::sleep(Duration::from_secs(20));
+        std::thread::sleep(Duration::from_secs(30));
         None
     })
     .unwrap();
@@ -396,7 +396,7 @@ fn an_endpoint_that_hangs_holds_up_nobody_else() {
         "stuck",
         &stuck.url(),
         &key_id,
-        &json!({ "timeout": "5s" }),
+        &json!({ "timeout": "25s" }),
     );
     declare(&doorward, "good", &good.url(), &key_id, &json!({}));
     for number in 0..30 {
