@@ -234,7 +234,10 @@ fn metrics() -> String {
     let mut out = format!(
         "{NOTE}# Metrics\n\nOpenMetrics at `/metrics` of the `ops` listener. Counters end in `_total` there.\n\n| name | type | what it counts |\n|---|---|---|\n"
     );
-    for (name, kind, help) in gateway::BY_ROUTE {
+    let by_label = gateway::BY_ROUTE
+        .into_iter()
+        .chain(crate::wire::BY_ENDPOINT);
+    for (name, kind, help) in by_label {
         let _ = writeln!(out, "| `{name}` | {kind} | {help} |");
     }
     let mut help: Option<(&str, &str)> = None;

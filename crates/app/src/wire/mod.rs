@@ -50,6 +50,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::settings::{self, Database, Loaded, Mode, Serves, Settings};
 pub(crate) use duties::NodeMetrics;
+pub(crate) use webhooks::BY_ENDPOINT;
 
 use people::{NodePeople, NodeSecrets, StoredPeople};
 

@@ -37,6 +37,21 @@ const MARGIN: Duration = Duration::from_secs(10);
 /// How long tries that are under way may take to end when the node stops.
 const ENDING: Duration = Duration::from_secs(5);
 
+/// Name, type and meaning of the metrics that there are for each endpoint, for the reference: before
+/// an endpoint is declared none is written out.
+pub(crate) const BY_ENDPOINT: [(&str, &str, &str); 2] = [
+    (
+        "doorward_webhook_tries",
+        "counter",
+        "Tries to deliver a message by this node: delivered, failed, or dead after the last one",
+    ),
+    (
+        "doorward_webhook_messages",
+        "gauge",
+        "Messages in the database, waiting or dead",
+    ),
+];
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TryLabels {
     endpoint: String,
@@ -63,16 +78,9 @@ impl WebhookMetrics {
             tries: Family::default(),
             messages: Family::default(),
         };
-        metrics.register(
-            "doorward_webhook_tries",
-            "Tries to deliver a message by this node: delivered, failed, or dead after the last one",
-            made.tries.clone(),
-        );
-        metrics.register(
-            "doorward_webhook_messages",
-            "Messages in the database, waiting or dead",
-            made.messages.clone(),
-        );
+        let [(tries, _, of_tries), (messages, _, of_messages)] = BY_ENDPOINT;
+        metrics.register(tries, of_tries, made.tries.clone());
+        metrics.register(messages, of_messages, made.messages.clone());
         made
     }
 
@@ -239,7 +247,7 @@ async fn attempt(
             metrics.tried(name, "delivered");
             tracing::debug!(
                 endpoint = name,
-                message = id,
+                webhook = id,
                 attempt,
                 status,
                 "a webhook was delivered"
@@ -250,7 +258,7 @@ async fn attempt(
             let seconds = due.since(now()).as_secs();
             tracing::info!(
                 endpoint = name,
-                message = id,
+                webhook = id,
                 attempt,
                 cause,
                 seconds,
@@ -261,7 +269,7 @@ async fn attempt(
             metrics.tried(name, "dead");
             tracing::warn!(
                 endpoint = name,
-                message = id,
+                webhook = id,
                 attempt,
                 cause,
                 "a webhook was not taken and is given up; it is kept as a dead letter"
@@ -269,11 +277,11 @@ async fn attempt(
         }
         Ok(None) => tracing::debug!(
             endpoint = name,
-            message = id,
+            webhook = id,
             "a webhook was settled by others"
         ),
         Err(error) => {
-            tracing::warn!(endpoint = name, message = id, %error, "what came of a webhook could not be recorded; it is sent again");
+            tracing::warn!(endpoint = name, webhook = id, %error, "what came of a webhook could not be recorded; it is sent again");
         }
     }
     taken
