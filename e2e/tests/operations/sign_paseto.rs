@@ -1,5 +1,7 @@
 //! **`doorward sign paseto`**: a token made by hand passes where a trusted issuer's would.
 
+use proof::jose::alg::Algorithm;
+use proof::jose::key::SigningKey;
 use serde_json::Value;
 use testkit::doorward::{BASE, Doorward, Place};
 use testkit::upstream::Upstream;
@@ -47,11 +49,16 @@ fn status(doorward: &Doorward, more: &[&str]) -> u16 {
 #[test]
 fn a_paseto_made_with_either_kind_of_key_passes_and_an_old_one_does_not() {
     let local = format!("k4.local.{}", proof::base64url::encode(&[7; 32]));
-    let seed = [8; 32];
-    let key = proof::jose::key::SigningKey::from_ed25519_seed(&seed).unwrap();
+    let key = SigningKey::generate(Algorithm::EdDSA).unwrap();
+    // RFC 8410 §7: the seed stands in an octet string within an octet string.
+    let der = key.to_pkcs8().unwrap();
+    let der = der.expose();
+    let head = [0x04, 0x22, 0x04, 0x20];
+    let at = der.windows(4).position(|four| four == head).unwrap() + 4;
+    let seed = &der[at..at + 32];
     let paserk = proof::paseto::public_paserk(&key.public_jwk()).unwrap();
     let public = proof::base64url::decode(paserk.trim_start_matches("k4.public.").as_bytes());
-    let secret = [&seed[..], &public.unwrap()].concat();
+    let secret = [seed, &public.unwrap()].concat();
     let secret = format!("k4.secret.{}", proof::base64url::encode(&secret));
     for (theirs, ours) in [(&local, &local), (&paserk, &secret)] {
         let place = Place::new().unwrap();
