@@ -104,6 +104,7 @@ class Outgoing(unittest.TestCase):
 
         server = http.server.HTTPServer(("127.0.0.1", 0), Receiver)
         threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
         self.addCleanup(server.shutdown)
         secret = declare("python", f"http://127.0.0.1:{server.server_port}/in")
         data = {"id": 17, "total": "12.50", "who": "Zoë"}
