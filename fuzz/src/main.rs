@@ -7,6 +7,7 @@
 
 mod calls;
 mod keys;
+mod policies;
 mod requests;
 mod texts;
 mod tokens;
@@ -39,10 +40,13 @@ const ALL: &[Target] = &[
     ("webhook_key", keys::webhook_key),
     ("certificate", keys::certificate),
     ("verifier", keys::verifier),
+    ("bundle", policies::bundle),
+    ("mask", policies::mask),
     ("structured", texts::structured),
     ("strict_json", texts::strict_json),
     ("times", texts::times),
     ("names", texts::names),
+    ("relation", texts::relation),
 ];
 
 static CHOSEN: LazyLock<fn(&[u8])> = LazyLock::new(|| {

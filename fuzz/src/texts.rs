@@ -2,6 +2,7 @@
 
 use proof::structured;
 use proof::{base64std, base64url, calendar, strict_json, x509};
+use verdict::policy::relations::{Object, Subject, Tuple};
 
 /// What is read and written again is read as the same (RFC 9651 §4).
 pub(crate) fn structured(data: &[u8]) {
@@ -86,4 +87,24 @@ pub(crate) fn names(data: &[u8]) {
         assert!(x509::dn_matches(one, one), "{one}");
     }
     assert_eq!(x509::dn_matches(one, other), x509::dn_matches(other, one));
+}
+
+/// What reads as a tuple, subject or object is written again as the very same text, and no object's
+/// id stands for everybody or for members.
+pub(crate) fn relation(data: &[u8]) {
+    let Ok(text) = core::str::from_utf8(data) else {
+        return;
+    };
+    if let Ok(tuple) = text.parse::<Tuple>() {
+        assert_eq!(tuple.to_string(), text);
+        assert_ne!(tuple.object.id(), "*");
+    }
+    if let Ok(subject) = text.parse::<Subject>() {
+        assert_eq!(subject.to_string(), text);
+        assert!(text.parse::<Tuple>().is_err());
+    }
+    if let Ok(object) = text.parse::<Object>() {
+        assert_eq!(object.to_string(), text);
+        assert_eq!(text.parse(), Ok(Subject::One(object)));
+    }
 }

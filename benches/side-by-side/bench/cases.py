@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from .doorward import Doorward
+from .doorward import OPAQUE_TOKENS, Doorward
 from .peers import Envoy, Haproxy, Nginx
 
 #: Marks a case in which no token is used twice.
@@ -19,7 +19,7 @@ class Case:
 
     name: str
     subject: object
-    #: `none`, `key` or `jwt`.
+    #: `none`, `key`, `jwt`, `opaque`, `hmac`; `relation` and `policy`: a key, and what is judged besides.
     carries: str = "none"
     #: How many distinct tokens take turns; `NEVER_SEEN`: as many as calls.
     tokens: int | None = None
@@ -51,6 +51,11 @@ def all_cases():
         Case("Doorward, API key", doorward, "key"),
         *_jwt_cases("Doorward", doorward, ""),
         Case("Doorward, JWT, 100 tokens, recorded", recorded, "jwt", 100),
+        Case("Doorward, opaque, 100 tokens", doorward, "opaque", OPAQUE_TOKENS),
+        Case("Doorward, HMAC, each call its own", doorward, "hmac", NEVER_SEEN),
+        Case("Doorward, API key and a relation", doorward, "relation"),
+        Case("Doorward, API key and Rego, 20 rules", doorward, "policy"),
+        Case("Doorward, API key and Rego, recorded", recorded, "policy"),
         Case("Doorward, plain, TLS", doorward, tls=True),
         Case("Doorward, API key, TLS", doorward, "key", tls=True),
         Case("Doorward, JWT, 10 000 tokens, TLS", doorward, "jwt", SEEN_TOKENS, tls=True),

@@ -26,6 +26,9 @@ from .plan import CORE_OF_SUBJECT
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
 
+#: What a case carries that goes by an API key.
+BY_KEY = ("key", "relation", "policy")
+
 #: Of the tokens to be used once, those that the warm-up uses.
 NEW_FOR_WARM_UP = 10_000
 #: Seconds that a warm-up may take at most; its calls are counted, so it ends well before.
@@ -167,10 +170,13 @@ class _Bench:
 
     def _measure(self, case, server, ports):
         path = getattr(case.subject, "paths", {}).get(case.carries, "/public/orders")
-        credentials = self._credentials(case)
-        headers = _first(credentials)
+        credentials = self._credentials(case, ports)
         call = Call(ports.listen, case.tls, path)
-        start_seconds = _await_answer(server, call, headers)
+        if case.carries == "hmac":
+            # What is signed is used once, so it can't be tried until it passes.
+            start_seconds = _await_answer(server, Call(ports.listen, case.tls, case.subject.paths["none"]))
+        else:
+            start_seconds = _await_answer(server, call, _first(credentials))
         idle_bytes = server.resident_bytes()
         self._prove_refusals(case, call, credentials)
 
@@ -214,11 +220,16 @@ class _Bench:
             "stolen_share": round(stolen, 4),
         }
 
-    def _credentials(self, case):
+    def _credentials(self, case, ports):
         if case.carries == "none":
             return None
-        if case.carries == "key":
+        if case.carries in BY_KEY:
             return load.Credentials("X-API-Key", "", case.subject.key_file(self.made), 1, 1)
+        if case.carries == "opaque":
+            return load.Credentials("Authorization", "Bearer ", case.subject.opaque_file(self.made), 1, case.tokens)
+        if case.carries == "hmac":
+            host = f"127.0.0.1:{ports.listen}"
+            return load.Credentials("Authorization", "", case.subject.signatures(self.made, host, NEW_TOKENS), 1, 1)
         if case.tokens == NEVER_SEEN:
             return load.Credentials("Authorization", "Bearer ", self.made / "new.txt", 1, 1)
         return load.Credentials("Authorization", "Bearer ", self.made / "seen.txt", 1, case.tokens)
@@ -228,7 +239,14 @@ class _Bench:
         if not credentials:
             return
         bad = {"absent": {}}
-        if case.carries == "jwt":
+        if case.carries == "hmac":
+            used = _first(credentials)
+            if call.status(used) != 200:
+                raise Failed("a good signature was refused")
+            bad |= {"used before": used, "garbage": {"Authorization": "HMAC-SHA256 garbage"}}
+        elif case.carries == "opaque":
+            bad |= {"garbage": {"Authorization": "Bearer garbage"}}
+        elif case.carries == "jwt":
             bad |= {what: {"Authorization": f"Bearer {token}"} for what, token in self.refused.items()}
         else:
             good = _first(credentials)["X-API-Key"]
@@ -240,7 +258,7 @@ class _Bench:
             accepted = (401, 403) if what == "for another audience" else (401,)
             if status not in accepted:
                 raise Failed(f"with a credential that is wrong ({what}) it answered {status}, not 401")
-        if call.status(_first(credentials)) != 200:
+        if case.carries != "hmac" and call.status(_first(credentials)) != 200:
             raise Failed(f"a good credential was refused after bad ones")
 
 

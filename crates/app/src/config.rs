@@ -9,6 +9,9 @@ use crate::cli::Format;
 use crate::cli::Global;
 use crate::settings::{self, Mode};
 
+/// What to do about a parameter that nothing judges.
+pub(crate) const GUARD: &str = "Say under `objects` what such a parameter names and what its caller must be to it, have a policy judge it, or list it under `unguarded` if it names nobody's own.";
+
 /// Check, describe and explain settings.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Config {
@@ -53,17 +56,34 @@ pub(crate) fn run(command: &Config, global: &Global) -> ExitCode {
     match command {
         Config::Check { config } => match load(config) {
             Ok(loaded) => {
+                let apis = loaded.meaning.apis.iter().map(AsRef::as_ref);
+                let unguarded: Vec<_> = registry::meaning::unguarded(apis)
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect();
                 match global.output {
                     Format::Json => println!(
                         "{:#}",
-                        serde_json::json!({ "ok": true, "resources": loaded.documents.len() })
+                        serde_json::json!({
+                            "ok": true,
+                            "resources": loaded.documents.len(),
+                            "warnings": unguarded,
+                        })
                     ),
-                    Format::Table => println!(
-                        "{}: good ({} listeners, {} resources)",
-                        config.display(),
-                        loaded.settings.listeners.len(),
-                        loaded.documents.len()
-                    ),
+                    Format::Table => {
+                        println!(
+                            "{}: good ({} listeners, {} resources)",
+                            config.display(),
+                            loaded.settings.listeners.len(),
+                            loaded.documents.len()
+                        );
+                        for warning in &unguarded {
+                            println!("warning: {warning}");
+                        }
+                        if !unguarded.is_empty() {
+                            println!("{GUARD}");
+                        }
+                    }
                 }
                 ExitCode::SUCCESS
             }

@@ -4,6 +4,7 @@
 mod cli;
 mod config;
 mod dev;
+mod policies;
 mod reference;
 mod serve;
 mod settings;

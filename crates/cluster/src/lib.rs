@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod memory;
+mod probes;
 pub mod replays;
 mod table;
 

@@ -10,13 +10,16 @@
 use core::future::{Future, ready};
 use core::hash::{BuildHasher as _, Hash};
 use core::net::IpAddr;
+use core::time::Duration;
 
 use parking_lot::Mutex;
 use proof::time::Timestamp;
 use verdict::facts::{Answer, Counters};
 use verdict::limit::{Arrival, LimitKey, Rate, Taken, folded, step};
 use verdict::penalty::{Offences, Penalties, Penalty};
+use verdict::probing::{Noticed, Probing};
 
+use crate::probes::{DEFAULT_PRINCIPALS, ProbeTable};
 use crate::table::{Entry, Table};
 
 /// Budgets held unless told otherwise.
@@ -31,6 +34,7 @@ const SHARDS: usize = 64;
 pub struct MemoryCounters {
     budgets: Box<[Shard<Budgets>]>,
     offenders: Box<[Shard<Offenders>]>,
+    probes: ProbeTable,
     hasher: foldhash::fast::RandomState,
 }
 
@@ -77,6 +81,7 @@ impl MemoryCounters {
         Self {
             budgets: (0..SHARDS).map(|_| Shard(Mutex::new(budgets()))).collect(),
             offenders: (0..SHARDS).map(|_| Shard(Mutex::new(failing()))).collect(),
+            probes: ProbeTable::with_capacity(DEFAULT_PRINCIPALS),
             hasher: foldhash::fast::RandomState::default(),
         }
     }
@@ -154,6 +159,25 @@ impl Counters for MemoryCounters {
         now: Timestamp,
     ) -> impl Future<Output = Answer<Option<Penalty>>> + Send {
         ready(Ok(self.failed_now(from, rules, now)))
+    }
+
+    fn probing(
+        &self,
+        who: &str,
+        rules: &Probing,
+        now: Timestamp,
+    ) -> impl Future<Output = Answer<Option<Duration>>> + Send {
+        ready(Ok(self.probes.held(who, rules, now)))
+    }
+
+    fn probed(
+        &self,
+        who: &str,
+        object: &str,
+        rules: &Probing,
+        now: Timestamp,
+    ) -> impl Future<Output = Answer<Option<Noticed>>> + Send {
+        ready(Ok(self.probes.refused(who, object, rules, now)))
     }
 }
 

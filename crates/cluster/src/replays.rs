@@ -83,13 +83,8 @@ impl MemoryReplays {
         until: Timestamp,
         now: Timestamp,
     ) -> Answer<FirstUse> {
-        if until > now.plus(MAX_LIFE) {
-            return Err(Unavailable::ReplayMemory);
-        }
-        let used = hashed(scope, id);
-        // Keyed by this process, so that nobody can aim at one shard and fill it.
-        let shard = self.hasher.hash_one(used) as usize & (SHARDS - 1);
-        self.shards[shard].0.lock().first_use(used, until, now)
+        let (used, shard) = self.place(scope, id, until, now)?;
+        shard.lock().first_use(used, until, now)
     }
 
     /// The answer of [`Self::first_use_now`], without remembering anything.
@@ -103,12 +98,25 @@ impl MemoryReplays {
         until: Timestamp,
         now: Timestamp,
     ) -> Answer<FirstUse> {
+        let (used, shard) = self.place(scope, id, until, now)?;
+        shard.lock().look(used, until, now)
+    }
+
+    /// What is kept of an id, and in which shard.
+    fn place(
+        &self,
+        scope: ReplayScope<'_>,
+        id: &str,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Answer<(Used, &Mutex<Table>)> {
         if until > now.plus(MAX_LIFE) {
             return Err(Unavailable::ReplayMemory);
         }
         let used = hashed(scope, id);
+        // Keyed by this process, so that nobody can aim at one shard and fill it.
         let shard = self.hasher.hash_one(used) as usize & (SHARDS - 1);
-        self.shards[shard].0.lock().look(used, until, now)
+        Ok((used, &self.shards[shard].0))
     }
 
     /// How many ids are held, ended ones that were not dropped yet among them.
@@ -192,6 +200,7 @@ fn hashed(scope: ReplayScope<'_>, id: &str) -> Used {
     let (use_of, within) = match scope {
         ReplayScope::DpopProof { key } => ("dpop", key),
         ReplayScope::Signature { key } => ("signature", key),
+        ReplayScope::Presigned { key } => ("presigned", key),
         ReplayScope::ClientCall { client } => ("client-call", client),
     };
     // Each part with its length in front: no two lists of parts are one text.

@@ -21,6 +21,8 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use proof::request::{BodyCheck, BodyDefect};
 
+use verdict::problem::Problem;
+
 use crate::idle::IdleTimer;
 use crate::upstream::conn::UpstreamBody;
 
@@ -436,6 +438,7 @@ enum Kind {
     Full(Bytes),
     Upstream(UpstreamBody),
     Local(UnsyncBoxBody<Bytes, Box<dyn core::error::Error + Send + Sync>>),
+    Leased(Box<Body>, Pin<Box<dyn Future<Output = Problem> + Send>>),
 }
 
 impl Body {
@@ -449,6 +452,10 @@ impl Body {
     }
     pub(crate) fn upstream(body: UpstreamBody) -> Self {
         Self(Kind::Upstream(body))
+    }
+    /// A body that breaks off once `over` says so.
+    pub(crate) fn leased(body: Self, over: impl Future<Output = Problem> + Send + 'static) -> Self {
+        Self(Kind::Leased(Box::new(body), Box::pin(over)))
     }
     /// The body of a service in this process.
     pub(crate) fn local<B>(body: B) -> Self
@@ -476,6 +483,18 @@ impl HttpBody for Body {
                 .poll_frame(cx)
                 .map(|frame| frame.map(|f| f.map_err(Into::into))),
             Kind::Local(body) => Pin::new(body).poll_frame(cx),
+            Kind::Leased(body, over) => {
+                if let Poll::Ready(problem) = over.as_mut().poll(cx) {
+                    tracing::info!(
+                        code = problem.code.code(),
+                        cause = %problem.cause,
+                        "a stream ends with the right that opened it"
+                    );
+                    self.0 = Kind::Full(Bytes::new());
+                    return Poll::Ready(Some(Err(Box::new(BodyError::Broken))));
+                }
+                Pin::new(&mut **body).poll_frame(cx)
+            }
         }
     }
 
@@ -484,6 +503,7 @@ impl HttpBody for Body {
             Kind::Full(bytes) => bytes.is_empty(),
             Kind::Upstream(body) => body.is_end_stream(),
             Kind::Local(body) => body.is_end_stream(),
+            Kind::Leased(body, _) => body.is_end_stream(),
         }
     }
 
@@ -492,6 +512,7 @@ impl HttpBody for Body {
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Upstream(body) => body.size_hint(),
             Kind::Local(body) => body.size_hint(),
+            Kind::Leased(body, _) => body.size_hint(),
         }
     }
 }

@@ -33,7 +33,7 @@ use verdict::call::{PeerCertificate, Scheme, TlsFacts};
 use verdict::credential::signed::forged;
 use verdict::facts::Looks;
 use verdict::problem::{Code, Problem};
-use verdict::{Permitted, call};
+use verdict::{Forward, Permitted, call};
 
 use crate::body::Body;
 use crate::hygiene;
@@ -400,7 +400,11 @@ async fn body(
     text: &Text,
     steps: &mut Steps,
 ) -> Result<(), Problem> {
-    let (_, incoming, _, signed) = permitted.into_forward();
+    let Forward {
+        body: incoming,
+        signed,
+        ..
+    } = permitted.into_forward();
     let Some(mut signed) = signed else {
         return Ok(());
     };

@@ -5,6 +5,7 @@
 //! are written anew where the gateway is the one to say them; of the path nothing is changed but
 //! the base path, where the API says so.
 
+use core::sync::atomic::Ordering;
 use std::sync::Arc;
 
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, TE, UPGRADE, VIA};
@@ -18,23 +19,28 @@ use verdict::call::{self, Head};
 use verdict::credential::binding::DPOP;
 use verdict::credential::is_carrier;
 use verdict::credential::signed::forged;
+use verdict::facts::Facts;
 use verdict::identity::Identity;
+use verdict::policy::rego::Mask;
 use verdict::problem::{Code, Problem};
 use verdict::route::Demand;
-use verdict::{Permitted, SignedBody};
+use verdict::{Forward, Permitted, SignedBody};
 
 use crate::body::{Body, BodyError, RequestBody};
 use crate::hygiene;
+use crate::lease::{self, Watch, is_stream};
 use crate::listen::Connection;
+use crate::mask;
 use crate::plane::Plane;
 use crate::respond;
 use crate::snapshot::RouteEntry;
 use crate::tunnel;
+use crate::upstream::conn::UpstreamBody;
 use crate::upstream::{Failure, Outgoing, Upstream};
 
 /// What forwarding knows besides the permit.
 pub(crate) struct Road<'a, F> {
-    pub(crate) plane: &'a Plane<F>,
+    pub(crate) plane: &'a Arc<Plane<F>>,
     pub(crate) connection: &'a Connection,
     pub(crate) route: &'a Arc<RouteEntry>,
     /// Where the path without its base path begins.
@@ -48,7 +54,7 @@ pub(crate) struct Road<'a, F> {
 ///
 /// # Errors
 /// What the caller is told when no answer came: 413, 408, 400, 502, 503, 504.
-pub(crate) async fn forward<F>(
+pub(crate) async fn forward<F: Facts + 'static>(
     permitted: Permitted<Incoming>,
     road: Road<'_, F>,
 ) -> Result<Response<Body>, Problem> {
@@ -59,7 +65,21 @@ pub(crate) async fn forward<F>(
     let upgrade = road.upgrade.clone().zip(asked);
     let now = permitted.call().head().arrival().received;
     let admitted = matches!(route.api.upstream, Upstream::Local(_)).then(|| permitted.admitted());
-    let (mut head, body, identity, signed) = permitted.into_forward();
+    let keeps = route.streams.load(Ordering::Relaxed);
+    let lease = keeps.then(|| permitted.lease()).flatten();
+    let Forward {
+        mut head,
+        body,
+        identity,
+        signed,
+        obliged,
+    } = permitted.into_forward();
+    let obliged = obliged.as_deref();
+    let masks = obliged.map_or(&[][..], |obliged| &obliged.masks);
+    if !masks.is_empty() && upgrade.is_some() {
+        let cause = "what comes through a tunnel can't be masked";
+        return Err(Problem::new(Code::UpgradeRefused, cause));
+    }
     let told = |error: BodyError| match error {
         BodyError::Forged(defect) => forged(&route.meaning.judged, defect.code()),
         error => respond::of_body(error),
@@ -91,6 +111,7 @@ pub(crate) async fn forward<F>(
         _ => body,
     };
     let method = head.method().clone();
+    let asked_method = method.clone();
     let version = head.version();
     let target = target(&head, route, road.below)?;
     let trailers = hygiene::lists(head.headers(), &TE, "trailers");
@@ -101,6 +122,16 @@ pub(crate) async fn forward<F>(
         is_withheld(name, route)
     });
     say_identity(&mut headers, identity.as_ref(), &road, now)?;
+    let policies = &route.meaning.judged.rule.policies;
+    if !policies.is_empty() {
+        // What only a policy may say is its own word or nobody's (threat B8).
+        let own = policies.iter().flat_map(|policy| policy.headers());
+        let said = obliged.map_or(&[][..], |obliged| &obliged.headers);
+        hygiene::say(&mut headers, own, said);
+    }
+    if !masks.is_empty() {
+        mask::prepare(&mut headers);
+    }
     headers.insert(hygiene::X_FORWARDED_FOR, forwarding.client.clone());
     headers.insert(hygiene::X_FORWARDED_PROTO, forwarding.scheme.clone());
     headers.insert(hygiene::X_FORWARDED_HOST, forwarding.authority.clone());
@@ -136,7 +167,7 @@ pub(crate) async fn forward<F>(
                 return Err(told(error));
             }
             hygiene::clean_answer(answer.headers_mut());
-            Ok(answer)
+            masked(answer, masks).await
         }
         Upstream::Pool(pool) => {
             let outgoing = Outgoing {
@@ -157,15 +188,41 @@ pub(crate) async fn forward<F>(
                     failure => respond::of_failure(failure),
                 })?;
             if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-                return tunnel::open(answer, upgrade, identity.as_ref(), road.connection);
+                let lease = lease.map(|lease| (Arc::clone(road.plane), Box::new(lease)));
+                return tunnel::open(answer, upgrade, lease, road.connection);
+            }
+            if identity.is_some() && is_stream(&asked_method, answer.headers()) {
+                route.streams.store(true, Ordering::Relaxed);
+                let watch = lease.map_or(Watch::Once, |lease| Watch::Again(Box::new(lease)));
+                return Ok(streamed(answer, lease::over(Arc::clone(road.plane), watch)));
             }
             let (mut parts, body) = answer.into_parts();
             parts.version = Version::HTTP_11;
             parts.extensions.clear();
             hygiene::clean_answer(&mut parts.headers);
-            Ok(Response::from_parts(parts, Body::upstream(body)))
+            masked(Response::from_parts(parts, Body::upstream(body)), masks).await
         }
     }
+}
+
+/// An answer that ends with the right that opened it.
+fn streamed(
+    answer: Response<UpstreamBody>,
+    over: impl Future<Output = Problem> + Send + 'static,
+) -> Response<Body> {
+    let (mut parts, body) = answer.into_parts();
+    parts.version = Version::HTTP_11;
+    parts.extensions.clear();
+    hygiene::clean_answer(&mut parts.headers);
+    Response::from_parts(parts, Body::leased(Body::upstream(body), over))
+}
+
+async fn masked(answer: Response<Body>, masks: &[Mask]) -> Result<Response<Body>, Problem> {
+    if masks.is_empty() {
+        return Ok(answer);
+    }
+    // Apart, so that other calls need no room for it.
+    Box::pin(mask::apply(answer, masks)).await
 }
 
 /// # Errors

@@ -78,6 +78,27 @@ const CLAIM_FAMILIES: &[&str] = &[
     "x-auth-request",
 ];
 
+/// Drops what a caller sent under names that are `own`, in any spelling, and sets fields among them.
+pub(crate) fn say<'n>(
+    headers: &mut HeaderMap,
+    own: impl Iterator<Item = &'n HeaderName>,
+    fields: &[(HeaderName, HeaderValue)],
+) {
+    for name in own {
+        let sent: SmallVec<[HeaderName; 2]> = headers
+            .keys()
+            .filter(|sent| spelled_like(sent.as_str(), name.as_str()))
+            .cloned()
+            .collect();
+        for sent in sent {
+            headers.remove(sent);
+        }
+    }
+    for (name, value) in fields {
+        headers.insert(name.clone(), value.clone());
+    }
+}
+
 /// Fields of one connection (RFC 9110 §7.6.1), however they are listed in `Connection`.
 fn is_hop_by_hop(name: &HeaderName) -> bool {
     matches!(
@@ -271,6 +292,24 @@ mod tests {
             clean_request(&mut headers, false, |_| false);
             assert_eq!(headers.len(), 1, "{name} stayed");
         }
+    }
+
+    #[test]
+    fn b01_what_a_policy_says_replaces_every_spelling_of_it() {
+        let mut headers = map(&[
+            ("x-tier", "gold"),
+            ("x_tier", "gold"),
+            ("x.tier", "gold"),
+            ("x-tiers", "all"),
+        ]);
+        let name = HeaderName::from_static("x-tier");
+        let said = [(name.clone(), HeaderValue::from_static("free"))];
+        say(&mut headers, [&name].into_iter(), &said);
+        assert_eq!(headers, map(&[("x-tier", "free"), ("x-tiers", "all")]));
+        // Nor does a caller's own word stand where the policy says nothing.
+        let mut headers = map(&[("x-tier", "gold"), ("x_tier", "gold")]);
+        say(&mut headers, [&name].into_iter(), &[]);
+        assert!(headers.is_empty());
     }
 
     #[test]

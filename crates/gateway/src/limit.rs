@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use verdict::facts::Facts;
 use verdict::identity::Identity;
 use verdict::limit::{LimitKey, Rate, Taken};
+use verdict::policy::rego::Budget;
 use verdict::problem::{Code, Problem};
 use verdict::route::ApiName;
 
@@ -58,6 +59,22 @@ pub(crate) async fn principal(
 ) -> Result<Told, (Problem, Option<Told>)> {
     let key = LimitKey::principal(identity, api, "principal");
     take(facts, &key, "principal", rate, now).await
+}
+
+/// Takes a call from a budget that a policy names for its principal on an API.
+///
+/// # Errors
+/// 429, or 503 where the counters don't answer.
+pub(crate) async fn policy(
+    facts: &impl Facts,
+    name: &str,
+    budget: &Budget,
+    identity: &Identity,
+    api: &ApiName,
+    now: proof::time::Timestamp,
+) -> Result<Told, (Problem, Option<Told>)> {
+    let key = LimitKey::principal(identity, api, &format!("policy {name}"));
+    take(facts, &key, "policy", &budget.rate, now).await
 }
 
 async fn take(

@@ -13,6 +13,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use verdict::policy::{Judged, Judgement};
 use verdict::problem::Code;
 
 /// A label's text, shared.
@@ -63,6 +64,8 @@ pub struct Metrics {
     pub(crate) penalties: Counter,
     /// Calls refused because their address was held back.
     pub(crate) held_back: Counter,
+    shadow_denials: Family<ApiLabels, Counter>,
+    probing: Family<ApiLabels, Counter>,
     /// Snapshots taken into service.
     pub(crate) swaps: Counter<u64, AtomicU64>,
 }
@@ -75,7 +78,7 @@ pub(crate) struct RouteMetrics {
 }
 
 /// The metrics that exist per API and route, so only once something is served: name, type, help.
-pub const BY_ROUTE: [(&str, &str, &str); 2] = [
+pub const BY_ROUTE: [(&str, &str, &str); 4] = [
     (
         "doorward_calls",
         "counter",
@@ -85,6 +88,16 @@ pub const BY_ROUTE: [(&str, &str, &str); 2] = [
         "doorward_call_seconds",
         "histogram",
         "Time from a call's head to its answer's head",
+    ),
+    (
+        "doorward_shadow_denials",
+        "counter",
+        "Calls that passed, and that rules in shadow would have refused, by API",
+    ),
+    (
+        "doorward_object_probing",
+        "counter",
+        "Callers noticed because many different objects were refused to them, by API",
     ),
 ];
 
@@ -118,11 +131,20 @@ impl Metrics {
             dropped: Counter::default(),
             penalties: Counter::default(),
             held_back: Counter::default(),
+            shadow_denials: Family::default(),
+            probing: Family::default(),
             swaps: Counter::default(),
         };
-        let [(calls, _, calls_help), (seconds, _, seconds_help)] = BY_ROUTE;
+        let [
+            (calls, _, calls_help),
+            (seconds, _, seconds_help),
+            (shadow, _, shadow_help),
+            (probing, _, probing_help),
+        ] = BY_ROUTE;
         registry.register(calls, calls_help, metrics.calls.clone());
         registry.register(seconds, seconds_help, metrics.seconds.clone());
+        registry.register(shadow, shadow_help, metrics.shadow_denials.clone());
+        registry.register(probing, probing_help, metrics.probing.clone());
         registry.register(
             "doorward_refusals",
             "Calls refused, by problem code",
@@ -188,6 +210,20 @@ impl Metrics {
     }
 
     /// A call was refused.
+    /// Counts what is seldom and worth an alert in what was judged.
+    pub(crate) fn judged(&self, api: &Arc<str>, judged: &Judged) {
+        let count = |family: &Family<ApiLabels, Counter>| {
+            let api = Text(api.clone());
+            family.get_or_create(&ApiLabels { api }).inc();
+        };
+        let passed = judged.judgements.iter().all(Judgement::allows);
+        if passed && judged.shadow_denies() {
+            count(&self.shadow_denials);
+        }
+        if judged.noticed {
+            count(&self.probing);
+        }
+    }
     pub(crate) fn refused(&self, code: Code) {
         if let Some(at) = Code::ALL.iter().position(|known| *known == code) {
             self.refusals[at].inc();

@@ -11,6 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use arc_swap::ArcSwap;
 use proof::time::Timestamp;
 use registry::api::ApiMeaning;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use verdict::facts::Facts;
@@ -47,6 +48,8 @@ pub struct Options {
     pub calls_at_once: usize,
     /// How long calls may go on once the node stops.
     pub drain: Duration,
+    /// Moves whenever something changed that open streams were judged by.
+    pub changes: watch::Receiver<i64>,
 }
 
 impl Default for Options {
@@ -61,6 +64,7 @@ impl Default for Options {
             failures_per_address: None,
             calls_at_once: 20_000,
             drain: Duration::from_secs(30),
+            changes: watch::channel(0).1,
         }
     }
 }

@@ -11,6 +11,7 @@ use http::StatusCode;
 use registry::record::Decision;
 use verdict::call::Head;
 use verdict::identity::Identity;
+use verdict::policy::Judged;
 use verdict::problem::{Code, Problem};
 use verdict::route::ApiName;
 
@@ -57,6 +58,8 @@ pub(crate) struct Story {
     pub(crate) route: Option<Arc<RouteEntry>>,
     pub(crate) api: Option<ApiName>,
     pub(crate) identity: Option<Identity>,
+    /// What relations and policies said.
+    pub(crate) judged: Option<Box<Judged>>,
 }
 
 /// Method and target, cheap to keep.
@@ -77,7 +80,7 @@ impl Heading {
 impl Story {
     /// Writes the record. `denied`: the refusal, if the call did not pass.
     pub(crate) fn close(
-        self,
+        mut self,
         status: StatusCode,
         denied: Option<&Problem>,
         metrics: &Metrics,
@@ -97,7 +100,19 @@ impl Story {
         if tracing::enabled!(target: "access", tracing::Level::INFO) {
             self.access_line(status, denied, micros);
         }
-        if sink.wanted() && !sink.offer(self.entry(status, denied, micros)) {
+        if let (Some(judged), Some(route)) = (&self.judged, &self.route) {
+            metrics.judged(&route.meaning.judged.api.name.shared(), judged);
+            if judged.noticed {
+                tracing::warn!(
+                    request_id = %self.request_id,
+                    principal = self.identity.as_ref().map(verdict::policy::subject_text).unwrap_or_default(),
+                    api = %route.meaning.judged.api.name,
+                    "a caller was refused many different objects"
+                );
+            }
+        }
+        let judged = self.judged.take();
+        if sink.wanted() && !sink.offer(self.entry(status, denied, micros, judged)) {
             metrics.dropped.inc();
         }
     }
@@ -127,7 +142,13 @@ impl Story {
         );
     }
 
-    fn entry(&self, status: StatusCode, denied: Option<&Problem>, micros: u64) -> Decision {
+    fn entry(
+        &self,
+        status: StatusCode,
+        denied: Option<&Problem>,
+        micros: u64,
+        judged_by: Option<Box<Judged>>,
+    ) -> Decision {
         let standing = self.identity.as_ref().map(Identity::standing);
         // An upstream that fails is no denial: the call was let through.
         let judged = denied.filter(|problem| !is_upstreams(problem.code));
@@ -165,6 +186,7 @@ impl Story {
                 .map(|application| application.shared()),
             status: status.as_u16(),
             micros,
+            judged: judged_by,
         }
     }
 }

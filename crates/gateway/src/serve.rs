@@ -16,6 +16,7 @@ use proof::time::Timestamp;
 use verdict::call::{Body as CallBody, Call};
 use verdict::credential::binding::DPOP_NONCE;
 use verdict::facts::Facts;
+use verdict::policy::MOST_BODY;
 use verdict::problem::{Code, Problem};
 use verdict::{Delivery, NeededBody, Permitted, Refused, decide, identify, needs_body};
 
@@ -35,8 +36,8 @@ use crate::turn;
 use crate::upstream::Upstream;
 
 /// Answers one request. Whatever happens, there is an answer and a record.
-pub(crate) async fn serve<F: Facts>(
-    plane: &Plane<F>,
+pub(crate) async fn serve<F: Facts + 'static>(
+    plane: &Arc<Plane<F>>,
     connection: &Connection,
     mut request: Request<Incoming>,
 ) -> Response<Body> {
@@ -60,6 +61,10 @@ pub(crate) async fn serve<F: Facts>(
         Some(_place) => way(plane, connection, request, upgrade, &mut trip).await,
         None => Err(overloaded()),
     };
+    // One that was begun and is not forwarded was not taken: its sender's next try is no second one.
+    if let Some(delivery) = trip.delivery.take().filter(|one| !one.acknowledged) {
+        Box::pin(end(&*plane.facts, &delivery, false)).await;
+    }
     let (mut answer, denied) = match outcome {
         Ok(answer) => (answer, None),
         Err(problem) => {
@@ -89,8 +94,8 @@ pub(crate) async fn serve<F: Facts>(
 }
 
 /// The whole way: up to the permit, and through the door.
-async fn way<F: Facts>(
-    plane: &Plane<F>,
+async fn way<F: Facts + 'static>(
+    plane: &Arc<Plane<F>>,
     connection: &Connection,
     request: Request<Incoming>,
     upgrade: Option<OnUpgrade>,
@@ -108,7 +113,7 @@ async fn way<F: Facts>(
         request_id: &trip.request_id,
         upgrade,
     };
-    let delivery = permitted.delivery().cloned();
+    let delivery = trip.delivery.take();
     if delivery.as_ref().is_some_and(|one| one.acknowledged) {
         return Ok(respond::acknowledged());
     }
@@ -222,7 +227,7 @@ pub(crate) async fn approach<F: Facts>(
         None => CallBody::Stream(body),
     };
     let call = Call::new(head, body);
-    let who = match held {
+    let mut who = match held {
         // Apart, so that other calls need no room for it.
         Some(held) => Box::pin(penalty::only_known(plane, call, judged, held, now)).await?,
         None => match identify(call, judged, facts, now).await {
@@ -237,14 +242,32 @@ pub(crate) async fn approach<F: Facts>(
         },
     };
     trip.story.identity = who.identity().cloned();
-    let permitted = decide(who, judged, facts, now)
+    trip.delivery = who.delivery().cloned();
+    // What rules read of a body is read only for those who are known.
+    if let Some(stream) = who.take_body(judged) {
+        let limit = route.meaning.body_limit.min(MOST_BODY as u64);
+        let read = Box::pin(body::whole(stream, limit, route.idle_timeout)).await;
+        let read = read.map_err(respond::of_body)?;
+        who = who
+            .with_body(read)
+            .map_err(|refused| trip.refused(refused))?;
+    }
+    let mut permitted = decide(who, judged, facts, now)
         .await
         .map_err(|refused| trip.refused(refused))?;
+    trip.story.judged = permitted.take_judged();
 
     // After the decision, so that a caller without the right can't spend another's budget.
     if let (Some(rate), Some(identity)) = (&route.api.meaning.per_principal, permitted.identity()) {
         let taken = limit::principal(facts, rate, identity, &judged.api.name, now).await;
         trip.told(taken)?;
+    }
+
+    if let (Some(obliged), Some(identity)) = (permitted.obliged(), permitted.identity()) {
+        for (name, budget) in &obliged.limits {
+            let taken = limit::policy(facts, name, budget, identity, &judged.api.name, now).await;
+            trip.told(taken)?;
+        }
     }
 
     Ok(Approach::Permitted(permitted, route, below))
@@ -269,6 +292,8 @@ pub(crate) struct Trip {
     told: Option<Told>,
     /// What the caller's next DPoP proof is to repeat.
     nonce: Option<HeaderValue>,
+    /// The webhook's delivery that was begun, until somebody is to end it.
+    delivery: Option<Delivery>,
     request_id: HeaderValue,
     pub(crate) story: Story,
 }
@@ -290,6 +315,7 @@ impl Trip {
             origin: None,
             told: None,
             nonce: None,
+            delivery: None,
             story: Story {
                 began: turn::now(),
                 head: None,
@@ -299,6 +325,7 @@ impl Trip {
                 route: None,
                 api: None,
                 identity: None,
+                judged: None,
             },
         }
     }
@@ -310,6 +337,7 @@ impl Trip {
 
     fn refused(&mut self, refused: Refused<Incoming>) -> Problem {
         self.story.identity = refused.identity;
+        self.story.judged = refused.judged;
         refused.problem
     }
 

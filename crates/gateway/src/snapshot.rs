@@ -4,6 +4,7 @@
 //! configurations. Building checks what only the whole can show (overlaps, unknown local services,
 //! files of TLS) and reports all mistakes together; a snapshot that exists holds.
 
+use core::sync::atomic::AtomicBool;
 use core::time::Duration;
 use std::sync::Arc;
 
@@ -47,6 +48,8 @@ pub(crate) struct RouteEntry {
     pub(crate) response_timeout: Duration,
     /// Longest silence within a body.
     pub(crate) idle_timeout: Duration,
+    /// Whether it ever answered with a stream, or may: then calls are kept to be judged again.
+    pub(crate) streams: AtomicBool,
 }
 
 /// Why a configuration can't be enforced; each names the API.
@@ -182,6 +185,7 @@ impl Snapshot {
                     metrics: metrics.route(name, route.judged.name.as_str()),
                     response_timeout: route.response_timeout.unwrap_or(pool_response),
                     idle_timeout,
+                    streams: AtomicBool::new(route.upgrade),
                 }));
             }
         }

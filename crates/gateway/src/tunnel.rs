@@ -1,31 +1,33 @@
 //! **Tunnels**: bytes both ways after a 101, for routes that allow it (threat E2).
 //!
-//! A tunnel is held by the credential it was opened with: when that expires, the tunnel ends. It
-//! ends too when the node drains.
+//! A tunnel is held by the right it was opened with: when that ends, the tunnel ends
+//! ([`crate::lease`]). It ends too when the node drains.
 
-use core::time::Duration;
+use std::sync::Arc;
 
 use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderValue, Response};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use verdict::identity::Identity;
+use verdict::Lease;
+use verdict::facts::Facts;
 use verdict::problem::{Code, Problem};
 
 use crate::body::Body;
 use crate::hygiene;
+use crate::lease::{self, Watch};
 use crate::listen::Connection;
-use crate::plane::clock;
+use crate::plane::Plane;
 use crate::upstream::conn::UpstreamBody;
 
 /// Answers 101 and joins the two sides.
 ///
 /// # Errors
 /// 502 where the upstream switches protocols unasked.
-pub(crate) fn open(
+pub(crate) fn open<F: Facts + 'static>(
     mut answer: Response<UpstreamBody>,
     upgrade: Option<(OnUpgrade, HeaderValue)>,
-    identity: Option<&Identity>,
+    lease: Option<(Arc<Plane<F>>, Box<Lease>)>,
     connection: &Connection,
 ) -> Result<Response<Body>, Problem> {
     let Some((caller, asked)) = upgrade else {
@@ -36,10 +38,6 @@ pub(crate) fn open(
     };
     let protocol = answer.headers().get(UPGRADE).cloned().unwrap_or(asked);
     let server = hyper::upgrade::on(&mut answer);
-    // Tokens carry a leeway of their own; a tunnel ends at the stated time plus the default one.
-    let until = identity
-        .and_then(Identity::expires_at)
-        .map(|end| end.plus(Duration::from_secs(60)));
     let drain = connection.drain.clone();
     let (mut parts, body) = answer.into_parts();
     hygiene::clean_answer(&mut parts.headers);
@@ -57,9 +55,10 @@ pub(crate) fn open(
         };
         let (mut caller, mut server) = (TokioIo::new(caller), TokioIo::new(server));
         let copy = tokio::io::copy_bidirectional(&mut caller, &mut server);
-        let expired = async {
-            match until {
-                Some(until) => tokio::time::sleep(until.since(clock())).await,
+        let over = async {
+            match lease {
+                Some((plane, lease)) => lease::over(plane, Watch::Again(lease)).await,
+                // A public route's tunnel has no right to lose.
                 None => core::future::pending().await,
             }
         };
@@ -69,7 +68,11 @@ pub(crate) fn open(
                     tracing::debug!(%error, "a tunnel broke off");
                 }
             }
-            () = expired => tracing::debug!("a tunnel outlived its credential"),
+            problem = over => tracing::info!(
+                code = problem.code.code(),
+                cause = %problem.cause,
+                "a tunnel ends with the right that opened it"
+            ),
             () = drain.cancelled() => {}
         }
     });

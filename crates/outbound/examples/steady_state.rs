@@ -32,6 +32,7 @@ use verdict::identity::{
 };
 use verdict::limit::{LimitKey, Rate, Taken, step};
 use verdict::penalty::{Penalties, Penalty};
+use verdict::probing::{Noticed, Probing};
 
 const ROUNDS: u32 = 500_000;
 const TOKENS: u32 = 10_000;
@@ -87,6 +88,12 @@ impl Counters for Whole {
         Ok(None)
     }
     async fn failed(&self, _: IpAddr, _: &Penalties, _: Timestamp) -> Answer<Option<Penalty>> {
+        Ok(None)
+    }
+    async fn probing(&self, _: &str, _: &Probing, _: Timestamp) -> Answer<Option<Duration>> {
+        Ok(None)
+    }
+    async fn probed(&self, _: &str, _: &str, _: &Probing, _: Timestamp) -> Answer<Option<Noticed>> {
         Ok(None)
     }
 }

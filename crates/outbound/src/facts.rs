@@ -38,6 +38,8 @@ use verdict::facts::{
 use verdict::identity::{Account, IssuedKey, SigningKey, Standing};
 use verdict::limit::{LimitKey, Rate, Taken};
 use verdict::penalty::{Penalties, Penalty};
+use verdict::policy::relations::{Grant, Object, Related, Subject};
+use verdict::probing::{Noticed, Probing};
 use verdict::route::ApiName;
 
 use crate::authorities::Authorities;
@@ -50,6 +52,7 @@ use crate::keysets::KeySets;
 use crate::paseto::PasetoKeys;
 use crate::passwords::{Checked, Kind, PasswordChecks, PasswordOptions, Verifiers};
 use crate::records::{Contact, RecordCache};
+use crate::relations::RelationCache;
 use crate::revocations::Revocations;
 use crate::secrets::Binding;
 use keys::SecretChecks;
@@ -66,6 +69,9 @@ pub struct FactsOptions {
     pub max_certificates: usize,
     /// API keys held, signing keys held, and accounts held.
     pub max_records: usize,
+    /// Tuples held: who has what to do with which object. As many answers about single members of
+    /// large groups are held besides.
+    pub max_relations: usize,
     /// Compared secrets held.
     pub max_secrets: usize,
     /// How long a record is used before it is asked for again.
@@ -95,6 +101,7 @@ impl Default for FactsOptions {
             max_tokens: 100_000,
             max_certificates: 10_000,
             max_records: 100_000,
+            max_relations: 200_000,
             max_secrets: 100_000,
             record_ttl: Duration::from_secs(30),
             absent_ttl: Duration::from_secs(1),
@@ -188,6 +195,7 @@ pub struct StandardFacts<R, C, P> {
     /// Opened; an entry's secrets are wiped when the last call that uses it lets it go.
     signing: RecordCache<KeyId, Arc<SigningKey>>,
     accounts: RecordCache<Box<str>, AccountRecord>,
+    relations: RelationCache,
     secrets: Arc<SecretChecks>,
     passwords: PasswordChecks,
 }
@@ -232,6 +240,7 @@ impl<R: Records, C: Counters, P: Replays> StandardFacts<R, C, P> {
             by_prefix: RecordCache::new(size, ttl, absent),
             signing: RecordCache::new(size, ttl, absent),
             accounts: RecordCache::new(size, ttl, absent),
+            relations: RelationCache::new(options.max_relations),
             secrets: Arc::new(SecretChecks::new(
                 options.max_secrets,
                 Arc::clone(&parts.pool),
@@ -281,6 +290,11 @@ impl<R: Records, C: Counters, P: Replays> StandardFacts<R, C, P> {
         });
     }
 
+    /// Forgets pairs of objects and relations that changes touched; the next call asks the store.
+    pub fn forget_relations<'p>(&self, pairs: impl IntoIterator<Item = (&'p str, &'p str)>) {
+        self.relations.forget(pairs);
+    }
+
     /// Forgets every record and every compared secret, as after a gap in the changes.
     pub fn invalidate_all(&self) {
         self.by_id.invalidate(|_| true);
@@ -289,6 +303,7 @@ impl<R: Records, C: Counters, P: Replays> StandardFacts<R, C, P> {
         self.signing.invalidate(|_| true);
         self.accounts.invalidate(|_| true);
         self.opaque.invalidate(|_| true);
+        self.relations.forget_all();
         self.introspectors.forget();
         self.secrets.forget();
         self.passwords.forget();
@@ -354,6 +369,11 @@ impl<R: Records, C: Counters, P: Replays> StandardFacts<R, C, P> {
             self.by_id.len() + self.by_digest.len() + self.by_prefix.len() + self.signing.len();
         let tokens = self.tokens.len() + self.opaque.len() + self.introspectors.held();
         (tokens, keys, self.accounts.len())
+    }
+
+    /// How many answers about relations are held. For metrics.
+    pub fn held_relations(&self) -> usize {
+        self.relations.len()
     }
 
     async fn account(
@@ -679,6 +699,25 @@ impl<R: Records, C: Counters, P: Replays> Facts for StandardFacts<R, C, P> {
         self.counters.failed(from, rules, now).await
     }
 
+    async fn probing(
+        &self,
+        who: &str,
+        rules: &Probing,
+        now: Timestamp,
+    ) -> Answer<Option<Duration>> {
+        self.counters.probing(who, rules, now).await
+    }
+
+    async fn probed(
+        &self,
+        who: &str,
+        object: &str,
+        rules: &Probing,
+        now: Timestamp,
+    ) -> Answer<Option<Noticed>> {
+        self.counters.probed(who, object, rules, now).await
+    }
+
     async fn first_use(
         &self,
         scope: ReplayScope<'_>,
@@ -686,7 +725,18 @@ impl<R: Records, C: Counters, P: Replays> Facts for StandardFacts<R, C, P> {
         until: Timestamp,
         now: Timestamp,
     ) -> Answer<FirstUse> {
-        self.replays.first_use(scope, id, until, now).await
+        match scope {
+            ReplayScope::Presigned { key } => {
+                // A row like a delivery's that never ends before its time: the store has those.
+                let ids = [format!("presigned:{id}")];
+                let begun = self.records.begin_delivery(key, &ids, until, now).await?;
+                Ok(match begun {
+                    Begun::Now => FirstUse::Yes,
+                    Begun::UnderWay | Begun::Before => FirstUse::Replayed,
+                })
+            }
+            scope => self.replays.first_use(scope, id, until, now).await,
+        }
     }
 
     async fn begin_delivery(
@@ -707,6 +757,50 @@ impl<R: Records, C: Counters, P: Replays> Facts for StandardFacts<R, C, P> {
         now: Timestamp,
     ) -> Answer<()> {
         self.records.end_delivery(key, ids, taken, now).await
+    }
+
+    fn known_related(
+        &self,
+        object: &Object,
+        relation: &Arc<str>,
+        now: Timestamp,
+    ) -> Option<Arc<Related>> {
+        self.relations
+            .known_related(object, relation, now, &self.contact)
+    }
+
+    async fn related(
+        &self,
+        object: &Object,
+        relation: &Arc<str>,
+        _: Timestamp,
+    ) -> Answer<Arc<Related>> {
+        self.relations
+            .related(object, relation, &self.records)
+            .await
+    }
+
+    fn known_grant(
+        &self,
+        object: &Object,
+        relation: &Arc<str>,
+        subject: &Subject,
+        now: Timestamp,
+    ) -> Option<Option<Grant>> {
+        self.relations
+            .known_grant(object, relation, subject, now, &self.contact)
+    }
+
+    async fn grant(
+        &self,
+        object: &Object,
+        relation: &Arc<str>,
+        subject: &Subject,
+        _: Timestamp,
+    ) -> Answer<Option<Grant>> {
+        self.relations
+            .grant(object, relation, subject, &self.records)
+            .await
     }
 }
 

@@ -17,7 +17,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, USER_AGENT,
+    ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HOST,
+    IF_NONE_MATCH, USER_AGENT,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
@@ -216,6 +217,22 @@ pub struct AnswerHead {
     /// The fields.
     pub headers: HeaderMap,
 }
+/// What came of asking for something that may be the same still.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Fetched {
+    /// It is what it was (304, RFC 9110 §15.4.5).
+    Unchanged,
+    /// It is this.
+    New {
+        /// The body.
+        body: Bytes,
+        /// What names this state of it, to ask with the next time.
+        etag: Option<String>,
+    },
+}
+
+/// Longest `ETag` that is kept.
+const MAX_ETAG: usize = 1_024;
 
 /// A certificate of ours, ready to be shown to servers that a fetcher trusts.
 #[derive(Clone)]
@@ -274,6 +291,29 @@ impl Fetcher {
         let within = self.options.total_time;
         let answered = self.within(url, within, Message::Get { accept }).await?;
         Ok(answered.body)
+    }
+
+    /// Fetches `url` unless it is still what `etag` named. `within` and `max_bytes` take the place of
+    /// the fetcher's own bounds, for what is larger than a key set.
+    ///
+    /// # Errors
+    /// [`FetchError`], as for [`Fetcher::get`].
+    pub async fn get_if_changed(
+        &self,
+        url: &Url,
+        etag: Option<&str>,
+        within: Duration,
+        max_bytes: usize,
+    ) -> Result<Fetched, FetchError> {
+        let message = Message::IfChanged { etag, max_bytes };
+        let (answered, etag) = self.told(url, within, message).await?;
+        Ok(match answered.status {
+            StatusCode::NOT_MODIFIED => Fetched::Unchanged,
+            _ => Fetched::New {
+                body: answered.body,
+                etag,
+            },
+        })
     }
 
     /// Posts a form (`application/x-www-form-urlencoded`) under the same rules. What is answered
@@ -370,6 +410,17 @@ impl Fetcher {
         within: Duration,
         message: Message<'_>,
     ) -> Result<Answered, FetchError> {
+        let (answered, _) = self.told(url, within, message).await?;
+        Ok(answered)
+    }
+
+    /// The answer with its `ETag`.
+    async fn told(
+        &self,
+        url: &Url,
+        within: Duration,
+        message: Message<'_>,
+    ) -> Result<(Answered, Option<String>), FetchError> {
         timeout_at(Instant::now() + within, self.exchange(url, message))
             .await
             .unwrap_or(Err(FetchFailure::Time(within)))
@@ -379,20 +430,34 @@ impl Fetcher {
             })
     }
 
-    async fn exchange(&self, url: &Url, message: Message<'_>) -> Result<Answered, FetchFailure> {
+    async fn exchange(
+        &self,
+        url: &Url,
+        message: Message<'_>,
+    ) -> Result<(Answered, Option<String>), FetchFailure> {
         let target = Target::of(url, self.options.allow_insecure_loopback)?;
         let (tls, bounds) = match &message {
             Message::Ask(form) => (
                 form.certificate.map_or(&self.tls, |shown| &shown.0),
                 Bounds {
                     any_status: true,
+                    unchanged: false,
                     max_bytes: form.max_bytes.min(self.options.max_bytes),
+                },
+            ),
+            Message::IfChanged { etag, max_bytes } => (
+                &self.tls,
+                Bounds {
+                    any_status: false,
+                    unchanged: etag.is_some(),
+                    max_bytes: *max_bytes,
                 },
             ),
             Message::Get { .. } | Message::Post { .. } | Message::Json(_) => (
                 &self.tls,
                 Bounds {
                     any_status: false,
+                    unchanged: false,
                     max_bytes: self.options.max_bytes,
                 },
             ),
@@ -470,6 +535,8 @@ impl Fetcher {
 struct Bounds {
     /// Whether other statuses than 200 and 204 are answers.
     any_status: bool,
+    /// Whether 304 is one: somebody asked whether there is a change.
+    unchanged: bool,
     max_bytes: usize,
 }
 
@@ -501,7 +568,7 @@ async fn ask<S>(
     stream: S,
     request: Request<Full<Bytes>>,
     bounds: &Bounds,
-) -> Result<Answered, FetchFailure>
+) -> Result<(Answered, Option<String>), FetchFailure>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -509,17 +576,20 @@ where
     let status = response.status();
     let is_answer = status == StatusCode::OK
         || status == StatusCode::NO_CONTENT
+        || (bounds.unchanged && status == StatusCode::NOT_MODIFIED)
         || (bounds.any_status && !status.is_redirection() && !status.is_informational());
     if !is_answer {
         return Err(FetchFailure::Status(status));
     }
     let media_type = media_type(response.headers());
-    if status == StatusCode::NO_CONTENT {
-        return Ok(Answered {
+    let etag = etag(response.headers());
+    if status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED {
+        let answered = Answered {
             status,
             media_type,
             body: Bytes::new(),
-        });
+        };
+        return Ok((answered, etag));
     }
     if response.headers().contains_key(CONTENT_ENCODING) {
         return Err(FetchFailure::Encoded);
@@ -544,11 +614,18 @@ where
                 Err(_) => FetchFailure::TooLarge(max),
             }
         })?;
-    Ok(Answered {
+    let answered = Answered {
         status,
         media_type,
         body: body.to_bytes(),
-    })
+    };
+    Ok((answered, etag))
+}
+
+/// RFC 9110 §8.8.3. One that can't be sent back as it is, is none.
+fn etag(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(ETAG)?.to_str().ok()?;
+    (text.len() <= MAX_ETAG).then(|| text.to_owned())
 }
 
 fn media_type(headers: &HeaderMap) -> String {
@@ -562,8 +639,16 @@ fn media_type(headers: &HeaderMap) -> String {
 
 /// What is sent.
 enum Message<'a> {
-    Get { accept: &'static str },
-    Post { form: String },
+    Get {
+        accept: &'static str,
+    },
+    IfChanged {
+        etag: Option<&'a str>,
+        max_bytes: usize,
+    },
+    Post {
+        form: String,
+    },
     Ask(Form<'a>),
     Json(Posted),
 }
@@ -621,6 +706,13 @@ impl<'a> Target<'a> {
             Message::Get { accept } => request
                 .header(ACCEPT, HeaderValue::from_static(accept))
                 .body(Full::default()),
+            Message::IfChanged { etag, .. } => {
+                let mut request = request.header(ACCEPT, HeaderValue::from_static("*/*"));
+                if let Some(etag) = etag {
+                    request = request.header(IF_NONE_MATCH, etag);
+                }
+                request.body(Full::default())
+            }
             Message::Post { form } => request
                 .method(Method::POST)
                 .header(CONTENT_TYPE, "application/x-www-form-urlencoded")

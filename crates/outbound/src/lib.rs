@@ -24,6 +24,7 @@ mod passwords;
 pub mod people;
 pub mod published;
 mod records;
+mod relations;
 pub mod revocations;
 pub mod secrets;
 pub mod tokens;

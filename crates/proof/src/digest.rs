@@ -116,6 +116,38 @@ impl fmt::Debug for MacKey {
     }
 }
 
+/// A hash that an HMAC can be made with, where another's format names it (RFC 7518 §3.2).
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub enum MacHash {
+    /// SHA-256.
+    Sha256,
+    /// SHA-384.
+    Sha384,
+    /// SHA-512.
+    Sha512,
+}
+
+impl MacHash {
+    fn key(self, key: &[u8]) -> hmac::Key {
+        let hash = match self {
+            Self::Sha256 => hmac::HMAC_SHA256,
+            Self::Sha384 => hmac::HMAC_SHA384,
+            Self::Sha512 => hmac::HMAC_SHA512,
+        };
+        hmac::Key::new(hash, key)
+    }
+
+    /// The tag of `data` under `key` (RFC 2104).
+    pub fn tag(self, key: &[u8], data: &[u8]) -> Vec<u8> {
+        hmac::sign(&self.key(key), data).as_ref().to_vec()
+    }
+
+    /// Whether `tag` is the whole tag of `data` under `key`; constant time.
+    pub fn verify(self, key: &[u8], data: &[u8], tag: &[u8]) -> bool {
+        hmac::verify(&self.key(key), data, tag).is_ok()
+    }
+}
+
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// Lower-case hexadecimal.

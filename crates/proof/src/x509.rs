@@ -163,6 +163,20 @@ impl Certificate {
         Ok(certificate)
     }
 
+    /// Reads the certificates of a text in PEM, at least one.
+    ///
+    /// # Errors
+    /// [`X509Defect::NotPem`], and those of [`Certificate::parse`].
+    pub fn from_pem(pem: &[u8]) -> Result<Vec<Self>, X509Defect> {
+        let blocks = CertificateDer::pem_slice_iter(pem)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|_| X509Defect::NotPem)?;
+        if blocks.is_empty() {
+            return Err(X509Defect::NotPem);
+        }
+        blocks.iter().map(|der| Self::parse(der)).collect()
+    }
+
     fn read_alternative_names(&mut self, parsed: &X509Certificate<'_>) -> Result<(), X509Defect> {
         const SUBJECT_ALT_NAME: &str = "2.5.29.17";
         const WRONG: X509Defect = X509Defect::AlternativeNames;

@@ -176,6 +176,12 @@ actions! {
     SigningKeyRetire = ("signing_key.retire", Owners),
     /// Revoke a token, or all of a client.
     TokenRevoke = ("token.revoke", Operators),
+    /// Read who has what to do with which object, and ask what follows from it.
+    RelationRead = ("relation.read", Everyone),
+    /// Write down that somebody has something to do with an object.
+    RelationAdd = ("relation.add", Operators),
+    /// Take that back.
+    RelationRemove = ("relation.remove", Operators),
     /// List what people allowed clients.
     GrantRead = ("grant.read", Everyone),
     /// End what a person allowed a client, with every token of it.
@@ -192,6 +198,8 @@ actions! {
     DecisionRead = ("decision.read", Everyone),
     /// Have it explained how a call would be judged; its credential comes along.
     CallExplain = ("call.explain", Operators),
+    /// Have recorded calls judged again, as documents would have it.
+    CallReplay = ("call.replay", Operators),
     /// Read usage figures.
     UsageRead = ("usage.read", Everyone),
     /// Read the effective settings, secrets masked.

@@ -2,6 +2,7 @@
 //! enforces and the issuer reads. The written form and the way from one to the other stand in
 //! `api/written.rs`; whatever is here was validated, nothing optional is left that an enforcer needs.
 
+pub mod rights;
 pub mod stored;
 pub mod written;
 
@@ -230,6 +231,8 @@ pub struct RouteMeaning {
     pub upgrade: bool,
     /// Whether calls go with the pool's credential, if it has one.
     pub upstream_credential: bool,
+    /// Parameters of the path that may name somebody's object, and that nothing judges.
+    pub unguarded: Vec<Arc<str>>,
 }
 
 /// A path template: literal segments, `{name}` for one segment, a last `{name*}` for the rest

@@ -24,6 +24,8 @@ use crate::application::ApplicationSpec;
 use crate::client::ClientSpec;
 use crate::flaw::{DocumentRef, Flaw, PathStep};
 use crate::key::ApiKeySpec;
+use crate::policy::PolicySpec;
+use crate::relation_model::RelationModelSpec;
 use crate::resource::ResourceKind;
 use crate::trusted_issuer::TrustedIssuerSpec;
 use crate::user::UserSpec;
@@ -44,8 +46,10 @@ pub enum DocumentKind {
 
 impl DocumentKind {
     /// Every kind, in the order in which documents may refer to each other (later to earlier).
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Resource(ResourceKind::TrustedIssuer),
+        Self::Resource(ResourceKind::RelationModel),
+        Self::Resource(ResourceKind::Policy),
         Self::Resource(ResourceKind::Api),
         Self::Resource(ResourceKind::Application),
         Self::Resource(ResourceKind::Client),
@@ -168,6 +172,10 @@ pub enum Spec {
     User(Box<UserSpec>),
     /// An issuer whose tokens are accepted.
     TrustedIssuer(Box<TrustedIssuerSpec>),
+    /// Types and who may have what to do with their objects.
+    RelationModel(Box<RelationModelSpec>),
+    /// A Rego policy.
+    Policy(Box<PolicySpec>),
     /// An endpoint that is told of things by signed messages.
     WebhookEndpoint(Box<WebhookEndpointSpec>),
     /// The metadata of an API key.
@@ -193,6 +201,8 @@ impl Document {
             Spec::Account(_) => DocumentKind::Resource(ResourceKind::Account),
             Spec::User(_) => DocumentKind::Resource(ResourceKind::User),
             Spec::TrustedIssuer(_) => DocumentKind::Resource(ResourceKind::TrustedIssuer),
+            Spec::RelationModel(_) => DocumentKind::Resource(ResourceKind::RelationModel),
+            Spec::Policy(_) => DocumentKind::Resource(ResourceKind::Policy),
             Spec::WebhookEndpoint(_) => DocumentKind::Resource(ResourceKind::WebhookEndpoint),
             Spec::ApiKey(_) => DocumentKind::ApiKey,
         }
@@ -207,6 +217,8 @@ impl Document {
             Spec::Account(spec) => serde_json::to_value(spec),
             Spec::User(spec) => serde_json::to_value(spec),
             Spec::TrustedIssuer(spec) => serde_json::to_value(spec),
+            Spec::RelationModel(spec) => serde_json::to_value(spec),
+            Spec::Policy(spec) => serde_json::to_value(spec),
             Spec::WebhookEndpoint(spec) => serde_json::to_value(spec),
             Spec::ApiKey(spec) => serde_json::to_value(spec),
         };
@@ -304,6 +316,20 @@ impl Document {
                 (
                     envelope.metadata.name,
                     Spec::TrustedIssuer(Box::new(envelope.spec)),
+                )
+            }
+            DocumentKind::Resource(ResourceKind::RelationModel) => {
+                let envelope = shape::<RelationModelSpec>(value, &document)?;
+                (
+                    envelope.metadata.name,
+                    Spec::RelationModel(Box::new(envelope.spec)),
+                )
+            }
+            DocumentKind::Resource(ResourceKind::Policy) => {
+                let envelope = shape::<PolicySpec>(value, &document)?;
+                (
+                    envelope.metadata.name,
+                    Spec::Policy(Box::new(envelope.spec)),
                 )
             }
             DocumentKind::Resource(ResourceKind::WebhookEndpoint) => {
@@ -404,6 +430,10 @@ pub fn json_schema() -> Value {
             DocumentKind::Resource(ResourceKind::TrustedIssuer) => {
                 generator.subschema_for::<TrustedIssuerSpec>()
             }
+            DocumentKind::Resource(ResourceKind::RelationModel) => {
+                generator.subschema_for::<RelationModelSpec>()
+            }
+            DocumentKind::Resource(ResourceKind::Policy) => generator.subschema_for::<PolicySpec>(),
             DocumentKind::Resource(ResourceKind::WebhookEndpoint) => {
                 generator.subschema_for::<WebhookEndpointSpec>()
             }

@@ -11,6 +11,9 @@ mod introspection;
 mod issuer;
 mod owner;
 pub(crate) mod person;
+mod policy;
+mod relations;
+mod rights;
 mod route;
 mod signatures;
 mod stored;
@@ -22,6 +25,7 @@ use std::sync::Arc;
 use proof::issued::{Brand, Environment};
 use serde_json::Value;
 use verdict::credential::jwt::IssuerProfile;
+use verdict::policy::relations::Model;
 
 use crate::account::AccountMeaning;
 use crate::api::ApiMeaning;
@@ -30,12 +34,14 @@ use crate::application::{ApplicationMeaning, ApplicationSpec};
 use crate::client::ClientMeaning;
 use crate::document::{Document, DocumentKind, Spec};
 use crate::flaw::{DocumentRef, Flaw, Place, Report};
+use crate::policy::PolicyMeaning;
 use crate::resource::ResourceKind;
 use crate::trusted_issuer::{IssuerKeys, IssuerMeaning};
 use crate::user::UserMeaning;
 use crate::webhook::EndpointMeaning;
 
 pub use issuer::config_id;
+pub use rights::{Unguarded, unguarded};
 pub use route::template;
 
 /// The reserved name of our own issuer in an API's `issuers`.
@@ -61,6 +67,8 @@ pub struct Meaning {
     pub apis: Vec<Arc<ApiMeaning>>,
     /// Issuers that some API takes tokens of, our own among them.
     pub issuers: Vec<IssuerMeaning>,
+    /// Policies, by name.
+    pub policies: Vec<PolicyMeaning>,
     /// Applications, by name.
     pub applications: Vec<ApplicationMeaning>,
     /// Clients, by name.
@@ -69,6 +77,8 @@ pub struct Meaning {
     pub accounts: Vec<AccountMeaning>,
     /// People, by name.
     pub users: Vec<UserMeaning>,
+    /// By which relations between subjects and objects calls are judged; `None`: none are declared.
+    pub relations: Option<Arc<Model>>,
     /// Endpoints that are told of things, by name.
     pub webhooks: Vec<Arc<EndpointMeaning>>,
 }
@@ -79,6 +89,10 @@ impl Meaning {
         self.apis
             .iter()
             .find(|api| api.judged.name.as_str() == name)
+    }
+    /// The policy of a name.
+    pub fn policy(&self, name: &str) -> Option<&PolicyMeaning> {
+        self.policies.iter().find(|policy| policy.name == name)
     }
     /// The client of a `client_id`.
     pub fn client(&self, client_id: &str) -> Option<&ClientMeaning> {
@@ -99,6 +113,10 @@ struct Known<'a> {
     /// Every declared issuer's name, sound or not, so that one flaw does not make another.
     issuer_names: Vec<&'a str>,
     profiles: BTreeMap<&'a str, Arc<IssuerProfile>>,
+    /// Every declared policy's name, sound or not.
+    policy_names: Vec<&'a str>,
+    policies: BTreeMap<&'a str, Arc<verdict::policy::rego::Policy>>,
+    relations: Option<Arc<Model>>,
 }
 
 /// Works out what the documents mean together.
@@ -204,6 +222,9 @@ fn mean(set: &Set<'_>, context: &Context, flaws: &mut Vec<Flaw>) -> Meaning {
         applications: BTreeMap::new(),
         issuer_names: Vec::new(),
         profiles: BTreeMap::new(),
+        policy_names: Vec::new(),
+        policies: BTreeMap::new(),
+        relations: relations::mean(set, flaws),
     };
     for (_, document) in &set.documents {
         let name = document.name.as_str();
@@ -214,12 +235,17 @@ fn mean(set: &Set<'_>, context: &Context, flaws: &mut Vec<Flaw>) -> Meaning {
             Spec::Client(_)
             | Spec::Account(_)
             | Spec::User(_)
+            | Spec::RelationModel(_)
+            | Spec::Policy(_)
             | Spec::WebhookEndpoint(_)
             | Spec::ApiKey(_) => {}
         }
     }
 
-    let mut meaning = Meaning::default();
+    let mut meaning = Meaning {
+        relations: known.relations.clone(),
+        ..Meaning::default()
+    };
     if let Some(own) = &context.own_issuer {
         known.profiles.insert(OWN_ISSUER, own.clone());
         meaning.issuers.push(IssuerMeaning {
@@ -243,6 +269,17 @@ fn mean(set: &Set<'_>, context: &Context, flaws: &mut Vec<Flaw>) -> Meaning {
         }
     }
     issuer::identifiers_are_unique(set, context, flaws);
+    for (document, at) in each(set) {
+        if let Spec::Policy(spec) = &document.spec {
+            let name = document.name.as_str();
+            known.policy_names.push(name);
+            if let Some(policy) = policy::mean(name, spec, context, &mut at.on(flaws)) {
+                known.policies.insert(name, policy.policy.clone());
+                meaning.policies.push(policy);
+            }
+        }
+    }
+    meaning.policies.sort_by(|a, b| a.name.cmp(&b.name));
 
     let mut sound_apis = Vec::new();
     for (document, at) in each(set) {
@@ -268,7 +305,7 @@ fn mean(set: &Set<'_>, context: &Context, flaws: &mut Vec<Flaw>) -> Meaning {
                 .webhooks
                 .extend(webhook::mean(name, spec, &known, report).map(Arc::new)),
             Spec::ApiKey(spec) => owner::api_key(spec, &known, report),
-            Spec::TrustedIssuer(_) => {}
+            Spec::TrustedIssuer(_) | Spec::RelationModel(_) | Spec::Policy(_) => {}
         }
     }
     api::audiences_are_unique(&sound_apis, flaws);

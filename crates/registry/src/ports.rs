@@ -9,7 +9,7 @@ use proof::time::Timestamp;
 use crate::audit::{AuditDraft, AuditEvent, Checkpoint};
 use crate::credential::{Credential, CredentialType, Moved, Renewed, Rotated, Transition};
 use crate::record::{Decision, Usage};
-use crate::resource::{Put, Removed, ResourceKind, Stored, Written};
+use crate::resource::{Put, Removed, ResourceKind, Stored, Version, Written};
 use crate::signing::{Sealed, SigningMaterial};
 use crate::user::Person;
 use crate::webhook::{
@@ -64,6 +64,8 @@ pub enum ChangeSubject {
     Revocation,
     /// A signing key was published, activated, retired.
     SigningKey,
+    /// Tuples of a relation to an object were added or removed: the object, the relation.
+    Relation(String, String),
 }
 
 /// Resources, credentials, audit and outbox.
@@ -79,6 +81,13 @@ pub trait Registry: Send + Sync {
         kind: ResourceKind,
         name: &str,
     ) -> impl Future<Output = Stores<Option<Stored>>> + Send;
+    /// What a resource said at its last versions, the newest (which is what it says now) first. One
+    /// that was never changed since versions are kept has none.
+    fn resource_versions(
+        &self,
+        kind: ResourceKind,
+        name: &str,
+    ) -> impl Future<Output = Stores<Vec<Version>>> + Send;
     /// Writes one resource with its audit event.
     fn put_resource(
         &self,

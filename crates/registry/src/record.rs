@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use proof::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use verdict::policy::Judged;
 
 /// One judged call. Format version 1: fields are added, never renamed. Made at every call, so names
 /// that exist already are shared.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Decision {
     /// The format's version: 1.
     pub v: u8,
@@ -48,6 +49,9 @@ pub struct Decision {
     pub status: u16,
     /// Microseconds from head to the answer's head.
     pub micros: u64,
+    /// What relations and policies said of it, where they were asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged: Option<Box<Judged>>,
 }
 
 /// Calls counted per credential and hour.

@@ -18,14 +18,20 @@ pub enum ResourceKind {
     User,
     /// An issuer whose tokens are accepted.
     TrustedIssuer,
+    /// Types and who may have what to do with their objects.
+    RelationModel,
+    /// A Rego policy.
+    Policy,
     /// An endpoint that is told of things by signed messages.
     WebhookEndpoint,
 }
 
 impl ResourceKind {
     /// Every kind, in the order in which documents may refer to each other (later to earlier).
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::TrustedIssuer,
+        Self::RelationModel,
+        Self::Policy,
         Self::Api,
         Self::Application,
         Self::Client,
@@ -42,6 +48,8 @@ impl ResourceKind {
             Self::Account => "Account",
             Self::User => "User",
             Self::TrustedIssuer => "TrustedIssuer",
+            Self::RelationModel => "RelationModel",
+            Self::Policy => "Policy",
             Self::WebhookEndpoint => "WebhookEndpoint",
         }
     }
@@ -76,6 +84,19 @@ pub struct Stored {
     pub created_at: Timestamp,
     /// When it was changed.
     pub updated_at: Timestamp,
+}
+
+/// What a resource said at one of its versions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Version {
+    /// Its number; gaps are no loss.
+    pub version: i64,
+    /// The document's `spec` then.
+    pub spec: serde_json::Value,
+    /// Who managed it then.
+    pub managed_by: ManagedBy,
+    /// When it was written.
+    pub written_at: Timestamp,
 }
 
 /// A write of one resource.

@@ -9,6 +9,7 @@ pub mod credential;
 pub mod owned_secret;
 pub mod person;
 pub mod registration;
+pub mod relation;
 pub mod resource;
 pub mod signing_secret;
 pub mod webhook;
@@ -142,6 +143,28 @@ pub enum Refusal {
         /// What is wrong with it.
         message: &'static str,
     },
+    /// What is said does not fit what is declared.
+    #[error("{message} (at {place})")]
+    Unfit {
+        /// Where in what was asked.
+        place: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A tuple was expected otherwise than it is.
+    #[error("`{tuple}` {}, so nothing was written", if *.stands { "stands" } else { "does not stand" })]
+    Unexpected {
+        /// Which.
+        tuple: String,
+        /// Whether it stands.
+        stands: bool,
+    },
+    /// The answer would go beyond a bound.
+    #[error("this goes beyond {0}; ask for less")]
+    TooMuch(&'static str),
+    /// Tuples can't be read now.
+    #[error("the tuples can not be read now: {0}")]
+    Unread(Unavailable),
     /// The hashing pool is full.
     #[error("the secret can not be hashed now: {0}")]
     Hashing(Unavailable),
@@ -164,8 +187,10 @@ impl Refusal {
         match self {
             Self::NotAllowed(_) => Code::ActionNotAllowed,
             Self::NotFound { .. } => Code::NotFound,
-            Self::Flawed(_) | Self::Invalid { .. } => Code::InvalidRequest,
-            Self::Conflict { .. } => Code::Conflict,
+            Self::Flawed(_) | Self::Invalid { .. } | Self::Unfit { .. } | Self::TooMuch(_) => {
+                Code::InvalidRequest
+            }
+            Self::Conflict { .. } | Self::Unexpected { .. } => Code::Conflict,
             Self::ManagedByFile => Code::ManagedByFile,
             Self::InUse { .. }
             | Self::WrongState(_)
@@ -176,7 +201,9 @@ impl Refusal {
             | Self::StillOverlapping
             | Self::Endpoint(_) => Code::WrongState,
             Self::QueueFull(_) => Code::Overloaded,
-            Self::Hashing(_) | Self::Store(StoreError::Unavailable(_)) => Code::FactUnavailable,
+            Self::Hashing(_) | Self::Unread(_) | Self::Store(StoreError::Unavailable(_)) => {
+                Code::FactUnavailable
+            }
             Self::Store(StoreError::Broken(_)) => Code::Internal,
         }
     }
@@ -184,7 +211,7 @@ impl Refusal {
     /// Public detail, where the sentence is safe to show: what the store says of itself is not.
     pub fn detail(&self) -> Option<String> {
         match self {
-            Self::Store(_) | Self::Hashing(_) => None,
+            Self::Store(_) | Self::Hashing(_) | Self::Unread(_) => None,
             other => Some(other.to_string()),
         }
     }

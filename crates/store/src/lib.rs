@@ -23,6 +23,7 @@ mod outbox;
 mod ports;
 mod record;
 mod records;
+mod relations;
 mod resources;
 mod row;
 mod signing;
@@ -133,6 +134,8 @@ pub struct Swept {
     pub signing: u64,
     /// Opaque access tokens that nobody can use any more; a bounded number at a time.
     pub access_tokens: u64,
+    /// Tuples whose time has passed; a bounded number at a time.
+    pub relations: u64,
     /// Messages for endpoints of others that were delivered or given up long ago.
     pub webhook_messages: u64,
     /// What flows left behind; a bounded number at a time.
@@ -202,6 +205,7 @@ impl Store {
             revocations,
             signing: signing::sweep(self, now).await?,
             access_tokens: tokens::sweep(self, now).await?,
+            relations: relations::sweep(self, now).await?,
             webhook_messages: webhooks::sweep(self, now).await?,
             flows: flows::sweep(self, now).await?,
         })

@@ -58,11 +58,24 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0005_access_tokens.sql"),
         min_compatible: 3,
     },
+    // The outbox that every node follows says `relation` from here on, and `RelationModel`.
+    Migration {
+        number: 6,
+        name: "relations",
+        sql: include_str!("../migrations/0006_relations.sql"),
+        min_compatible: 6,
+    },
     // A kind of resources that a program before this does not know.
     Migration {
         number: 7,
         name: "webhooks",
         sql: include_str!("../migrations/0007_webhooks.sql"),
+        min_compatible: 7,
+    },
+    Migration {
+        number: 8,
+        name: "resource_versions",
+        sql: include_str!("../migrations/0008_resource_versions.sql"),
         min_compatible: 7,
     },
 ];

@@ -47,8 +47,8 @@ impl<'s> Transition<'s> {
     }
 
     /// Takes numbers for `changes` changes and `events` audit events, and thereby the lock. Those
-    /// taken before must be used by then.
-    pub(crate) async fn number(&mut self, changes: i64, events: i64) -> Stores<()> {
+    /// taken before must be used by then. Returns the number of the last change.
+    pub(crate) async fn number(&mut self, changes: i64, events: i64) -> Stores<i64> {
         let row = sqlx::query(
             "UPDATE counters SET changes = changes + $2, audit_events = audit_events + $3 \
              WHERE realm_id = $1 RETURNING changes, audit_events",
@@ -68,7 +68,7 @@ impl<'s> Transition<'s> {
         if events > 0 {
             self.events = (last_event - events + 1, last_event);
         }
-        Ok(())
+        Ok(last_change)
     }
 
     /// Takes the lock before the numbers, for who does not know yet how many.
@@ -76,7 +76,7 @@ impl<'s> Transition<'s> {
         if self.store.backend.writes_alone() {
             return Ok(());
         }
-        self.number(0, 0).await
+        self.number(0, 0).await.map(drop)
     }
 
     /// The realm of the write.
@@ -101,6 +101,9 @@ impl<'s> Transition<'s> {
             }
             ChangeSubject::Revocation => ("revocation", None, None, None),
             ChangeSubject::SigningKey => ("signing_key", None, None, None),
+            ChangeSubject::Relation(object, relation) => {
+                ("relation", None, Some(&**object), Some(&**relation))
+            }
         };
         sqlx::query(
             "INSERT INTO changes (realm_id, number, subject, kind, name, owner) \
@@ -222,6 +225,7 @@ fn read_change(row: &AnyRow) -> Stores<Change> {
         ),
         "revocation" => ChangeSubject::Revocation,
         "signing_key" => ChangeSubject::SigningKey,
+        "relation" => ChangeSubject::Relation(column("name")?, column("owner")?),
         other => return Err(broken(format!("a change of {other:?}"))),
     };
     Ok(Change {

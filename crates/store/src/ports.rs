@@ -6,7 +6,7 @@ use registry::audit::{AuditDraft, AuditEvent, Checkpoint};
 use registry::credential::{Credential, Lookup, Moved, Renewed, Rotated, Transition};
 use registry::ports::{AuditTrail, CallRecord, Change, CredentialFilter, Registry, Stores};
 use registry::record::{Decision, Usage};
-use registry::resource::{Put, Removed, ResourceKind, Stored, Written};
+use registry::resource::{Put, Removed, ResourceKind, Stored, Version, Written};
 use registry::signing::SigningMaterial;
 
 use crate::{Store, audit, credentials, outbox, record, resources, signing};
@@ -17,6 +17,9 @@ impl Registry for Store {
     }
     async fn resource(&self, kind: ResourceKind, name: &str) -> Stores<Option<Stored>> {
         resources::find(self, kind, name).await
+    }
+    async fn resource_versions(&self, kind: ResourceKind, name: &str) -> Stores<Vec<Version>> {
+        resources::versions(self, kind, name).await
     }
     async fn put_resource(&self, put: Put, audit: AuditDraft) -> Stores<Written> {
         resources::put(self, put, &audit).await

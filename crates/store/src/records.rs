@@ -15,11 +15,13 @@ use registry::standing;
 use registry::user::Person;
 use verdict::facts::{Answer, Begun, Records, Unavailable};
 use verdict::identity::{Account, IssuedKey, LifeState, SigningKey};
+use verdict::policy::relations::{Grant, Object, Related, Subject};
 
 use crate::Store;
 use crate::credentials::{self, credential_columns, lookup_columns};
 use crate::error::{broken, failed};
 use crate::once;
+use crate::relations;
 use crate::resources;
 use crate::row::Columns as _;
 use crate::signing;
@@ -192,7 +194,7 @@ async fn issued_key(store: &Store, lookup: Lookup) -> Answer<Option<IssuedKey>> 
 }
 
 /// Says why in the log, since the verdict only needs to know that there is no answer.
-async fn answer<T>(asked: impl Future<Output = Stores<T>>) -> Answer<T> {
+pub(crate) async fn answer<T>(asked: impl Future<Output = Stores<T>>) -> Answer<T> {
     asked.await.map_err(|error| {
         tracing::error!(%error, "a record for judging a call can't be had");
         Unavailable::Store
@@ -242,6 +244,19 @@ impl Records for Store {
             }
         })
         .await
+    }
+
+    async fn related(&self, object: &Object, relation: &str) -> Answer<Related> {
+        answer(relations::related(self, object, relation)).await
+    }
+
+    async fn grant(
+        &self,
+        object: &Object,
+        relation: &str,
+        subject: &Subject,
+    ) -> Answer<Option<Grant>> {
+        answer(relations::grant(self, object, relation, subject)).await
     }
 
     async fn begin_delivery(

@@ -3,7 +3,7 @@
 
 use registry::audit::AuditDraft;
 use registry::ports::Stores;
-use registry::resource::{ManagedBy, Put, Removed, ResourceKind, Stored, Written};
+use registry::resource::{ManagedBy, Put, Removed, ResourceKind, Stored, Version, Written};
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
@@ -12,6 +12,9 @@ use crate::error::failed;
 use crate::outbox::{Transition, of_resource, taken};
 use crate::row::{Columns as _, to_json};
 use crate::{signing, webhooks};
+
+/// How many versions of a resource are kept, the newest among them.
+const VERSIONS_KEPT: i64 = 20;
 
 /// The kind of a name.
 pub(crate) fn kind_of(name: &str) -> Option<ResourceKind> {
@@ -123,6 +126,10 @@ pub(crate) async fn put(store: &Store, put: Put, audit: &AuditDraft) -> Stores<W
         return Ok(Written::Conflict { current });
     }
     let is_new = found.is_none();
+    // One that was written before versions were kept has none yet.
+    if let Some(before) = &found {
+        keep_version(write.connection(), realm, before).await?;
+    }
     let before = found.as_ref().map(|stored| stored.spec.clone());
     let stored = match found {
         Some(stored) if stored.spec == put.spec && stored.managed_by == put.managed_by => {
@@ -171,6 +178,18 @@ pub(crate) async fn put(store: &Store, put: Put, audit: &AuditDraft) -> Stores<W
             &format!("a resource with the id or the user name of {}", stored.name),
         )
     })?;
+    keep_version(write.connection(), realm, &stored).await?;
+    sqlx::query(
+        "DELETE FROM resource_versions WHERE realm_id = $1 AND kind = $2 AND name = $3 \
+         AND version <= $4",
+    )
+    .bind(realm)
+    .bind(stored.kind.name())
+    .bind(&stored.name)
+    .bind(stored.version - VERSIONS_KEPT)
+    .execute(write.connection())
+    .await
+    .map_err(failed)?;
     if webhooks::has_state(stored.kind) {
         webhooks::declared(&mut write, &stored.name, before.as_ref()).await?;
     }
@@ -184,6 +203,53 @@ pub(crate) async fn put(store: &Store, put: Put, audit: &AuditDraft) -> Stores<W
     } else {
         Written::Updated(stored)
     })
+}
+
+async fn keep_version(connection: &mut AnyConnection, realm: &str, stored: &Stored) -> Stores<()> {
+    sqlx::query(
+        "INSERT INTO resource_versions (realm_id, kind, name, version, spec, managed_by, \
+         written_at) VALUES ($1, $2, $3, $4, $5, $6, $7) \
+         ON CONFLICT (realm_id, kind, name, version) DO NOTHING",
+    )
+    .bind(realm)
+    .bind(stored.kind.name())
+    .bind(&stored.name)
+    .bind(stored.version)
+    .bind(to_json(&stored.spec)?)
+    .bind(managed_name(stored.managed_by))
+    .bind(stored.updated_at.as_millis())
+    .execute(connection)
+    .await
+    .map(drop)
+    .map_err(failed)
+}
+
+/// What one said at its versions, the newest first.
+pub(crate) async fn versions(
+    store: &Store,
+    kind: ResourceKind,
+    name: &str,
+) -> Stores<Vec<Version>> {
+    sqlx::query(
+        "SELECT version, spec, managed_by, written_at FROM resource_versions \
+         WHERE realm_id = $1 AND kind = $2 AND name = $3 ORDER BY version DESC",
+    )
+    .bind(store.realm)
+    .bind(kind.name())
+    .bind(name)
+    .fetch_all(&store.reading)
+    .await
+    .map_err(failed)?
+    .iter()
+    .map(|row| {
+        Ok(Version {
+            version: row.number("version")?,
+            spec: row.json("spec")?,
+            managed_by: row.word("managed_by", managed_of)?,
+            written_at: row.time("written_at")?,
+        })
+    })
+    .collect()
 }
 
 /// Which resource to remove, and what the remover expects.
@@ -249,6 +315,13 @@ pub(crate) async fn remove(
     .map_err(failed)?;
     signing::forget_revoked_of(write.connection(), realm, kind.name(), name).await?;
     sqlx::query("DELETE FROM resources WHERE realm_id = $1 AND kind = $2 AND name = $3")
+        .bind(realm)
+        .bind(kind.name())
+        .bind(name)
+        .execute(write.connection())
+        .await
+        .map_err(failed)?;
+    sqlx::query("DELETE FROM resource_versions WHERE realm_id = $1 AND kind = $2 AND name = $3")
         .bind(realm)
         .bind(kind.name())
         .bind(name)

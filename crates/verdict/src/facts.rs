@@ -6,6 +6,7 @@
 //! [`Counters`] and [`Replays`] (what is shared and may vanish).
 
 use core::future::{Future, ready};
+use core::time::Duration;
 use std::sync::Arc;
 
 use proof::digest::TokenHash;
@@ -24,6 +25,8 @@ use crate::credential::mtls::{Authority, AuthorityId, VerifiedCertificate};
 use crate::identity::{Account, IssuedKey, SigningKey};
 use crate::limit::{LimitKey, Rate, Taken};
 use crate::penalty::{Penalties, Penalty};
+use crate::policy::relations::{Grant, Object, Related, Subject};
+use crate::probing::{Noticed, Probing};
 use crate::route::ApiName;
 use crate::trace::Note;
 
@@ -51,12 +54,18 @@ pub enum Unavailable {
     /// The replay memory is full, or does not answer: whether a proof is new can't be known.
     #[error("the replay memory has no room or does not answer")]
     ReplayMemory,
+    /// A policy has no version yet: its bundle was never fetched.
+    #[error("a policy has no version yet")]
+    Policy,
     /// The authority's certificates or revocation lists could not be read.
     #[error("the authority of client certificates is not at hand")]
     Authority,
     /// The keys that open an API's encrypted tokens are not at hand.
     #[error("the keys that open the API's tokens are not at hand")]
     DecryptionKeys,
+    /// Who has what to do with an object goes deeper or wider than is followed.
+    #[error("the relations of an object go beyond the bounds of a check")]
+    Relations,
     /// This node lost the bus of changes for longer than the API's outage rule allows.
     #[error("this node is cut off from revocations for too long")]
     CutOff,
@@ -94,6 +103,12 @@ pub enum ReplayScope<'a> {
     },
     /// Signatures under one signing key, by its name on the wire.
     Signature {
+        /// The name.
+        key: &'a str,
+    },
+    /// Presigned URLs under one signing key, where a route takes each but once. They live for up to
+    /// days, so this memory outlives a restart and is all nodes'.
+    Presigned {
         /// The name.
         key: &'a str,
     },
@@ -315,6 +330,29 @@ pub trait Facts: Send + Sync {
         now: Timestamp,
     ) -> impl Future<Output = Answer<Option<Penalty>>> + Send;
 
+    /// For how much longer a principal is refused whatever has an object, because it was refused many.
+    /// A look, which counts nothing.
+    fn probing(
+        &self,
+        _who: &str,
+        _rules: &Probing,
+        _now: Timestamp,
+    ) -> impl Future<Output = Answer<Option<Duration>>> + Send {
+        ready(Ok(None))
+    }
+
+    /// Counts an object that was refused to a principal; something if it is noticed for this one. One
+    /// atomic step.
+    fn probed(
+        &self,
+        _who: &str,
+        _object: &str,
+        _rules: &Probing,
+        _now: Timestamp,
+    ) -> impl Future<Output = Answer<Option<Noticed>>> + Send {
+        ready(Ok(None))
+    }
+
     /// Whether `id` is used for the first time within `scope`, and remembers it until `until`: one
     /// atomic step, so that of many that ask at once one hears [`FirstUse::Yes`] (threat D2). Asked
     /// when everything else of a call holds.
@@ -326,8 +364,7 @@ pub trait Facts: Send + Sync {
         now: Timestamp,
     ) -> impl Future<Output = Answer<FirstUse>> + Send;
 
-    /// Begins a delivery under a signing key, by all that it is known by; see [`Records`]. So is the
-    /// one use of a presigned URL, which never ends otherwise.
+    /// Begins a delivery under a signing key, by all that it is known by; see [`Records`].
     fn begin_delivery(
         &self,
         _key: &str,
@@ -346,6 +383,50 @@ pub trait Facts: Send + Sync {
         _taken: Option<Timestamp>,
         _now: Timestamp,
     ) -> impl Future<Output = Answer<()>> + Send {
+        ready(Err(Unavailable::Store))
+    }
+
+    /// Who stands in the tuples of a relation to an object, if this node holds that: a look into
+    /// memory, nothing is asked. Whether the time of a tuple is over is judged on every use.
+    fn known_related(
+        &self,
+        _object: &Object,
+        _relation: &Arc<str>,
+        _now: Timestamp,
+    ) -> Option<Arc<Related>> {
+        None
+    }
+
+    /// The same, asked for where it is not held.
+    fn related(
+        &self,
+        _object: &Object,
+        _relation: &Arc<str>,
+        _now: Timestamp,
+    ) -> impl Future<Output = Answer<Arc<Related>>> + Send {
+        ready(Err(Unavailable::Store))
+    }
+
+    /// The tuple of one subject, if this node holds that: `Some(None)` says that there is none. A
+    /// look into memory, nothing is asked.
+    fn known_grant(
+        &self,
+        _object: &Object,
+        _relation: &Arc<str>,
+        _subject: &Subject,
+        _now: Timestamp,
+    ) -> Option<Option<Grant>> {
+        None
+    }
+
+    /// The same, asked for where it is not held.
+    fn grant(
+        &self,
+        _object: &Object,
+        _relation: &Arc<str>,
+        _subject: &Subject,
+        _now: Timestamp,
+    ) -> impl Future<Output = Answer<Option<Grant>>> + Send {
         ready(Err(Unavailable::Store))
     }
 
@@ -428,6 +509,27 @@ pub trait Records: Send + Sync {
     ) -> impl Future<Output = Answer<()>> + Send {
         ready(Err(Unavailable::Store))
     }
+
+    /// Who stands in the tuples of a relation to an object: all of them up to
+    /// [`crate::policy::relations::WHOLE`], else those whose subject is not a single one. What keeps
+    /// no relations can't know.
+    fn related(
+        &self,
+        _object: &Object,
+        _relation: &str,
+    ) -> impl Future<Output = Answer<Related>> + Send {
+        ready(Err(Unavailable::Store))
+    }
+
+    /// The tuple of one subject, whether its time is over or not.
+    fn grant(
+        &self,
+        _object: &Object,
+        _relation: &str,
+        _subject: &Subject,
+    ) -> impl Future<Output = Answer<Option<Grant>>> + Send {
+        ready(Err(Unavailable::Store))
+    }
 }
 
 /// Counters shared by all nodes. Implemented by `cluster`.
@@ -456,6 +558,23 @@ pub trait Counters: Send + Sync {
         rules: &Penalties,
         now: Timestamp,
     ) -> impl Future<Output = Answer<Option<Penalty>>> + Send;
+
+    /// See [`Facts::probing`].
+    fn probing(
+        &self,
+        who: &str,
+        rules: &Probing,
+        now: Timestamp,
+    ) -> impl Future<Output = Answer<Option<Duration>>> + Send;
+
+    /// See [`Facts::probed`].
+    fn probed(
+        &self,
+        who: &str,
+        object: &str,
+        rules: &Probing,
+        now: Timestamp,
+    ) -> impl Future<Output = Answer<Option<Noticed>>> + Send;
 }
 
 /// The memory of ids that are used once. Implemented by `cluster`.
@@ -526,6 +645,21 @@ impl<T: Records> Records for Arc<T> {
     ) -> impl Future<Output = Answer<()>> + Send {
         T::end_delivery(self, key, ids, taken, now)
     }
+    fn related(
+        &self,
+        object: &Object,
+        relation: &str,
+    ) -> impl Future<Output = Answer<Related>> + Send {
+        T::related(self, object, relation)
+    }
+    fn grant(
+        &self,
+        object: &Object,
+        relation: &str,
+        subject: &Subject,
+    ) -> impl Future<Output = Answer<Option<Grant>>> + Send {
+        T::grant(self, object, relation, subject)
+    }
 }
 
 /// Shared counters are counters.
@@ -554,5 +688,22 @@ impl<T: Counters> Counters for Arc<T> {
         now: Timestamp,
     ) -> impl Future<Output = Answer<Option<Penalty>>> + Send {
         T::failed(self, from, rules, now)
+    }
+    fn probing(
+        &self,
+        who: &str,
+        rules: &Probing,
+        now: Timestamp,
+    ) -> impl Future<Output = Answer<Option<Duration>>> + Send {
+        T::probing(self, who, rules, now)
+    }
+    fn probed(
+        &self,
+        who: &str,
+        object: &str,
+        rules: &Probing,
+        now: Timestamp,
+    ) -> impl Future<Output = Answer<Option<Noticed>>> + Send {
+        T::probed(self, who, object, rules, now)
     }
 }

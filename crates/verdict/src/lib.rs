@@ -18,7 +18,8 @@ pub mod identity;
 pub mod limit;
 pub mod penalty;
 pub mod permit;
-mod policy;
+pub mod policy;
+pub mod probing;
 pub mod problem;
 pub mod route;
 #[cfg(test)]
@@ -26,4 +27,6 @@ mod testing;
 pub mod trace;
 
 pub use credential::{Delivery, NeededBody};
-pub use permit::{Identified, Permitted, Refused, SignedBody, decide, identify, needs_body};
+pub use permit::{
+    Forward, Identified, Lease, Permitted, Refused, SignedBody, decide, identify, needs_body,
+};

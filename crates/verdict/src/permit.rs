@@ -3,6 +3,7 @@
 //! Each step takes the call and hands it on or hands it back; there is no step that answers *yes*
 //! without the value that the next one needs. What stands between the two is nobody's to skip.
 
+use bytes::Bytes;
 use http::header::ORIGIN;
 use proof::request::{BodyCheck, BodyDefect, BodyDigest};
 use proof::time::Timestamp;
@@ -11,7 +12,7 @@ use crate::call::{Arrival, Body, Call, Head};
 use crate::credential::{self, Delivery, NeededBody, Proved, challenge};
 use crate::facts::Facts;
 use crate::identity::{Companion, Identity, Standing};
-use crate::policy;
+use crate::policy::{self, Judged, Obliged, Ruling};
 use crate::problem::{Code, Problem};
 use crate::route::{Api, Demand, Route};
 use crate::trace::{Check, Note};
@@ -43,6 +44,69 @@ pub struct Permitted<R> {
     identity: Option<Identity>,
     body: Option<SignedBody>,
     delivery: Option<Delivery>,
+    obliged: Option<Box<Obliged>>,
+    judged: Option<Box<Judged>>,
+}
+
+/// What a permit is made of, for whoever forwards the call.
+#[derive(Debug)]
+pub struct Forward<R> {
+    /// The head.
+    pub head: Box<Head>,
+    /// The body.
+    pub body: Body<R>,
+    /// Who calls; nobody on a public route.
+    pub identity: Option<Identity>,
+    /// What the body must turn out to be.
+    pub signed: Option<SignedBody>,
+    /// What is to be done because policies say so.
+    pub obliged: Option<Box<Obliged>>,
+}
+
+/// What is kept of a permitted call while its stream is open, to ask again whether it still may.
+#[derive(Debug, Clone)]
+pub struct Lease {
+    head: Box<Head>,
+    identity: Identity,
+    /// The body, where rules read it.
+    body: Option<Bytes>,
+}
+
+impl Lease {
+    /// The call's head, to find its route by.
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+    /// Who calls.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+    /// Whether the call would pass now. A credential that proves itself anew each time it is shown is
+    /// verified again, and so are its life and its revocation; of one that holds for a single call
+    /// (a signature, a proof of possession) what it stands for is judged as it was, and its end.
+    ///
+    /// # Errors
+    /// Why it would not.
+    pub async fn holds(
+        &self,
+        route: &Route,
+        facts: &impl Facts,
+        now: Timestamp,
+    ) -> Result<(), Problem> {
+        let body = match &self.body {
+            Some(bytes) => Body::<()>::Buffered(bytes.clone()),
+            None => Body::Unavailable,
+        };
+        if credential::can_be_shown_again(&self.head, &self.identity) {
+            let call = Call::new(self.head.clone(), body);
+            let told = |refused: Refused<()>| refused.problem;
+            let who = identify(call, route, facts, now).await.map_err(told)?;
+            return decide(who, route, facts, now).await.map(drop).map_err(told);
+        }
+        within_all_bounds(&self.identity, &self.head, route, facts, now)?;
+        let ruling = policy::judge(&self.identity, &self.head, &body, route, facts, now).await;
+        ruling.verdict.map(drop)
+    }
 }
 
 /// A call that may not pass, handed back whole so that answer and record have one place.
@@ -52,6 +116,8 @@ pub struct Refused<R> {
     pub call: Call<R>,
     /// Who it was, if that was established.
     pub identity: Option<Identity>,
+    /// What relations and policies said, if they were asked.
+    pub judged: Option<Box<Judged>>,
     /// Why.
     pub problem: Problem,
 }
@@ -96,6 +162,7 @@ pub async fn identify<R>(
             Err(Refused {
                 call,
                 identity: None,
+                judged: None,
                 problem,
             })
         }
@@ -246,9 +313,7 @@ fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp
 }
 
 /// Decides whether the identified caller may do this. Of a combination, every credential must be
-/// allowed to be used for this API from this place; scopes and roles are the principal's.
-///
-/// Scopes and roles ask no fact; the port is here for rules that do.
+/// allowed to be used for this API from this place; scopes, roles and relations are the principal's.
 ///
 /// # Errors
 /// [`Refused`] with 403, or 401 if the credential ended since it was identified.
@@ -264,41 +329,49 @@ pub async fn decide<R>(
         body,
         delivery,
     } = who;
-    let verdict = match (&identity, &route.demand) {
-        (None, Demand::Public { .. }) => Ok(()),
+    let ruling = match (&identity, &route.demand) {
+        (None, Demand::Public { .. }) => Ruling::from(Ok(None)),
         // Identified under another route: nobody is not an answer here.
-        (None, Demand::OneOf(_)) => Err(Problem::new(
+        (None, Demand::OneOf(_)) => Ruling::from(Err(Problem::new(
             Code::CredentialMissing,
             "nobody was identified",
-        )),
-        (Some(identity), _) => may(identity, call.head(), route, facts, now),
+        ))),
+        (Some(identity), _) => match within_all_bounds(identity, call.head(), route, facts, now) {
+            Ok(()) => policy::judge(identity, call.head(), call.body(), route, facts, now).await,
+            Err(problem) => Ruling::from(Err(problem)),
+        },
     };
-    match verdict {
-        Ok(()) => Ok(Permitted {
+    let judged = ruling.judged;
+    match ruling.verdict {
+        Ok(obliged) => Ok(Permitted {
             call,
             identity,
             body,
             delivery,
+            obliged,
+            judged,
         }),
         Err(problem) => {
             let problem = challenge::attach(problem, call.head(), route);
             Err(Refused {
                 call,
                 identity,
+                judged,
                 problem,
             })
         }
     }
 }
 
-fn may(
+/// The bounds of the credentials themselves, before any rule: whoever holds the wrong one learns
+/// nothing of the rule.
+fn within_all_bounds(
     identity: &Identity,
     head: &Head,
     route: &Route,
     facts: &impl Facts,
     now: Timestamp,
 ) -> Result<(), Problem> {
-    // The credential's own bounds first: whoever holds the wrong one learns nothing of the rule.
     within_bounds(&identity.standing, head, &route.api, facts)?;
     for companion in &identity.companions {
         within_bounds(&companion.standing, head, &route.api, facts)?;
@@ -308,7 +381,7 @@ fn may(
     if identity.ends.is_some_and(|end| now >= end) {
         return Err(credential::refused("the credential has expired meanwhile"));
     }
-    policy::judge(&route.rule, identity, head, &route.api, facts)
+    Ok(())
 }
 
 /// Which side of the wall, which APIs, from where.
@@ -369,13 +442,55 @@ impl<R> Identified<R> {
     pub fn identity(&self) -> Option<&Identity> {
         self.identity.as_ref()
     }
+    /// The webhook's delivery that this is, where it is one that can come again. Whoever gives up on
+    /// the call ends it, so that its sender's next try is not taken for a second one at once.
+    pub fn delivery(&self) -> Option<&Delivery> {
+        self.delivery.as_ref()
+    }
     /// Gives up on the call before a decision (a spent budget, say): there is no other way out.
     pub fn refuse(self, problem: Problem) -> Refused<R> {
         Refused {
             call: self.call,
             identity: self.identity,
+            judged: None,
             problem,
         }
+    }
+    /// The body that is still on the wire, where the route's rules read it: to be read whole, within
+    /// the route's bound, and given back by [`Identified::with_body`] before the call is decided.
+    /// Asked for once its caller is known, so that strangers can't have bodies kept.
+    pub fn take_body(&mut self, route: &Route) -> Option<R> {
+        if self.identity.is_none() || !policy::reads_body(route) {
+            return None;
+        }
+        match core::mem::replace(self.call.body_mut(), Body::Unavailable) {
+            Body::Stream(stream) => Some(stream),
+            other => {
+                *self.call.body_mut() = other;
+                None
+            }
+        }
+    }
+    /// Gives the whole body back. What was signed of it is held against it now.
+    ///
+    /// # Errors
+    /// [`Refused`] where it is not the one that was signed.
+    #[expect(
+        clippy::result_large_err,
+        reason = "as the steps themselves: it hands the call back"
+    )]
+    pub fn with_body(mut self, bytes: Bytes) -> Result<Self, Refused<R>> {
+        let mut whole = bytes;
+        if let Some(SignedBody { mut check, .. }) = self.body.take() {
+            let mut out = Vec::with_capacity(whole.len());
+            let checked = check.push(&whole, &mut out).and_then(|()| check.finish());
+            if let Err(defect) = checked {
+                return Err(self.refuse(credential::refused(defect.code())));
+            }
+            whole = out.into();
+        }
+        *self.call.body_mut() = Body::Buffered(whole);
+        Ok(self)
     }
 }
 
@@ -400,18 +515,40 @@ impl<R> Permitted<R> {
     pub fn delivery(&self) -> Option<&Delivery> {
         self.delivery.as_ref()
     }
-    /// Takes the permit apart to forward the call: head, body, who calls, and what the body must
-    /// turn out to be. What it is made of can't be joined again.
-    #[must_use = "a signed body is forwarded through its check"]
-    pub fn into_forward(self) -> (Box<Head>, Body<R>, Option<Identity>, Option<SignedBody>) {
+    /// What is needed to ask again later whether the call still may pass; nothing on a public route.
+    pub fn lease(&self) -> Option<Lease> {
+        Some(Lease {
+            head: Box::new(self.call.head().clone()),
+            identity: self.identity.clone()?,
+            body: self.call.body().buffered().cloned(),
+        })
+    }
+    /// What passing is tied to. Whoever forwards the call does it.
+    pub fn obliged(&self) -> Option<&Obliged> {
+        self.obliged.as_deref()
+    }
+    /// What relations and policies said, for the record: once.
+    pub fn take_judged(&mut self) -> Option<Box<Judged>> {
+        self.judged.take()
+    }
+    /// Takes the permit apart to forward the call. What it is made of can't be joined again.
+    #[must_use = "a signed body is forwarded through its check, and what a policy obliges to is done"]
+    pub fn into_forward(self) -> Forward<R> {
         let (head, body) = self.call.into_parts();
-        (head, body, self.identity, self.body)
+        Forward {
+            head,
+            body,
+            identity: self.identity,
+            signed: self.body,
+            obliged: self.obliged,
+        }
     }
     /// Gives up on the call after all (a spent budget, an upstream that is gone).
     pub fn refuse(self, problem: Problem) -> Refused<R> {
         Refused {
             call: self.call,
             identity: self.identity,
+            judged: self.judged,
             problem,
         }
     }

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::facts::Unavailable;
 use crate::identity::RoleName;
+use crate::policy::rego::Decision;
 
 /// What a caller is told to wait when a fact can't be had: long enough not to hammer, short enough
 /// for a store that restarts.
@@ -69,6 +70,18 @@ codes! {
     ScopeMissing = ("insufficient-scope", FORBIDDEN, "The credential lacks a scope that is needed here."),
     /// A role is missing.
     RoleMissing = ("role-missing", FORBIDDEN, "The caller lacks a role that is needed here."),
+    /// The caller lacks the relation to an object that the call names (threat J1).
+    ObjectNotAllowed = ("object-not-allowed", FORBIDDEN, "The caller may not do this to this object."),
+    /// The same, where whoever may not have an object is not told that there is one.
+    ObjectNotFound = ("object-not-found", NOT_FOUND, "There is no such object."),
+    /// What the call names as its object is missing, or can be read in two ways.
+    ObjectUnreadable = ("object-unreadable", BAD_REQUEST, "The request does not say in one way what it is about."),
+    /// The caller was refused many different objects lately.
+    ObjectProbing = ("object-probing", TOO_MANY_REQUESTS, "Too many objects were refused to this caller."),
+    /// A policy denied the call, had nothing to say of it, or failed.
+    PolicyDenied = ("policy-denied", FORBIDDEN, "A policy does not allow this."),
+    /// A policy wants the person to be authenticated more strongly, or again (RFC 9470 §3).
+    StepUpNeeded = ("insufficient-user-authentication", UNAUTHORIZED, "A stronger or more recent authentication is needed."),
     /// The address or origin is outside of what the credential allows.
     PlaceNotAllowed = ("place-not-allowed", FORBIDDEN, "The credential may not be used from here."),
     /// A webhook's delivery that the upstream took before, or that is on its way to it.
@@ -151,6 +164,16 @@ pub enum Missing {
     Scopes(Vec<Arc<str>>),
     /// One of these roles.
     AnyRole(Vec<RoleName>),
+    /// A relation to the object that the call names.
+    Relation {
+        /// The object's type.
+        #[serde(rename = "type")]
+        object_type: Arc<str>,
+        /// The relation.
+        relation: Arc<str>,
+    },
+    /// What a policy asks for, by the word that the policy has for it.
+    Policy(Box<str>),
 }
 
 impl Problem {
@@ -231,6 +254,38 @@ impl Problem {
         let mut problem = Self::new(Code::RoleMissing, detail.as_str());
         problem.detail = Some(detail.into());
         problem.missing = Some(Box::new(Missing::AnyRole(any_of)));
+        problem
+    }
+}
+
+impl Problem {
+    /// A 403 for an object that is not the caller's, or a 404 where that there is one is not told.
+    pub(crate) fn relation_missing(
+        object_type: &Arc<str>,
+        relation: &Arc<str>,
+        object: &str,
+        hide: bool,
+    ) -> Self {
+        let cause = format!("the caller is no {relation} of {object}");
+        if hide {
+            return Self::new(Code::ObjectNotFound, cause);
+        }
+        let mut problem = Self::new(Code::ObjectNotAllowed, cause);
+        problem.detail = Some(format!("Missing: {relation} of this {object_type}").into());
+        problem.missing = Some(Box::new(Missing::Relation {
+            object_type: object_type.clone(),
+            relation: relation.clone(),
+        }));
+        problem
+    }
+
+    /// A 403 of a policy. Its reason is for the log; its code is for the caller.
+    pub(crate) fn policy_denied(policy: &str, said: &Decision) -> Self {
+        let reason = said.reason.as_deref().unwrap_or("it says no");
+        let mut problem = Self::new(Code::PolicyDenied, format!("policy {policy}: {reason}"));
+        if let Some(code) = &said.code {
+            problem.missing = Some(Box::new(Missing::Policy(code.as_str().into())));
+        }
         problem
     }
 }

@@ -3,8 +3,10 @@
 //! Matching a call to a route is the gateway's; this is what it finds. Everything here was checked
 //! when the configuration was read, so nothing in it is optional that a judge would need.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use proof::issued::{Brand, Environment};
 
 use crate::call::Head;
@@ -14,7 +16,11 @@ use crate::credential::jwt::IssuerProfile;
 use crate::credential::mtls::CertificateProfile;
 use crate::credential::signed::SignatureRules;
 use crate::credential::webhook::WebhookRules;
-use crate::identity::{RoleName, text_id};
+use crate::identity::{RoleName, Scopes, text_id};
+use crate::policy::rego::Policy;
+use crate::policy::relations::Model;
+use crate::policy::{ObjectRule, Parameter};
+use crate::probing::Probing;
 
 text_id!(
     /// An API's name (slug), unique per realm.
@@ -52,6 +58,33 @@ pub struct Api {
     pub realm: Arc<str>,
     /// RFC 9728 metadata URL for the Bearer challenge, if the API has one.
     pub resource_metadata: Option<Arc<str>>,
+    /// By which relations between subjects and objects it is judged; `None`: none are declared.
+    pub relations: Option<Arc<Model>>,
+    /// What deciding needs to know besides.
+    pub rights: Rights,
+}
+
+/// What deciding needs to know of an API.
+#[derive(Debug, Default)]
+pub struct Rights {
+    /// For a scope, those that imply it: written down one by one, and closed over. Without an entry a
+    /// scope is implied by none.
+    pub implied_by: BTreeMap<Arc<str>, Vec<Arc<str>>>,
+    /// Named networks, for policies: a name and what belongs to it.
+    pub zones: Vec<(Arc<str>, Vec<IpNet>)>,
+    /// Who is refused many objects is noticed by this.
+    pub probing: Option<Probing>,
+}
+
+impl Rights {
+    /// Whether a holder of `held` has a scope, by itself or by one that implies it.
+    pub fn has_scope(&self, held: &Scopes, scope: &str) -> bool {
+        held.contains(scope)
+            || self
+                .implied_by
+                .get(scope)
+                .is_some_and(|broader| broader.iter().any(|one| held.contains(one)))
+    }
 }
 
 /// What an API demands of the encryption of JWT access tokens (RFC 7516).
@@ -88,12 +121,34 @@ pub enum Demand {
 }
 
 /// What an identified caller must hold. All parts must hold; an empty part asks for nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Rule {
     /// Scopes that must all be held.
     pub scopes: Vec<Arc<str>>,
     /// Roles of which one must be held.
     pub any_role: Vec<RoleName>,
+    /// Which objects calls are about, and what the caller must be to them.
+    pub objects: Vec<ObjectRule>,
+    /// The parameters of the path, for policies.
+    pub parameters: Vec<Parameter>,
+    /// Policies that must all allow the call.
+    pub policies: Vec<Arc<Policy>>,
+    /// Policies that are asked and not obeyed.
+    pub shadow_policies: Vec<Arc<Policy>>,
+    /// Whether the record keeps what policies are told, so that the call can be judged again.
+    pub records_input: bool,
+}
+
+impl Rule {
+    /// Whether it asks for more than the credential itself tells: then time or a change elsewhere can
+    /// take away what it gave.
+    pub fn asks_more(&self) -> bool {
+        !(self.any_role.is_empty()
+            && self.objects.is_empty()
+            && self.policies.is_empty()
+            && self.shadow_policies.is_empty()
+            && !self.records_input)
+    }
 }
 
 /// What a route asks of those who send access tokens. A bound token is judged with the proof of its

@@ -253,6 +253,8 @@ impl World {
             ],
             realm: "orders".into(),
             resource_metadata: None,
+            relations: None,
+            rights: Default::default(),
             encryption: None,
             certificates,
             signatures: signing::rules(),
@@ -402,6 +404,7 @@ impl World {
             rule: Rule {
                 scopes: vec!["orders:read".into()],
                 any_role: Vec::new(),
+                ..Rule::default()
             },
             sender: SenderRules::default(),
             plain_basic: false,

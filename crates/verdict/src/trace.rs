@@ -10,6 +10,7 @@ use http::header::AUTHORIZATION;
 use crate::call::Head;
 use crate::credential::{self, CredentialKind};
 use crate::identity::Standing;
+use crate::policy::Judgement;
 use crate::route::{Demand, Route};
 
 /// A note of judging.
@@ -21,6 +22,8 @@ pub enum Note<'a> {
     Check(Check),
     /// A credential proved what it stands for.
     Proved(CredentialKind, &'a Standing),
+    /// A relation or a policy was asked, and this was its answer.
+    Judged(&'a Judgement),
 }
 
 macro_rules! checks {
@@ -124,6 +127,12 @@ checks! {
     Scopes = ("scopes", "every scope that the route asks for is held", Some("RFC 6750 §3.1")),
     /// The roles of which the route asks for one.
     Roles = ("roles", "a role that the route asks for is held", None),
+    /// The caller was not refused many different objects lately.
+    Probing = ("probing", "the caller was not refused many different objects lately", None),
+    /// The relations to the objects that the call names.
+    Objects = ("objects", "the caller is to every object that the call names what the route asks for", None),
+    /// The policies of the API and the route.
+    Policies = ("policies", "every policy of the route allows it", None),
 }
 
 /// A credential that was found in its place.

@@ -151,7 +151,7 @@ fn tokens_come_encrypted_and_the_key_is_replaced_without_a_restart() {
         .unwrap();
     assert!(code >= 400, "{answer}");
     assert!(
-        answer.to_string().contains("secrets of the machine"),
+        answer.to_string().contains("files of the machine"),
         "{answer}"
     );
 }

@@ -11,6 +11,7 @@
 mod audit;
 mod backend;
 mod bodies;
+mod bundles;
 mod commands;
 mod crash;
 mod drain;
@@ -21,7 +22,9 @@ mod gateway_only;
 mod load;
 mod outage;
 mod penalties;
+mod relations;
 mod reload;
+mod rights;
 mod scene;
 mod sign_paseto;
 mod signing_secrets;

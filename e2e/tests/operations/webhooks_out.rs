@@ -488,3 +488,39 @@ fn what_doorward_sends_its_own_gateway_takes() {
     assert_eq!(seen.len(), 1);
     assert_eq!(seen[0].values("webhook-id"), [id]);
 }
+
+#[test]
+fn a_delivery_that_is_refused_after_its_signature_held_is_taken_at_its_next_try() {
+    let upstream = Upstream::start_with(|_, seen| echo(seen)).unwrap();
+    let doorward =
+        Doorward::start(&format!("{PLAIN}{}", scene::settings(&upstream.url()))).unwrap();
+    let (credential, key_id, _) = secret(&doorward);
+    let api = json!({ "spec": {
+        "environment": "test", "base_path": "/hooks", "upstream": { "urls": [upstream.url()] },
+        "credentials": ["webhook"],
+        "scopes": { "hooks:send": "Send webhooks" },
+        "routes": [{
+            "path": "/in", "methods": ["POST"], "scopes": ["hooks:send"],
+            "webhook": { "style": "standard-webhooks", "keys": [key_id] },
+        }],
+    } });
+    let (status, answer) = doorward
+        .admin_call("PUT", "/v1/apis/hooks", Some(&api))
+        .unwrap();
+    assert_eq!(status, 201, "{answer}");
+    let amend = ["secret", "amend", &credential, "--api", "hooks"];
+    command(&doorward, &amend);
+    let url = format!("http://{}/hooks/in", doorward.gateway());
+    let often = json!({ "retries": vec!["500ms"; 10] });
+    declare(&doorward, "partner", &url, &key_id, &often);
+    let id = send(&doorward, "partner", 1);
+    // The signature holds, and the scope is missing: nothing is under way after that.
+    let refused = || shown(&doorward, &id)["last_status"] == 403;
+    wait_until("its first try was refused", SOON, refused);
+    command(
+        &doorward,
+        &[&amend[..], &["--scope", "hooks:send"]].concat(),
+    );
+    until_state(&doorward, &id, "delivered");
+    assert_eq!(upstream.with("order.paid").len(), 1);
+}

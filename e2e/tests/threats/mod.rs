@@ -9,6 +9,7 @@ mod framing;
 mod headers;
 mod key_sets;
 mod paths;
+mod rights;
 mod secrets;
 mod shared;
 mod tokens;

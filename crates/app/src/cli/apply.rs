@@ -133,7 +133,7 @@ pub(crate) async fn export(args: ExportArgs, client: &AdminClient, screen: Scree
     Ok(())
 }
 
-fn read(paths: &[PathBuf]) -> Outcome<Vec<Value>> {
+pub(super) fn read(paths: &[PathBuf]) -> Outcome<Vec<Value>> {
     let documents = crate::settings::read_documents(paths, &|name| std::env::var(name).ok())
         .map_err(|flaws| Failure::new(flaws.to_string().trim_end()))?;
     if documents.is_empty() {

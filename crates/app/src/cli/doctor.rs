@@ -17,7 +17,7 @@ use serde::Serialize;
 use serde_json::Value;
 use store::{Location, Store};
 use tokio::net::TcpStream;
-use web::admin::view::{Page, Resource, SigningKeyView, Status};
+use web::admin::view::{LeftOverView, Page, Resource, SigningKeyView, Status};
 
 use super::Global;
 use super::client::{AdminClient, dev_key_file};
@@ -209,6 +209,10 @@ async fn on_this_machine(config: Option<PathBuf>, found: &mut Findings, now: Tim
             "take it out wherever strangers can reach this",
         );
     }
+    let apis = loaded.meaning.apis.iter().map(AsRef::as_ref);
+    for open in registry::meaning::unguarded(apis) {
+        found.warn("objects", open.to_string(), crate::config::GUARD);
+    }
     files(&loaded, found);
     certificates(&loaded, found, now);
     database(&loaded.settings.database, found).await;
@@ -393,6 +397,13 @@ async fn of_the_running(client: &AdminClient, found: &mut Findings, now: Timesta
         Ok(page) => judge_lifetimes(&page.items, found),
         Err(failure) => found.skipped("token lifetimes", failure.to_string()),
     }
+    match client
+        .get::<Page<LeftOverView>>("/v1/relations/left-over")
+        .await
+    {
+        Ok(page) => judge_relations(&page.items, found),
+        Err(failure) => found.skipped("relations", failure.to_string()),
+    }
 }
 
 fn judge_status(status: &Status, found: &mut Findings, now: Timestamp) {
@@ -502,6 +513,22 @@ fn judge_lifetimes(apis: &[Resource], found: &mut Findings) {
     }
 }
 
+fn judge_relations(left: &[LeftOverView], found: &mut Findings) {
+    if left.is_empty() {
+        found.good("relations", "every tuple fits the declared model");
+        return;
+    }
+    let list: Vec<_> = left
+        .iter()
+        .map(|one| format!("{} like {}", one.tuples, one.like))
+        .collect();
+    found.warn(
+        "relations",
+        format!("tuples count for nothing: {}", list.join(", ")),
+        "see `doorward relation list --left-over`; declare what is missing, or remove them",
+    );
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -579,6 +606,24 @@ mod tests {
         judge_signing_keys(&keys, &mut found, NOW);
         let grades: Vec<_> = found.0.iter().map(|finding| finding.grade).collect();
         assert_eq!(grades, [Grade::Good, Grade::Warning, Grade::Bad]);
+    }
+
+    #[test]
+    fn tuples_that_no_model_takes_show() {
+        let mut found = Findings::default();
+        judge_relations(&[], &mut found);
+        assert_eq!(found.0[0].grade, Grade::Good);
+        let left = LeftOverView {
+            like: "order:1#ownr@user:ada".to_owned(),
+            tuples: 3,
+            why: "`order` has no relation `ownr`".to_owned(),
+        };
+        let mut found = Findings::default();
+        judge_relations(&[left], &mut found);
+        assert_eq!(
+            found.0[0].words,
+            "tuples count for nothing: 3 like order:1#ownr@user:ada"
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use proof::base64std;
 use registry::units::Moment;
+use verdict::policy::Judgement;
 use web::admin::view::{CallScheme, DecisionView, Explain, ExplanationView};
 use zeroize::Zeroizing;
 
@@ -255,6 +256,9 @@ fn told(entry: &DecisionView) -> String {
         let failed = failed_at == Some(stage);
         let sign = if failed { "✗" } else { "✓" };
         lines.push(format!("  {sign} {stage:<11}{known}"));
+        if stage == "rights" {
+            lines.extend(judgements(entry));
+        }
         if failed {
             let cause = entry.cause.as_deref();
             lines.extend(cause.map(|cause| format!("      {cause}")));
@@ -275,12 +279,45 @@ fn told(entry: &DecisionView) -> String {
 }
 
 /// The step that a code is of.
+/// What relations and policies said, those last that are asked and not obeyed.
+fn judgements(entry: &DecisionView) -> Vec<String> {
+    let Some(judged) = &entry.judged else {
+        return Vec::new();
+    };
+    let line = |one: &Judgement, obeyed: &str| {
+        let reason = one.reason.as_deref();
+        let reason = reason.map(|text| format!(": {text}")).unwrap_or_default();
+        let sign = if one.allows() { "✓" } else { "✗" };
+        format!(
+            "      {sign} {} {}{obeyed}: {}{reason}",
+            one.by, one.what, one.outcome
+        )
+    };
+    let obeyed = judged.judgements.iter().map(|one| line(one, ""));
+    let shadow = judged.shadow.iter().map(|one| line(one, " (shadow)"));
+    let mut lines: Vec<_> = obeyed.chain(shadow).collect();
+    if judged.noticed {
+        lines
+            .push("      the caller was noticed: it was refused many different objects".to_owned());
+    }
+    lines
+}
+
 fn stage_of(code: &str) -> &'static str {
     match code {
         "unclean-target" | "unclean-header" | "unclean-authority" | "misdirected-request" => "read",
         "no-route" | "method-not-allowed" | "cors-refused" => "route",
         "rate-limited" | "overloaded" => "limits",
-        "api-not-allowed" | "insufficient-scope" | "role-missing" | "place-not-allowed" => "rights",
+        "api-not-allowed"
+        | "insufficient-scope"
+        | "role-missing"
+        | "place-not-allowed"
+        | "object-not-allowed"
+        | "object-not-found"
+        | "object-unreadable"
+        | "object-probing"
+        | "policy-denied"
+        | "insufficient-user-authentication" => "rights",
         "body-too-large" | "body-timeout" | "invalid-request" => "body",
         "upgrade-refused" => "upstream",
         _ => "credential",
@@ -308,12 +345,40 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_tells_what_relations_and_policies_said() {
+        let entry: DecisionView = serde_json::from_value(serde_json::json!({
+            "at": "2026-01-01T00:00:00Z", "request_id": "a", "client": "192.0.2.1", "method": "GET",
+            "path": "/orders/1", "api": "orders", "route": "read", "decision": "deny",
+            "code": "policy-denied", "cause": "policy care: too many", "credential_kind": "jwt",
+            "credential": "t", "principal": "client:courier", "status": 403, "micros": 9,
+            "judged": { "judgements": [
+                { "by": "relation", "what": "order:1#viewer", "outcome": "allow", "reason": "written" },
+                { "by": "policy", "what": "care", "outcome": "deny", "reason": "too many" },
+            ], "shadow": [{ "by": "policy", "what": "next", "outcome": "undefined" }] },
+        }))
+        .unwrap();
+        let told = told(&entry);
+        for line in [
+            "✓ relation order:1#viewer: allow: written",
+            "✗ policy care: deny: too many",
+            "✗ policy next (shadow): undefined",
+        ] {
+            assert!(told.contains(line), "{line} in {told}");
+        }
+        assert!(told.contains("✗ rights"), "{told}");
+    }
+
+    #[test]
     fn every_code_of_the_door_belongs_to_a_step() {
         for code in verdict::problem::Code::ALL {
             let stage = stage_of(code.code());
             let rights = code.status() == http::StatusCode::FORBIDDEN;
             if rights && !matches!(stage, "route" | "credential") {
                 assert!(matches!(stage, "rights"), "{}", code.code());
+            }
+            let decided = ["object-", "policy-", "role-"];
+            if decided.iter().any(|start| code.code().starts_with(start)) {
+                assert_eq!(stage, "rights", "{}", code.code());
             }
         }
         assert_eq!(stage_of("credential-refused"), "credential");

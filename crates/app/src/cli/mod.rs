@@ -14,6 +14,8 @@ mod explain;
 mod failure;
 mod flows;
 mod input;
+mod policy;
+mod relation;
 mod resource;
 mod screen;
 mod secret;
@@ -31,6 +33,7 @@ use clap::{Args, Subcommand};
 
 use client::AdminClient;
 use failure::Outcome;
+use policy::PolicyAct;
 use resource::{Collection, ResourceAct};
 pub(crate) use screen::Format;
 use screen::Screen;
@@ -87,6 +90,12 @@ pub(crate) enum Command {
     /// Issuers whose tokens are accepted
     #[command(subcommand)]
     Issuer(ResourceAct),
+    /// Who has what to do with which object: tuples, and what follows from them
+    #[command(subcommand)]
+    Relation(relation::RelationAct),
+    /// Models of relations: types, and who may have what to do with their objects
+    #[command(subcommand)]
+    RelationModel(ResourceAct),
     /// API keys
     #[command(subcommand)]
     Key(credential::KeyAct),
@@ -125,6 +134,9 @@ pub(crate) enum Command {
     Decisions(audit::DecisionsAct),
     /// How a call would be judged, step by step and why; or how one was. Nothing comes of it
     Explain(explain::ExplainArgs),
+    /// Policies: tests, traces, the matrix of functions, and what a change would mean
+    #[command(subcommand)]
+    Policy(PolicyAct),
     /// Tokens: look at, check, get, revoke
     #[command(subcommand)]
     Token(token::TokenAct),
@@ -191,6 +203,10 @@ async fn dispatch(command: Command, global: &Global, screen: Screen) -> Outcome<
         }
         Command::User(act) => user::run(act, &client()?, screen).await,
         Command::Issuer(act) => resource::run(Collection::Issuers, act, &client()?, screen).await,
+        Command::Relation(act) => relation::run(act, &client()?, screen).await,
+        Command::RelationModel(act) => {
+            resource::run(Collection::RelationModels, act, &client()?, screen).await
+        }
         Command::Key(act) => credential::key(act, &client()?, screen).await,
         Command::Secret(act) => secret::run(act, &client()?, screen).await,
         Command::Webhook(act) => webhook::run(act, &client()?, screen).await,
@@ -208,6 +224,11 @@ async fn dispatch(command: Command, global: &Global, screen: Screen) -> Outcome<
         Command::Decisions(act) => audit::decisions(act, &client()?, screen).await,
         Command::Explain(args) => explain::run(args, &client()?, screen).await,
         Command::Token(act) => token::run(act, global, screen).await,
+        Command::Policy(PolicyAct::Resource(act)) => {
+            resource::run(Collection::Policies, act, &client()?, screen).await
+        }
+        Command::Policy(PolicyAct::Diff(args)) => policy::diff(args, &client()?, screen).await,
+        Command::Policy(PolicyAct::Local(act)) => policy::run(act, screen),
         Command::Sign(act) => sign::run(act, screen),
         Command::Status => status::run(&client()?, screen).await,
         Command::Doctor(args) => doctor::run(args, global, screen).await,

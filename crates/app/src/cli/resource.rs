@@ -1,8 +1,9 @@
-//! `api|application|client|account|user|issuer list|show|delete`.
+//! `api|application|client|account|user|issuer|relation-model|policy list|show|delete|history|
+//! rollback`.
 
 use clap::Subcommand;
 use serde_json::Value;
-use web::admin::view::{Page, Resource};
+use web::admin::view::{Page, Resource, RollBack, Version};
 
 use super::client::AdminClient;
 use super::failure::{Failure, Outcome};
@@ -23,6 +24,10 @@ pub(crate) enum Collection {
     Users,
     /// Trusted issuers.
     Issuers,
+    /// Models of relations.
+    RelationModels,
+    /// Policies.
+    Policies,
     /// Endpoints that are told of things.
     Webhooks,
 }
@@ -37,6 +42,8 @@ impl Collection {
             Self::Accounts => "/v1/accounts",
             Self::Users => "/v1/users",
             Self::Issuers => "/v1/issuers",
+            Self::RelationModels => "/v1/relation-models",
+            Self::Policies => "/v1/policies",
             Self::Webhooks => "/v1/webhooks",
         }
     }
@@ -49,6 +56,8 @@ impl Collection {
             Self::Accounts => "account",
             Self::Users => "user",
             Self::Issuers => "issuer",
+            Self::RelationModels => "relation model",
+            Self::Policies => "policy",
             Self::Webhooks => "endpoint",
         }
     }
@@ -103,6 +112,16 @@ impl Collection {
                     .join(", ")
             }
             Self::Issuers => text("issuer"),
+            Self::RelationModels => keys("types").unwrap_or_default(),
+            Self::Policies => {
+                let from = ["rego", "files", "bundle"];
+                let from = from.into_iter().find(|key| spec.get(key).is_some());
+                let from = from.unwrap_or_default();
+                match spec.pointer("/bundle/url").and_then(Value::as_str) {
+                    Some(url) => format!("{from} {url}"),
+                    None => from.to_owned(),
+                }
+            }
             Self::Webhooks => text("url"),
         }
     }
@@ -126,6 +145,19 @@ pub(crate) enum ResourceAct {
         #[arg(long)]
         version: Option<i64>,
     },
+    /// Lists what one said at its last versions
+    History {
+        /// Its name
+        name: String,
+    },
+    /// Writes again what one said at an earlier version
+    Rollback {
+        /// Its name
+        name: String,
+        /// The version's number; default: the last one that said something else
+        #[arg(long, value_name = "VERSION")]
+        to: Option<i64>,
+    },
 }
 
 /// Does it.
@@ -148,7 +180,55 @@ pub(crate) async fn run(
             screen.note(&format!("The {} {name} is removed.", of.one()));
             Ok(())
         }
+        ResourceAct::History { name } => history(of, &name, client, screen).await,
+        ResourceAct::Rollback { name, to } => {
+            let path = format!("{}/{}/roll-back", of.path(), segment(&name)?);
+            let now: Resource = client.post(&path, &RollBack { to }).await?;
+            let said = format!(
+                "The {} {name} says again what it said; that is its version {}.",
+                of.one(),
+                now.version
+            );
+            print_one(now, screen)?;
+            screen.note(&said);
+            Ok(())
+        }
     }
+}
+
+async fn history(of: Collection, name: &str, client: &AdminClient, screen: Screen) -> Outcome<()> {
+    let path = format!("{}/{}/versions", of.path(), segment(name)?);
+    let page: Page<Version> = client.get(&path).await?;
+    if screen.is_json() {
+        return screen.json(&page);
+    }
+    let earlier = page.items.iter().skip(1).map(Some).chain([None]);
+    let rows = page
+        .items
+        .iter()
+        .zip(earlier)
+        .map(|(one, before)| {
+            let changed = match before {
+                Some(before) => {
+                    let changes = registry::diff::diff(&before.spec, &one.spec);
+                    let places: Vec<_> = changes.iter().map(|change| change.place()).collect();
+                    places.join(", ")
+                }
+                None => String::new(),
+            };
+            vec![
+                one.version.to_string(),
+                when(Some(one.written_at), screen.now),
+                managed(one.managed_by).to_owned(),
+                changed,
+            ]
+        })
+        .collect();
+    screen.table(
+        &["version", "written", "managed by", "changed"],
+        rows,
+        "There is no version.",
+    )
 }
 
 async fn list(of: Collection, client: &AdminClient, screen: Screen) -> Outcome<()> {

@@ -5,6 +5,7 @@ mod certificates;
 mod client_jwt;
 mod door;
 mod explained;
+mod objects;
 mod operations;
 mod paseto;
 mod people;
@@ -150,6 +151,9 @@ impl Tour {
         }
         if node.serves_registration() {
             people::registers(&mut book, &scene);
+        }
+        if let Some(secret) = &demo.courier_secret {
+            objects::guarded(&mut book, &scene, &format!("shop-courier:{}", text(secret)))?;
         }
         explained::why(&mut book, &scene);
         operations::keys_and_record(&mut book, &scene, &demo.reader_id);

@@ -26,6 +26,8 @@ use super::written::{
 /// The settings of one process, ready to use. Secrets are in types that don't print.
 #[derive(Debug)]
 pub(crate) struct Settings {
+    /// Where state of this node is kept.
+    pub(crate) data_dir: PathBuf,
     /// The database.
     pub(crate) database: Database,
     /// Seals new secrets.
@@ -259,6 +261,7 @@ pub(crate) fn mean(
     }
     let settings = (|| {
         Some(Settings {
+            data_dir: data_dir.clone(),
             database: database?,
             master_key: master_key?,
             former_master_keys: former.into_iter().collect::<Option<_>>()?,

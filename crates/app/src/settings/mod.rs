@@ -19,7 +19,7 @@ use proof::jose::alg::Algorithm;
 use registry::api::stored::REFERENCES;
 use registry::document::Document;
 use registry::flaw::PathStep;
-use registry::meaning::Context;
+use registry::meaning::{Context, Meaning};
 use verdict::credential::jwt::{ConfigId, IssuerId, IssuerProfile};
 
 pub(crate) use flaw::Flaws;
@@ -50,6 +50,8 @@ pub(crate) struct Loaded {
     pub(crate) settings: Settings,
     /// Resources that the files declare.
     pub(crate) documents: Vec<Document>,
+    /// What they mean together.
+    pub(crate) meaning: Meaning,
     /// Files and folders to watch: settings, includes, secrets, certificates.
     pub(crate) watched: Vec<PathBuf>,
     /// The settings with secrets masked, for `config explain` and the admin API.
@@ -131,10 +133,15 @@ pub(crate) fn load(path: &Path, env: Environment<'_>, mode: Mode) -> Result<Load
         Some(settings) => Some(context(settings, mode)),
         None => provisional_context(&written, mode),
     };
-    if let Some(context) = context
-        && let Err(found) = registry::meaning::mean_all(&documents, &context)
-    {
-        flaws.extend(found.into_iter().map(|flaw| placed(&nodes, &flaw)));
+    let mut meaning = Meaning::default();
+    if let Some(context) = context {
+        match registry::meaning::mean_all(&documents, &context) {
+            Ok(found) => {
+                flaws.extend(policies(&found, &documents, &nodes, base));
+                meaning = found;
+            }
+            Err(found) => flaws.extend(found.iter().map(|flaw| placed(&nodes, flaw))),
+        }
     }
     let Some(settings) = settings else {
         return Err(Flaws::new(files, flaws));
@@ -146,6 +153,7 @@ pub(crate) fn load(path: &Path, env: Environment<'_>, mode: Mode) -> Result<Load
     Ok(Loaded {
         settings,
         documents,
+        meaning,
         watched,
         explained,
     })
@@ -195,7 +203,8 @@ fn own_profile(identifier: &str) -> IssuerProfile {
         scope_claims: vec!["scope".into()],
         role_claims: vec!["roles".into()],
         tenant_claim: None,
-        forward_claims: Vec::new(),
+        // For policies: how strongly and when the person was authenticated, and who acts for them.
+        forward_claims: ["acr", "amr", "auth_time", "act"].map(Arc::from).to_vec(),
         introspection: None,
     };
     profile.config = registry::meaning::config_id(&profile, "own");
@@ -225,6 +234,36 @@ pub(crate) fn schema() -> serde_json::Value {
 fn documents(nodes: &[&Node]) -> Result<Vec<Document>, Vec<Flaw>> {
     registry::document::read_all(nodes.iter().map(|node| document_of(node)))
         .map_err(|flaws| flaws.iter().map(|flaw| placed(nodes, flaw)).collect())
+}
+
+/// What is wrong in the files of policies, shown where they are named.
+fn policies(
+    meaning: &registry::meaning::Meaning,
+    documents: &[Document],
+    nodes: &[&Node],
+    base: &Path,
+) -> Vec<Flaw> {
+    let mut flaws = Vec::new();
+    for policy in &meaning.policies {
+        let Err(found) = crate::policies::compile(policy, base) else {
+            continue;
+        };
+        let at = documents.iter().position(|document| {
+            document.kind().name() == "Policy" && document.name.as_str() == policy.name
+        });
+        let steps = ["spec", "files"].map(|key| PathStep::Key(key.to_owned()));
+        let place = at
+            .and_then(|index| nodes.get(index))
+            .map(|node| place_of(node, &steps, true));
+        flaws.extend(found.into_iter().map(|message| {
+            let message = format!("Policy `{}`: {message}", policy.name);
+            match place {
+                Some(place) => Flaw::at(place, message),
+                None => Flaw::whole(message),
+            }
+        }));
+    }
+    flaws
 }
 
 /// A document as it is kept: where a secret is asked for, `${NAME}` stays the name of a variable, so

@@ -184,6 +184,7 @@ pub(crate) struct NodeReadiness {
     since: AtomicI64,
     why: Mutex<String>,
     unserved: Mutex<Option<String>>,
+    waiting: Mutex<Vec<String>>,
 }
 
 impl NodeReadiness {
@@ -216,11 +217,18 @@ impl NodeReadiness {
         );
         *self.unserved.lock() = Some(why);
     }
+    /// These policies have no version yet, so that they allow nothing.
+    pub(crate) fn waits_for(&self, policies: Vec<String>) {
+        *self.waiting.lock() = policies;
+    }
     /// For the readiness probe: whether a call can be judged by what is declared. Not ready is also
     /// a node that serves an older declaration than the store has.
     pub(crate) fn ready(&self) -> Result<(), String> {
         if !self.answering.load(Ordering::Relaxed) {
             return Err("the database does not answer".to_owned());
+        }
+        if let Some(policy) = self.waiting.lock().first() {
+            return Err(format!("the policy `{policy}` was not fetched yet"));
         }
         match &*self.unserved.lock() {
             Some(_) => Err("what is declared can't be served; the log says why".to_owned()),

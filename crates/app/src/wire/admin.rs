@@ -57,6 +57,8 @@ pub(crate) fn router(shared: &Arc<Shared>, issuer: Arc<NodeIssuer>) -> axum::Rou
         issuer,
         process: shared.clone(),
         explainer: shared.clone(),
+        replayer: shared.clone(),
+        checker: shared.clone(),
         entropy: shared.entropy.clone(),
         site,
     })

@@ -176,6 +176,7 @@ pub(crate) fn spawn(
         stop.clone(),
     ));
     tasks.spawn(fetch_revocation_lists(shared.clone(), stop.clone()));
+    tasks.spawn(super::bundles::keep_fresh(shared.clone(), stop.clone()));
     let (facts, stop) = (shared.facts.clone(), stop.clone());
     tasks.spawn(async move {
         tokio::select! {
@@ -412,27 +413,9 @@ async fn fetch_revocation_lists(shared: Arc<Shared>, stop: CancellationToken) {
             if due.get(&url).is_some_and(|at| Instant::now() < *at) {
                 continue;
             }
-            let fetched = tokio::select! {
+            let taken = tokio::select! {
                 () = stop.cancelled() => return,
-                fetched = shared.fetcher.get(&url, "application/pkix-crl, */*;q=0.1") => fetched,
-            };
-            let taken = match fetched {
-                Ok(list) => match shared.facts.authorities().take(&url, list) {
-                    Ok(changed) => {
-                        if changed {
-                            tracing::info!(%url, "a revocation list was taken over");
-                        }
-                        true
-                    }
-                    Err(defect) => {
-                        tracing::warn!(%url, %defect, "what was fetched is no revocation list; the one before stays in force as long as it says itself");
-                        false
-                    }
-                },
-                Err(error) => {
-                    tracing::warn!(%error, "a revocation list can't be fetched; the one before stays in force as long as it says itself");
-                    false
-                }
+                taken = fetch_revocation_list(&shared, &url) => taken,
             };
             let wait = if taken { LIST_AGE } else { LIST_RETRY };
             due.insert(url, Instant::now() + wait);
@@ -440,6 +423,33 @@ async fn fetch_revocation_lists(shared: Arc<Shared>, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(Duration::from_secs(1)) => {}
+        }
+    }
+}
+
+/// Fetches one list; whether it was taken over, or is the one that stands.
+async fn fetch_revocation_list(shared: &Shared, url: &Url) -> bool {
+    let list = match shared
+        .fetcher
+        .get(url, "application/pkix-crl, */*;q=0.1")
+        .await
+    {
+        Ok(list) => list,
+        Err(error) => {
+            tracing::warn!(%error, "a revocation list can't be fetched; the one before stays in force as long as it says itself");
+            return false;
+        }
+    };
+    match shared.facts.authorities().take(url, list) {
+        Ok(changed) => {
+            if changed {
+                tracing::info!(%url, "a revocation list was taken over");
+            }
+            true
+        }
+        Err(defect) => {
+            tracing::warn!(%url, %defect, "what was fetched is no revocation list; the one before stays in force as long as it says itself");
+            false
         }
     }
 }

@@ -80,7 +80,7 @@ impl Explainer for Shared {
     }
 }
 
-fn with_detail(code: Code, detail: String) -> Problem {
+pub(super) fn with_detail(code: Code, detail: String) -> Problem {
     let mut problem = Problem::new(code, detail.as_str());
     problem.detail = Some(detail.into());
     problem

@@ -30,6 +30,8 @@ const BATCH: u32 = 500;
 #[derive(Debug, Default)]
 struct Stale {
     records: HashSet<Changed>,
+    /// Objects and relations to them whose tuples changed.
+    relations: HashSet<(String, String)>,
     resources: bool,
     revocations: bool,
     signing_keys: bool,
@@ -52,6 +54,9 @@ impl Stale {
                 }
                 ChangeSubject::Revocation => stale.revocations = true,
                 ChangeSubject::SigningKey => stale.signing_keys = true,
+                ChangeSubject::Relation(object, relation) => {
+                    stale.relations.insert((object.clone(), relation.clone()));
+                }
             }
         }
         stale
@@ -63,6 +68,7 @@ impl Stale {
             revocations: true,
             signing_keys: true,
             records: HashSet::new(),
+            relations: HashSet::new(),
         }
     }
 }
@@ -116,6 +122,8 @@ async fn step(
             let newest = shared.store.newest_change().await?;
             *owed = Stale::everything();
             *seen = Some(newest);
+            // What calls made it remember before that number counts for nothing.
+            shared.facts.invalidate_all();
             newest
         }
     };
@@ -127,6 +135,10 @@ async fn step(
         // Records go first: they are what a revoked key would still pass by.
         shared.facts.invalidate(&found.records);
         shared.people.invalidate(&found.records);
+        let pairs = found.relations.iter();
+        shared
+            .facts
+            .forget_relations(pairs.map(|(object, relation)| (&**object, &**relation)));
         owed.resources |= found.resources;
         owed.revocations |= found.revocations;
         owed.signing_keys |= found.signing_keys;
@@ -138,6 +150,12 @@ async fn step(
     if owed.resources || owed.revocations || owed.signing_keys {
         refresh(shared, planes, owed).await?;
         *owed = Stale::default();
+    }
+    // Everything up to it is in force by now; open streams are judged again.
+    if let Some(number) = *seen {
+        shared
+            .seen
+            .send_if_modified(|before| core::mem::replace(before, number) != number);
     }
     Ok(())
 }

@@ -6,12 +6,15 @@
 
 mod adapters;
 mod admin;
+mod bundles;
 mod duties;
 mod explain;
 mod follow;
 mod people;
 mod planes;
+mod relations;
 mod reload;
+mod replay;
 mod webhooks;
 
 use core::time::Duration;
@@ -21,7 +24,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use cluster::{MemoryCounters, MemoryReplays};
 use gateway::{Bound, Gateway, Metrics, Ops};
 use issuer::Issuer;
@@ -45,8 +48,11 @@ use proof::seal::{KekRing, KeyEncryptionKey};
 use proof::x509::TrustRoots;
 use registry::usecase::Ctx;
 use store::Store;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use verdict::policy::rego::Policy;
+use verdict::policy::relations::Model;
 
 use crate::settings::{self, Database, Loaded, Mode, Serves, Settings};
 pub(crate) use duties::NodeMetrics;
@@ -80,10 +86,18 @@ pub(crate) struct Shared {
     pub(crate) issuer: Option<Arc<NodeIssuer>>,
     pub(crate) hasher: Arc<NodeHasher>,
     pub(crate) readiness: Arc<NodeReadiness>,
+    /// Policies that are fetched.
+    pub(crate) bundles: Arc<bundles::Bundles>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) node: String,
     pub(crate) started: proof::time::Timestamp,
     pub(crate) stop: CancellationToken,
+    /// The policies in force.
+    pub(crate) policies: ArcSwap<Vec<Arc<Policy>>>,
+    /// By which relations this node judges; none are declared, or none are in force yet.
+    pub(crate) relations: ArcSwapOption<Model>,
+    /// The newest change that this node has seen and acted upon.
+    pub(crate) seen: watch::Sender<i64>,
     /// Where calls come in; none on a node that serves no APIs, and before the ports are open.
     pub(crate) door: OnceLock<explain::Door>,
     /// Endpoints that are told of things, by name.
@@ -125,6 +139,7 @@ impl Node {
         let mut registry = prometheus_client::registry::Registry::default();
         let gateway_metrics = Metrics::register(&mut registry);
         let metrics = duties::NodeMetrics::register(&mut registry);
+        let bundles = Arc::new(bundles::Bundles::new(&settings.data_dir, &mut registry));
 
         let store = Arc::new(Store::open(&store_settings(settings)).await?);
         let kek = Arc::new(key_ring(settings)?);
@@ -271,9 +286,13 @@ impl Node {
             issuer,
             hasher,
             readiness,
+            bundles,
             node: uuid_v7(now(), &*entropy),
             started: now(),
             stop: CancellationToken::new(),
+            policies: ArcSwap::default(),
+            relations: ArcSwapOption::empty(),
+            seen: watch::Sender::new(-1),
             door: OnceLock::new(),
             webhooks: ArcSwap::default(),
             entropy,

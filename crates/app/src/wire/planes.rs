@@ -167,6 +167,7 @@ impl Planes {
                         per_address: settings.per_address,
                         failures_per_address: settings.failures_per_address,
                         drain: settings.drain,
+                        changes: shared.seen.subscribe(),
                         ..Options::default()
                     };
                     Gateway::new(shared.facts.clone(), options, metrics.clone())
@@ -266,6 +267,7 @@ impl Planes {
     /// If some part can't be prepared; what was in service stays so.
     pub(crate) fn take_over(&self, shared: &Shared, meaning: &Meaning) -> Result<()> {
         let prepared = self.prepare(shared, meaning)?;
+        shared.relations.store(meaning.relations.clone());
         shared.facts.key_sets().configure(prepared.sources);
         if shared.facts.paseto_keys().configure(prepared.paseto) {
             // What a key opened that is gone is opened no more.
@@ -284,6 +286,10 @@ impl Planes {
         for (gateway, snapshot) in prepared.snapshots {
             gateway.swap(snapshot);
         }
+        let policies = meaning.policies.iter().map(|one| one.policy.clone());
+        shared.policies.store(Arc::new(policies.collect()));
+        shared.bundles.adopt(&meaning.policies);
+        shared.readiness.waits_for(shared.bundles.waiting());
         let named = files_named(meaning, &super::base_of(shared.reload.path()));
         self.named.send_if_modified(|before| {
             let differs = *before != named;
@@ -335,6 +341,14 @@ impl Planes {
                 IssuerKeys::File(file) => KeySource::Static(key_file(&base.join(file))?),
             };
             sources.push((issuer.profile.issuer.clone(), source));
+        }
+        for policy in &meaning.policies {
+            shared.bundles.fill(policy);
+            match crate::policies::compile(policy, &base) {
+                Ok(None) => {}
+                Ok(Some(version)) => policy.policy.replace(Arc::new(version)),
+                Err(flaws) => bail!("policy `{}`: {}", policy.name, flaws.join("; ")),
+            }
         }
         let authorities = authorities(shared, meaning)?;
         let decryption = decryption_keys(meaning, &base)?;
@@ -548,6 +562,9 @@ fn files_named(meaning: &Meaning, base: &Path) -> Vec<PathBuf> {
                 .map(|file| base.join(file)),
         );
         files.extend(issuer.paseto_key_files.iter().map(|file| base.join(file)));
+    }
+    for policy in &meaning.policies {
+        files.extend(crate::policies::named(policy, base));
     }
     files.sort();
     files.dedup();

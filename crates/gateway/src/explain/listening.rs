@@ -2,6 +2,7 @@
 //! asked and checked, and leave no trace anywhere else.
 
 use core::net::IpAddr;
+use core::time::Duration;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -22,6 +23,9 @@ use verdict::facts::{
 use verdict::identity::{IssuedKey, SigningKey};
 use verdict::limit::{LimitKey, Rate, Taken};
 use verdict::penalty::{Penalties, Penalty};
+use verdict::policy::Judgement;
+use verdict::policy::relations::{Grant, Object, Related, Subject};
+use verdict::probing::{Noticed, Probing};
 use verdict::route::ApiName;
 use verdict::trace::{Check, Note};
 
@@ -81,6 +85,27 @@ impl<F> Listening<F> {
     }
 }
 
+/// An answer of a relation or a policy, for people.
+fn words(judgement: &Judgement) -> String {
+    let Judgement {
+        by,
+        what,
+        version,
+        outcome,
+        reason,
+    } = judgement;
+    let mut words = format!("{by} {what}");
+    if let Some(version) = version {
+        let short = version.get(..12).unwrap_or(version);
+        words.push_str(&format!(" (version {short})"));
+    }
+    words.push_str(&format!(": {outcome}"));
+    if let Some(reason) = reason {
+        words.push_str(&format!(": {reason}"));
+    }
+    words
+}
+
 impl<F: Looks> Facts for Listening<F> {
     fn note(&self, note: Note<'_>) {
         self.hear(match note {
@@ -93,6 +118,7 @@ impl<F: Looks> Facts for Listening<F> {
                 standing.principal.kind(),
                 standing.principal.id()
             )),
+            Note::Judged(judgement) => Heard::Said(words(judgement)),
         });
     }
 
@@ -248,6 +274,13 @@ impl<F: Looks> Facts for Listening<F> {
         self.hear(Heard::Failure);
         Ok(None)
     }
+    async fn probing(&self, who: &str, rules: &Probing, _: Timestamp) -> Answer<Option<Duration>> {
+        self.facts.probing(who, rules, self.now).await
+    }
+    async fn probed(&self, _: &str, _: &str, _: &Probing, _: Timestamp) -> Answer<Option<Noticed>> {
+        self.said("a call would count towards those that are noticed");
+        Ok(None)
+    }
     async fn first_use(
         &self,
         scope: ReplayScope<'_>,
@@ -260,11 +293,49 @@ impl<F: Looks> Facts for Listening<F> {
             self.said("whether it was used before that time is not known any more");
             return Ok(FirstUse::Yes);
         }
+        if let ReplayScope::Presigned { .. } = scope {
+            self.said("whether it was used before is not looked up here; a call would spend it");
+            return Ok(FirstUse::Yes);
+        }
         let answer = self.facts.look_at_use(scope, id, until, now).await?;
         if answer == FirstUse::Yes {
             self.said("not used before; a call would spend it");
         }
         Ok(answer)
+    }
+    fn known_related(
+        &self,
+        object: &Object,
+        relation: &Arc<str>,
+        _: Timestamp,
+    ) -> Option<Arc<Related>> {
+        self.facts.known_related(object, relation, self.now)
+    }
+    async fn related(
+        &self,
+        object: &Object,
+        relation: &Arc<str>,
+        _: Timestamp,
+    ) -> Answer<Arc<Related>> {
+        self.facts.related(object, relation, self.now).await
+    }
+    fn known_grant(
+        &self,
+        object: &Object,
+        relation: &Arc<str>,
+        subject: &Subject,
+        _: Timestamp,
+    ) -> Option<Option<Grant>> {
+        self.facts.known_grant(object, relation, subject, self.now)
+    }
+    async fn grant(
+        &self,
+        object: &Object,
+        relation: &Arc<str>,
+        subject: &Subject,
+        _: Timestamp,
+    ) -> Answer<Option<Grant>> {
+        self.facts.grant(object, relation, subject, self.now).await
     }
     /// Looking would begin it, so it is not asked.
     async fn begin_delivery(
@@ -274,7 +345,7 @@ impl<F: Looks> Facts for Listening<F> {
         _: Timestamp,
         _: Timestamp,
     ) -> Answer<Begun> {
-        self.said("whether it was used or delivered before is not looked up here");
+        self.said("whether it was delivered before is not looked up here");
         Ok(Begun::Now)
     }
 }

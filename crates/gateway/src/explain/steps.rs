@@ -501,7 +501,8 @@ fn found(head: &Head, route: &Route) -> Vec<String> {
 fn scopes(route: &Route, who: &Identity) -> Vec<String> {
     let held = &who.standing().scopes;
     let asked: Vec<&str> = route.rule.scopes.iter().map(AsRef::as_ref).collect();
-    let missing = asked.iter().filter(|scope| !held.contains(scope));
+    let rights = &route.api.rights;
+    let missing = asked.iter().filter(|scope| !rights.has_scope(held, scope));
     let missing: Vec<_> = missing.copied().collect();
     vec![
         listed("asked for", &asked),

@@ -16,6 +16,7 @@ async fn door() -> (Door, Upstream) {
         rule: Rule {
             scopes: vec!["orders:write".into()],
             any_role: vec![],
+            ..Rule::default()
         },
         sender: verdict::route::SenderRules::default(),
         plain_basic: false,

@@ -58,6 +58,7 @@ fn orders(upstream: &Upstream) -> ApiMeaning {
     judged.rule = Rule {
         scopes: vec!["orders:write".into()],
         any_role: Vec::new(),
+        ..Rule::default()
     };
     writes.body_limit = 8;
     let two = Demand::OneOf(vec![vec![CredentialKind::ApiKey, CredentialKind::Basic]]);

@@ -43,6 +43,8 @@ pub(crate) fn api(name: &str, upstream: UpstreamMeaning) -> ApiMeaning {
             foreign_keys: vec![],
             realm: "acme".into(),
             resource_metadata: None,
+            relations: None,
+            rights: Default::default(),
             certificates: None,
             signatures: Default::default(),
         }),
@@ -98,6 +100,7 @@ pub(crate) fn route(api: &ApiMeaning, path: &str, demand: Demand) -> RouteMeanin
         allow_encoded_slash: false,
         upgrade: false,
         upstream_credential: true,
+        unguarded: Vec::new(),
     }
 }
 

@@ -511,6 +511,8 @@ pub(crate) fn api(
             foreign_keys: Vec::new(),
             realm: name.into(),
             resource_metadata: None,
+            relations: None,
+            rights: Default::default(),
             certificates: None,
             signatures: Default::default(),
         }),

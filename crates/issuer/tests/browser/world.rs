@@ -162,6 +162,8 @@ fn api(name: &str, scopes: &[(&str, &str)]) -> ApiMeaning {
             foreign_keys: Vec::new(),
             realm: name.into(),
             resource_metadata: None,
+            relations: None,
+            rights: Default::default(),
             certificates: None,
             signatures: Default::default(),
         }),

@@ -185,6 +185,8 @@ fn api(name: &str, environment: Environment, token_format: TokenFormat) -> ApiMe
             foreign_keys: Vec::new(),
             realm: name.into(),
             resource_metadata: None,
+            relations: None,
+            rights: Default::default(),
             certificates: None,
             signatures: Default::default(),
         }),

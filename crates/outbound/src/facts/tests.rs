@@ -146,6 +146,12 @@ impl Counters for Budgets {
     async fn failed(&self, _: IpAddr, _: &Penalties, _: Timestamp) -> Answer<Option<Penalty>> {
         Ok(None)
     }
+    async fn probing(&self, _: &str, _: &Probing, _: Timestamp) -> Answer<Option<Duration>> {
+        Ok(None)
+    }
+    async fn probed(&self, _: &str, _: &str, _: &Probing, _: Timestamp) -> Answer<Option<Noticed>> {
+        Ok(None)
+    }
 }
 
 /// Ids that were used, for ever.

@@ -588,3 +588,35 @@ fn pem_files_without_what_they_should_hold_are_refused() {
             .is_err()
     );
 }
+
+#[tokio::test]
+async fn what_has_not_changed_is_not_sent_again() {
+    let authority = Authority::new();
+    let body = b"HTTP/1.1 200 OK\r\netag: \"one\"\r\ncontent-length: 3\r\n\r\nabc".to_vec();
+    let server = Server::start(Some(authority.server("keys.example", |_| {})), body).await;
+    let url = server.url("keys.example");
+    let options = loopback_listed(authority.trust());
+    let fetcher = Fetcher::with_resolver(options, resolving_to(&["127.0.0.1"])).unwrap();
+    let within = Duration::from_secs(3);
+    let first = fetcher.get_if_changed(&url, None, within, 3).await.unwrap();
+    let etag = Some("\"one\"".to_owned());
+    let body = Bytes::from_static(b"abc");
+    assert_eq!(first, Fetched::New { body, etag });
+    assert!(!server.last.lock().contains("if-none-match"));
+
+    let small = fetcher.get_if_changed(&url, None, within, 2).await;
+    assert!(matches!(
+        small.unwrap_err().failure,
+        FetchFailure::TooLarge(2)
+    ));
+
+    *server.answer.lock() = b"HTTP/1.1 304 Not Modified\r\n\r\n".to_vec();
+    let again = fetcher
+        .get_if_changed(&url, Some("\"one\""), within, 3)
+        .await;
+    assert_eq!(again.unwrap(), Fetched::Unchanged);
+    assert!(server.last.lock().contains("if-none-match: \"one\"\r\n"));
+    // Nobody asked for a change: then it is no answer.
+    let odd = fetcher.get_if_changed(&url, None, within, 3).await;
+    assert!(matches!(odd.unwrap_err().failure, FetchFailure::Status(_)));
+}

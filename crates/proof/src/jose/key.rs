@@ -104,7 +104,10 @@ impl SigningKey {
     }
 
     /// Loads an Ed25519 key from its seed of 32 bytes (RFC 8032 §5.1.5).
-    pub(crate) fn from_ed25519_seed(seed: &[u8]) -> Result<Self, KeyDefect> {
+    ///
+    /// # Errors
+    /// [`KeyDefect`] for any other length.
+    pub fn from_ed25519_seed(seed: &[u8]) -> Result<Self, KeyDefect> {
         let pair = Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_| KeyDefect::Pkcs8)?;
         Self::new(Pair::Ed25519(pair), Algorithm::EdDSA)
     }

@@ -5,6 +5,7 @@ use core::fmt;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use ipnet::IpNet;
 use proof::issued::Environment;
 use proof::webhook::Style;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -14,6 +15,7 @@ use verdict::credential::CredentialKind;
 use verdict::credential::webhook::Redelivery;
 
 use crate::api::TokenFormat;
+use crate::api::rights::{ObjectSpec, ProbingSpec};
 use crate::api::stored::UpstreamCredentialSpec;
 use crate::document::present;
 use crate::units::{Frequency, Period, Size};
@@ -78,6 +80,43 @@ pub struct ApiSpec {
     /// Its scopes with the words that people read.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub scopes: BTreeMap<String, String>,
+    /// Scopes that imply others: who holds the first has the listed ones too. Default: none does, and
+    /// a write scope never implies the read one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub implied_scopes: BTreeMap<String, Vec<String>>,
+    /// Policies that every call of a route that is not public must pass, by name.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub policies: Option<Vec<String>>,
+    /// Policies that are asked and not obeyed: what they would have said is recorded.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub shadow_policies: Option<Vec<String>>,
+    /// Named networks that policies are told of: `office: ["192.0.2.0/24"]`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, Vec<String>>")]
+    pub zones: BTreeMap<String, Vec<IpNet>>,
+    /// Who is refused many different objects is noticed; default: nobody is.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub probing: Option<ProbingSpec>,
+    /// Whether the decision log keeps what policies are told of each call, so that it can be judged
+    /// again; default: where there are policies or objects.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub record_inputs: Option<bool>,
     /// Credentials that routes take unless they say otherwise.
     #[serde(
         default,
@@ -880,6 +919,34 @@ pub struct RouteSpec {
         skip_serializing_if = "Option::is_none"
     )]
     pub roles: Option<Vec<String>>,
+    /// Which objects calls are about, and what the caller must be to them.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub objects: Option<Vec<ObjectSpec>>,
+    /// Parameters of the path that name nothing which is somebody's own: a year, a page, a language.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub unguarded: Option<Vec<String>>,
+    /// Policies that its calls must pass besides the API's.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub policies: Option<Vec<String>>,
+    /// Besides the API's.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub shadow_policies: Option<Vec<String>>,
     /// Largest body, instead of the API's.
     #[serde(
         default,

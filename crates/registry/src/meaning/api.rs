@@ -12,7 +12,8 @@ use verdict::route::{ApiName, ForeignKeyPattern};
 
 use super::owner::{is_origin, is_scope, token_lifetime, unknown};
 use super::{
-    At, Known, OWN_ISSUER, certificates, encryption, introspection, route, signatures, stored,
+    At, Known, OWN_ISSUER, certificates, encryption, introspection, rights, route, signatures,
+    stored,
 };
 use crate::api::written::{
     ApiSpec, CorsSpec, ForeignKeySpec, HostSpec, IdentityMode, ProtocolSpec, UpstreamSpec,
@@ -136,8 +137,10 @@ pub(super) fn mean(
         foreign_keys: foreign_keys(spec.foreign_keys.as_deref(), known, report),
         realm: Arc::from(realm),
         resource_metadata: spec.resource_metadata.as_deref().map(Arc::from),
+        rights: rights::of_api(spec, report),
+        relations: known.relations.clone(),
     });
-    let routes = route::mean_all(spec, &api, known.context.loopback_dev, report);
+    let routes = route::mean_all(spec, &api, known, report);
     route::takes_its_tokens(spec, &routes, report);
     encryption::meets_its_tokens(spec, &routes, report);
     let credential = pool.as_ref().and_then(|pool| pool.credential.as_deref());

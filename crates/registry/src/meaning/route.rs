@@ -9,9 +9,9 @@ use verdict::credential::jwt::IssuerProfile;
 use verdict::credential::webhook::WebhookRules;
 use verdict::route::{Api, Demand, Route, RouteName, Rule, SenderRules};
 
-use super::At;
 use super::owner::role_names;
-use super::signatures;
+use super::{At, Known};
+use super::{rights, signatures};
 use crate::api::written::{ApiSpec, Combination, RouteSpec, SenderConstraintSpec, Sensitivity};
 use crate::api::{ApiMeaning, PathTemplate, RouteMeaning, Segment, TokenFormat};
 use crate::document::Name;
@@ -38,9 +38,10 @@ const BODY_LIMIT: Size = Size(1 << 20);
 pub(super) fn mean_all(
     spec: &ApiSpec,
     api: &Arc<Api>,
-    loopback_dev: bool,
+    known: &Known<'_>,
     report: &mut Report<'_>,
 ) -> Vec<RouteMeaning> {
+    let policies = rights::ApiPolicies::of(spec, known, report);
     let place = Place::spec().key("routes");
     if spec.routes.is_empty() {
         report.flaw(place.clone(), "an API needs at least one route");
@@ -60,7 +61,7 @@ pub(super) fn mean_all(
     for (index, route) in spec.routes.iter().enumerate() {
         let at = place.index(index);
         let before = report.count();
-        let meaning = mean(route, spec, api, loopback_dev, &at, report);
+        let meaning = mean(route, spec, api, (known, &policies), &at, report);
         sound.push(report.count() == before);
         let name = meaning.judged.name.as_str().to_owned();
         // Derived names repeat only where method and path do, which is said of the path.
@@ -93,7 +94,7 @@ fn mean(
     spec: &RouteSpec,
     api_spec: &ApiSpec,
     api: &Arc<Api>,
-    loopback_dev: bool,
+    (known, policies): (&Known<'_>, &rights::ApiPolicies),
     at: &Place,
     report: &mut Report<'_>,
 ) -> RouteMeaning {
@@ -147,6 +148,9 @@ fn mean(
         for (key, written) in [
             ("scopes", spec.scopes.is_some()),
             ("roles", spec.roles.is_some()),
+            ("objects", spec.objects.is_some()),
+            ("policies", spec.policies.is_some()),
+            ("shadow_policies", spec.shadow_policies.is_some()),
         ] {
             if written {
                 report.flaw(at.key(key), "a public route has no caller to hold this");
@@ -175,6 +179,14 @@ fn mean(
         );
     }
     let webhook = webhooks(spec, api_spec, &demand, at, report);
+    let base_path = api_spec.base_path.as_deref().unwrap_or("/");
+    let parameters = rights::parameters(base_path, &path);
+    let objects = rights::objects(spec, &parameters, body_limit.0, known, at, report);
+    let policies = policies.with(spec, known, body_limit.0, at, report);
+    let judged_by_policy = !policies.obeyed.is_empty();
+    let unguarded = rights::unguarded_of(spec, &parameters, &objects, judged_by_policy);
+    let asks = !objects.is_empty() || judged_by_policy || !policies.shadow.is_empty();
+    let records_input = !spec.public && api_spec.record_inputs.unwrap_or(asks);
     RouteMeaning {
         judged: Arc::new(Route {
             api: api.clone(),
@@ -189,8 +201,13 @@ fn mean(
                     .map(|scope| Arc::from(scope.as_str()))
                     .collect(),
                 any_role,
+                objects,
+                parameters,
+                policies: policies.obeyed,
+                shadow_policies: policies.shadow,
+                records_input,
             },
-            plain_basic: loopback_dev,
+            plain_basic: known.context.loopback_dev,
             webhook,
         }),
         methods,
@@ -200,6 +217,7 @@ fn mean(
         allow_encoded_slash: spec.allow_encoded_slash,
         upgrade: spec.upgrade,
         upstream_credential: !spec.public || spec.dangerous_upstream_credential,
+        unguarded,
     }
 }
 

@@ -13,7 +13,7 @@ use crate::document::{Document, DocumentKind, Spec};
 use crate::flaw::Flaw;
 use crate::meaning::{Context, mean_all};
 use crate::ports::{CredentialFilter, Registry, StoreError};
-use crate::resource::{ManagedBy, Put, Removed, ResourceKind, Stored, Written};
+use crate::resource::{ManagedBy, Put, Removed, ResourceKind, Stored, Version, Written};
 
 /// The most changed fields that an event names.
 const MOST_NAMED_CHANGES: usize = 40;
@@ -91,9 +91,71 @@ pub async fn put(
     write(ports, actor, ctx, &stored, input, managed_by).await
 }
 
+/// What a resource said at its last versions, the newest first.
+///
+/// # Errors
+/// [`Refusal::NotFound`] and others.
+pub async fn versions(
+    ports: &impl Registry,
+    actor: &Actor,
+    kind: ResourceKind,
+    name: &str,
+) -> Result<Vec<Version>, Refusal> {
+    let stored = show(ports, actor, kind, name).await?;
+    let versions = ports.resource_versions(kind, name).await?;
+    if versions.is_empty() {
+        return Ok(vec![Version {
+            version: stored.version,
+            spec: stored.spec,
+            managed_by: stored.managed_by,
+            written_at: stored.updated_at,
+        }]);
+    }
+    Ok(versions)
+}
+
+/// Writes again what a resource said at an earlier version: at `to`, or at the last one before now
+/// that said something else. It is a write like any other: what it says must still mean something
+/// together with all that stands now.
+///
+/// # Errors
+/// [`Refusal::NotFound`] if that version is not kept; others as [`put`].
+pub async fn roll_back(
+    ports: &impl Registry,
+    actor: &Actor,
+    ctx: &Ctx<'_>,
+    kind: ResourceKind,
+    name: &str,
+    to: Option<i64>,
+) -> Result<Written, Refusal> {
+    authorize(actor, Action::ResourceWrite)?;
+    let versions = versions(ports, actor, kind, name).await?;
+    let Some((now, earlier)) = versions.split_first() else {
+        return Err(not_found(kind, name));
+    };
+    let found = earlier.iter().find(|one| match to {
+        Some(version) => one.version == version,
+        None => one.spec != now.spec,
+    });
+    let Some(found) = found else {
+        return Err(Refusal::NotFound {
+            what: "earlier version",
+            name: to.map_or_else(|| name.to_owned(), |version| version.to_string()),
+        });
+    };
+    let kind_of_document = DocumentKind::Resource(kind);
+    let document = Document::from_parts(kind_of_document, name, found.spec.clone())
+        .map_err(Refusal::Flawed)?;
+    let input = PutResource {
+        document,
+        expected: Some(now.version),
+    };
+    put(ports, actor, ctx, input).await
+}
+
 /// Why a document that names secrets of the machine is not taken from the admin API.
 pub(crate) const LOCAL_SECRETS: &str =
-    "the document names secrets of the machine, so it is declared in the settings file";
+    "the document names secrets or files of the machine, so it is declared in the settings file";
 
 /// Whether a document names files or variables of the machine whose contents would be sent to where
 /// the same document says, or used as its keys: whoever may write documents could read or borrow any
@@ -105,6 +167,7 @@ pub(crate) fn names_local_secrets(document: &Document) -> bool {
             .introspection
             .as_ref()
             .is_some_and(|asked| asked.client_secret.is_some()),
+        Spec::Policy(spec) => spec.names_files(),
         _ => false,
     }
 }

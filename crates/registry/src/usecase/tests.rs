@@ -13,7 +13,7 @@ use crate::actor::Role;
 use crate::credential::{Credential, Moved, Renewed, Rotated, Transition};
 use crate::document::{Document, DocumentKind};
 use crate::ports::{Change, CredentialFilter, Registry, Stores};
-use crate::resource::{ManagedBy, Put, Removed, ResourceKind, Stored, Written};
+use crate::resource::{ManagedBy, Put, Removed, ResourceKind, Stored, Version, Written};
 use crate::signing::{SigningMaterial, VALID_AT_ONCE};
 
 /// A reproducible stream of bytes.
@@ -58,6 +58,8 @@ pub(crate) struct Memory {
     pub(crate) resources: Mutex<Vec<Stored>>,
     pub(crate) credentials: Mutex<Vec<Credential>>,
     pub(crate) audit: Mutex<Vec<AuditDraft>>,
+    /// What resources said, the oldest first.
+    versions: Mutex<Vec<(ResourceKind, String, Version)>>,
 }
 
 impl Memory {
@@ -68,6 +70,16 @@ impl Memory {
             .iter()
             .map(|event| format!("{} {}", event.action, event.subject))
             .collect()
+    }
+    fn keep(&self, stored: &Stored) {
+        let version = Version {
+            version: stored.version,
+            spec: stored.spec.clone(),
+            managed_by: stored.managed_by,
+            written_at: stored.updated_at,
+        };
+        let mut versions = self.versions.lock().expect("is sound");
+        versions.push((stored.kind, stored.name.clone(), version));
     }
     fn note(&self, audit: AuditDraft) {
         self.audit.lock().expect("is sound").push(audit);
@@ -87,6 +99,11 @@ impl Registry for Memory {
             .iter()
             .find(|one| one.kind == kind && one.name == name)
             .cloned())
+    }
+    async fn resource_versions(&self, kind: ResourceKind, name: &str) -> Stores<Vec<Version>> {
+        let all = self.versions.lock().expect("is sound");
+        let of = all.iter().filter(|(of, its, _)| *of == kind && its == name);
+        Ok(of.rev().map(|(_, _, version)| version.clone()).collect())
     }
     async fn put_resource(&self, put: Put, audit: AuditDraft) -> Stores<Written> {
         let mut all = self.resources.lock().expect("is sound");
@@ -110,6 +127,7 @@ impl Registry for Memory {
             };
             all.push(stored.clone());
             drop(all);
+            self.keep(&stored);
             self.note(audit);
             return Ok(Written::Created(stored));
         };
@@ -125,6 +143,7 @@ impl Registry for Memory {
         old.updated_at = put.at;
         let stored = old.clone();
         drop(all);
+        self.keep(&stored);
         self.note(audit);
         Ok(Written::Updated(stored))
     }

@@ -10,7 +10,7 @@ mod opening;
 mod outbox;
 mod record;
 mod records;
-
+mod relations;
 mod resources;
 mod signing;
 mod webhooks;

@@ -41,11 +41,13 @@ async fn changes_say_what_they_touched(bench: Bench) {
         .publish_key(super::keys::key("k", 0), None, event("signing_key.create"))
         .await
         .unwrap();
+    super::relations::add(store, &["order:1#owner@user:ada"]).await;
     let subjects = [
         ChangeSubject::Resource(ResourceKind::Application, "shop".into()),
         ChangeSubject::Credential(key.r#type, key.id, "shop".into()),
         ChangeSubject::Revocation,
         ChangeSubject::SigningKey,
+        ChangeSubject::Relation("order:1".into(), "owner".into()),
     ];
     let expected: Vec<Change> = (1..)
         .zip(subjects)
@@ -53,8 +55,8 @@ async fn changes_say_what_they_touched(bench: Bench) {
         .collect();
     assert_eq!(store.changes_after(0, 100).await.unwrap(), expected);
     assert_eq!(store.changes_after(2, 1).await.unwrap(), expected[2..3]);
-    assert_eq!(store.changes_after(4, 100).await.unwrap(), []);
-    assert_eq!(store.newest_change().await.unwrap(), 4);
+    assert_eq!(store.changes_after(5, 100).await.unwrap(), []);
+    assert_eq!(store.newest_change().await.unwrap(), 5);
 }
 
 async fn fifty_writers_leave_no_gap(bench: Bench) {

@@ -33,6 +33,7 @@ fn decision(n: i64) -> Decision {
         application: Some("shop".into()),
         status: 401,
         micros: 17,
+        judged: None,
     }
 }
 

@@ -17,6 +17,7 @@ super::on_both!(
     of_two_writers_with_one_expectation_one_wins,
     a_damaged_resource_is_an_error_and_no_panic,
     two_accounts_never_share_a_user_name,
+    what_a_resource_said_is_kept_for_a_while_and_goes_with_it,
 );
 
 const API: ResourceKind = ResourceKind::Api;
@@ -365,4 +366,49 @@ async fn two_accounts_never_share_a_user_name(bench: Bench) {
         .await
         .unwrap();
     assert!(matches!(written, Written::Created(_)));
+}
+
+async fn what_a_resource_said_is_kept_for_a_while_and_goes_with_it(bench: Bench) {
+    let store = &bench.store;
+    assert!(
+        store
+            .resource_versions(API, "orders")
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    for turn in 1..=25_i64 {
+        let put = Put {
+            at: at(turn),
+            ..put(API, "orders", json!({"turn": turn}), Some(turn - 1))
+        };
+        store.put_resource(put, event("api.update")).await.unwrap();
+    }
+    // One that says nothing new is no version.
+    let same = put(API, "orders", json!({"turn": 25}), None);
+    store.put_resource(same, event("api.update")).await.unwrap();
+    let versions = store.resource_versions(API, "orders").await.unwrap();
+    let numbers: Vec<_> = versions.iter().map(|one| one.version).collect();
+    assert_eq!(numbers, (6..=25).rev().collect::<Vec<_>>());
+    assert_eq!(versions[0].spec, json!({"turn": 25}));
+    assert_eq!(
+        (&versions[1].spec, versions[1].written_at),
+        (&json!({"turn": 24}), at(24))
+    );
+    assert!(
+        store
+            .resource_versions(API, "other")
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let removed = store.remove_resource(API, "orders", None, false, event("api.delete"));
+    removed.await.unwrap();
+    assert!(
+        store
+            .resource_versions(API, "orders")
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }

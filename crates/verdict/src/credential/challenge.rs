@@ -22,6 +22,7 @@ use proof::{dpop, hmac_request, sigv4};
 
 use super::{CredentialKind, X_API_KEY, binding};
 use crate::call::Head;
+use crate::policy::rego::StepUp;
 use crate::problem::{Code, Problem};
 use crate::route::{Api, Demand, Route};
 
@@ -95,6 +96,24 @@ pub(crate) fn insufficient_scope<'a>(
     } else {
         for_kind(CredentialKind::Jwt, api, error, Some(&scopes))
     }
+}
+
+/// The challenge of a 401 for an authentication that is too weak or too old (RFC 9470 §3).
+pub(crate) fn step_up(head: &Head, api: &Api, asked: &StepUp) -> HeaderValue {
+    let error = Some("insufficient_user_authentication");
+    let challenge = if binding::is_dpop(head) {
+        for_dpop(api, error, None)
+    } else {
+        for_kind(CredentialKind::Jwt, api, error, None)
+    };
+    let mut text = String::from_utf8_lossy(challenge.as_bytes()).into_owned();
+    if !asked.acr_values.is_empty() {
+        let _ = write!(text, ", acr_values={}", quoted(&asked.acr_values.join(" ")));
+    }
+    if let Some(age) = asked.max_age {
+        let _ = write!(text, ", max_age=\"{}\"", age.as_secs());
+    }
+    value(text)
 }
 
 fn for_kind(

@@ -19,8 +19,8 @@ use proof::time::{Leeway, Timestamp};
 use proof::{paseto, strict_json};
 use serde_json::Value;
 
-use super::binding::{self, Binding, Sent};
-use super::jwt::{IssuerProfile, VerifiedToken};
+use super::binding::{Binding, Sent};
+use super::jwt::{IssuerProfile, Shown, VerifiedToken};
 use super::{CredentialKind, Proved, apikey, opaque, refused};
 use crate::call::Head;
 use crate::facts::Facts;
@@ -247,12 +247,19 @@ pub(super) async fn prove(
         .introspected(text, &hash, profile, now)
         .await?
         .map_err(|cause| refused(&*cause))?;
-    let kind = CredentialKind::Opaque;
-    let proved = super::jwt::judge(kind, &verified, profile, &route.api, facts, now)?;
-    // After the token: a proof says who sends it, and that matters for a good token only.
-    let (bound, rules, text) = (verified.binding.as_ref(), route.sender, text.as_bytes());
-    if let Some(unspent) = binding::judge(bound, sent, text, head, rules, facts, now)? {
-        unspent.spend(facts, now).await?;
-    }
-    Ok(proved)
+    let shown = Shown {
+        text: text.as_bytes(),
+        sent,
+        head,
+        route,
+    };
+    super::jwt::finish(
+        CredentialKind::Opaque,
+        &verified,
+        profile,
+        shown,
+        facts,
+        now,
+    )
+    .await
 }

@@ -130,13 +130,9 @@ pub(super) async fn prove(
         return Err(refused("the token is too long"));
     }
     let hash = TokenHash::of(token);
-    let known = api.issuers.iter().find_map(|profile| {
-        // An issuer serves many APIs: what was opened for one of them is not known at another.
-        let config = profile.config.under(keys.as_deref());
-        let known = facts.known_token(&hash, config)?;
-        (known.config == config).then_some((&**profile, known))
-    });
-    let (profile, verified) = match known {
+    // An issuer serves many APIs: what was opened for one of them is not known at another.
+    let under = |profile: &IssuerProfile| profile.config.under(keys.as_deref());
+    let (profile, verified) = match known(&hash, api, under, facts) {
         Some(known) => known,
         None => {
             // Apart: a token that is known needs no room for what a new one waits for.
@@ -151,11 +147,60 @@ pub(super) async fn prove(
             (profile, verified)
         }
     };
-    let proved = judge(CredentialKind::Jwt, &verified, profile, api, facts, now)?;
+    let shown = Shown {
+        text: token,
+        sent,
+        head,
+        route,
+    };
+    finish(CredentialKind::Jwt, &verified, profile, shown, facts, now).await
+}
+
+/// A token that was verified before for one of the API's issuers, under the configuration that
+/// `under` names.
+pub(super) fn known<'a>(
+    hash: &TokenHash,
+    api: &'a Api,
+    under: impl Fn(&IssuerProfile) -> ConfigId,
+    facts: &impl Facts,
+) -> Option<(&'a IssuerProfile, Arc<VerifiedToken>)> {
+    api.issuers.iter().find_map(|profile| {
+        let config = under(profile);
+        let known = facts.known_token(hash, config)?;
+        (known.config == config).then_some((&**profile, known))
+    })
+}
+
+/// An access token as it was sent.
+pub(super) struct Shown<'a> {
+    pub(super) text: &'a [u8],
+    pub(super) sent: Sent<'a>,
+    pub(super) head: &'a Head,
+    pub(super) route: &'a Route,
+}
+
+/// What every access token ends in, whatever its form and however its claims were had: it is judged
+/// for the API, and then that its sender is the one it was given to.
+pub(super) async fn finish(
+    kind: CredentialKind,
+    verified: &VerifiedToken,
+    profile: &IssuerProfile,
+    shown: Shown<'_>,
+    facts: &impl Facts,
+    now: Timestamp,
+) -> Result<Proved, Problem> {
+    let Shown {
+        text,
+        sent,
+        head,
+        route,
+    } = shown;
+    let proved = judge(kind, verified, profile, &route.api, facts, now)?;
     // After the token: a proof says who sends it, and that matters for a good token only.
     facts.note(Note::Check(Check::Binding));
     let (bound, rules) = (verified.binding.as_ref(), route.sender);
-    if let Some(unspent) = binding::judge(bound, sent, token, head, rules, facts, now)? {
+    if let Some(unspent) = binding::judge(bound, sent, text, head, rules, facts, now)? {
+        // Apart, so that tokens without a proof need no room for it.
         Box::pin(unspent.spend(facts, now)).await?;
     }
     Ok(proved)
@@ -184,7 +229,7 @@ fn opened_by(
 /// What is judged on every use, cached or not: everything that time or a person may change.
 /// All of it is local and cheap; revocation stands last because only a token that would pass
 /// needs the question. Tokens of every form are judged here.
-pub(super) fn judge(
+fn judge(
     kind: CredentialKind,
     token: &VerifiedToken,
     profile: &IssuerProfile,

@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::call::{Body, Head};
 use crate::facts::Facts;
-use crate::identity::Standing;
+use crate::identity::{Companion, Identity, Standing};
 use crate::problem::{Code, Problem};
 use crate::route::Route;
 use crate::trace::Note;
@@ -229,6 +229,14 @@ pub enum NeededBody {
     Short,
     /// As much as the route takes: a webhook's signature says nothing without the last byte.
     Whole,
+}
+
+/// Whether the credentials of a call can be verified a second time: those that are sent along and
+/// bound to nothing, and certificates.
+pub(crate) fn can_be_shown_again(head: &Head, identity: &Identity) -> bool {
+    let again = |kind: CredentialKind| kind.is_sent_along() || kind == CredentialKind::Mtls;
+    let mut companions = identity.companions().iter().map(Companion::kind);
+    again(identity.kind()) && companions.all(again) && !head.headers().contains_key(&binding::DPOP)
 }
 
 /// The one answer to a credential that does not hold (threat C12); `cause` is for the log.

@@ -10,8 +10,8 @@ use proof::issued::{self, Brand, SecretKind};
 use proof::jose::jwt::Claims;
 use proof::time::Timestamp;
 
-use super::binding::{self, Sent};
-use super::jwt::{self, IssuerProfile, VerifiedToken};
+use super::binding::Sent;
+use super::jwt::{self, IssuerProfile, Shown, VerifiedToken};
 use super::{CredentialKind, Proved, apikey, refused};
 use crate::call::Head;
 use crate::facts::Facts;
@@ -80,12 +80,19 @@ pub(super) async fn prove(
         .opaque_token(&hash, profile, now)
         .await?
         .ok_or_else(|| refused("no such token"))?;
-    let proved = jwt::judge(CredentialKind::Opaque, &verified, profile, api, facts, now)?;
-    // After the token: a proof says who sends it, and that matters for a good token only.
-    facts.note(Note::Check(Check::Binding));
-    let (bound, rules) = (verified.binding.as_ref(), route.sender);
-    if let Some(unspent) = binding::judge(bound, sent, token.whole, head, rules, facts, now)? {
-        unspent.spend(facts, now).await?;
-    }
-    Ok(proved)
+    let shown = Shown {
+        text: token.whole,
+        sent,
+        head,
+        route,
+    };
+    jwt::finish(
+        CredentialKind::Opaque,
+        &verified,
+        profile,
+        shown,
+        facts,
+        now,
+    )
+    .await
 }

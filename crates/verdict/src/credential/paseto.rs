@@ -13,8 +13,8 @@ use proof::jose::jwt::Expect;
 use proof::paseto::{self, MAX_TOKEN_BYTES};
 use proof::time::{Leeway, Timestamp};
 
-use super::binding::{self, Sent};
-use super::jwt::{self, IssuerProfile, VerifiedToken};
+use super::binding::Sent;
+use super::jwt::{self, IssuerProfile, Shown, VerifiedToken};
 use super::{CredentialKind, Proved, refused};
 use crate::call::Head;
 use crate::facts::Facts;
@@ -36,11 +36,7 @@ pub(super) async fn prove(
         return Err(refused("the token is too long"));
     }
     let hash = TokenHash::of(token);
-    let known = api.issuers.iter().find_map(|profile| {
-        let known = facts.known_token(&hash, profile.config)?;
-        (known.config == profile.config).then_some((&**profile, known))
-    });
-    let (profile, verified) = match known {
+    let (profile, verified) = match jwt::known(&hash, api, |profile| profile.config, facts) {
         Some(known) => known,
         None => {
             let (profile, verified) = verify(token, &hash, api, facts, now)?;
@@ -49,14 +45,21 @@ pub(super) async fn prove(
             (profile, verified)
         }
     };
-    let proved = jwt::judge(CredentialKind::Paseto, &verified, profile, api, facts, now)?;
-    facts.note(Note::Check(Check::Binding));
-    // After the token: a proof says who sends it, and that matters for a good token only.
-    let (bound, rules) = (verified.binding.as_ref(), route.sender);
-    if let Some(unspent) = binding::judge(bound, sent, token, head, rules, facts, now)? {
-        unspent.spend(facts, now).await?;
-    }
-    Ok(proved)
+    let shown = Shown {
+        text: token,
+        sent,
+        head,
+        route,
+    };
+    jwt::finish(
+        CredentialKind::Paseto,
+        &verified,
+        profile,
+        shown,
+        facts,
+        now,
+    )
+    .await
 }
 
 /// Verifies a token that was never seen under its issuer's present configuration.

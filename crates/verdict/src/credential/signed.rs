@@ -29,7 +29,7 @@ use proof::time::{Leeway, Timestamp};
 
 use super::{CredentialKind, Proved, refused};
 use crate::call::{Body, Head};
-use crate::facts::{Answer, Begun, Facts, FirstUse, ReplayScope};
+use crate::facts::{Answer, Facts, FirstUse, ReplayScope};
 use crate::identity::{LifeState, SigningKey, SigningScheme};
 use crate::problem::{Code, Problem};
 use crate::route::Route;
@@ -298,12 +298,11 @@ async fn is_first_use(
         base64url::encode(&verified.replay.id),
         verified.replay.until,
     );
-    if verified.reusable {
-        let ids = [format!("presigned:{replay}")];
-        let begun = facts.begin_delivery(key_id, &ids, until, now).await?;
-        return Ok(begun == Begun::Now);
-    }
-    let scope = ReplayScope::Signature { key: key_id };
+    let scope = if verified.reusable {
+        ReplayScope::Presigned { key: key_id }
+    } else {
+        ReplayScope::Signature { key: key_id }
+    };
     let used = facts.first_use(scope, &replay, until, now).await?;
     Ok(used == FirstUse::Yes)
 }

@@ -281,7 +281,12 @@ fn a_service_in_this_process_learns_who_calls_from_the_permit() {
     let admitted = permitted.admitted();
     assert_eq!(admitted.identity().unwrap().kind(), ApiKey);
     assert_eq!(&*admitted.arrival().request_id, "0193");
-    let (head, _body, identity, signed) = permitted.into_forward();
+    let Forward {
+        head,
+        identity,
+        signed,
+        ..
+    } = permitted.into_forward();
     assert!(signed.is_none());
     assert_eq!(head.path(), "/orders");
     assert!(identity.is_some());

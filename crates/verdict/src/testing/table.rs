@@ -1,5 +1,6 @@
 //! Facts from tables, and a list of what was asked.
 
+use core::time::Duration;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex};
 
@@ -21,8 +22,10 @@ use crate::facts::{
     Answer, Begun, Facts, FirstUse, KeyCheck, KeyLookup, PasswordCheck, ReplayScope, Unavailable,
 };
 use crate::identity::{Account, IssuedKey, SigningKey};
-use crate::limit::{LimitKey, Rate, Taken};
+use crate::limit::{LimitKey, Rate, Taken, stable_hash};
 use crate::penalty::{Penalties, Penalty};
+use crate::policy::relations::{Extent, Grant, Object, Related, Standing, Subject, Tuple};
+use crate::probing::{Noticed, Probes, Probing};
 use crate::route::ApiName;
 use crate::trace::Note;
 
@@ -53,6 +56,10 @@ pub(crate) struct Table {
     pub(crate) used: Mutex<Vec<(String, String, Timestamp)>>,
     /// Deliveries by key and id: under way, or taken.
     pub(crate) deliveries: Mutex<HashMap<(String, String), Begun>>,
+    /// What is kept of those who were refused objects.
+    pub(crate) probes: Mutex<HashMap<String, Probes>>,
+    /// Who has what to do with what, and until when.
+    pub(crate) tuples: Mutex<HashMap<Tuple, Grant>>,
     pub(crate) out: Option<Unavailable>,
     /// The replay memory alone does not answer.
     pub(crate) no_replays: bool,
@@ -64,6 +71,19 @@ impl Table {
     fn ask(&self, question: &'static str) -> Answer<()> {
         self.asked.lock().unwrap().push(question);
         self.out.map_or(Ok(()), Err)
+    }
+
+    fn read(&self, object: &Object, relation: &str) -> Arc<Related> {
+        let tuples = self.tuples.lock().unwrap();
+        let standing = tuples
+            .iter()
+            .filter(|(tuple, _)| tuple.object == *object && *tuple.relation == *relation)
+            .map(|(tuple, grant)| Standing {
+                subject: tuple.subject.clone(),
+                grant: *grant,
+            })
+            .collect();
+        Arc::new(Related::new(standing, Extent::Whole))
     }
 
     /// The questions since the last time.
@@ -83,7 +103,32 @@ impl Facts for Table {
             Note::Check(check) => check.name().to_owned(),
             Note::Credential(kind) => format!("({}", kind.name()),
             Note::Proved(kind, _) => format!("{})", kind.name()),
+            Note::Judged(one) => format!("{} {}: {}", one.by, one.what, one.outcome),
         });
+    }
+
+    async fn probing(
+        &self,
+        who: &str,
+        rules: &Probing,
+        now: Timestamp,
+    ) -> Answer<Option<Duration>> {
+        self.ask("probing")?;
+        let probes = self.probes.lock().unwrap();
+        Ok(probes.get(who).and_then(|one| rules.held(one, now)))
+    }
+
+    async fn probed(
+        &self,
+        who: &str,
+        object: &str,
+        rules: &Probing,
+        now: Timestamp,
+    ) -> Answer<Option<Noticed>> {
+        self.ask("probed")?;
+        let mut probes = self.probes.lock().unwrap();
+        let object = stable_hash(&[object])[0];
+        Ok(rules.refused(probes.entry(who.to_owned()).or_default(), object, now))
     }
 
     fn known_token(&self, hash: &TokenHash, config: ConfigId) -> Option<Arc<VerifiedToken>> {
@@ -308,6 +353,7 @@ impl Facts for Table {
         }
         let (ReplayScope::DpopProof { key }
         | ReplayScope::Signature { key }
+        | ReplayScope::Presigned { key }
         | ReplayScope::ClientCall { client: key }) = scope;
         let mut used = self.used.lock().unwrap();
         if used.iter().any(|(k, i, _)| k == key && i == id) {
@@ -380,5 +426,26 @@ impl Facts for Table {
         _now: Timestamp,
     ) -> Answer<Option<Penalty>> {
         unreachable!("judging counts no failures: the front does")
+    }
+
+    async fn related(
+        &self,
+        object: &Object,
+        relation: &Arc<str>,
+        _: Timestamp,
+    ) -> Answer<Arc<Related>> {
+        self.ask("related")?;
+        Ok(self.read(object, relation))
+    }
+
+    async fn grant(
+        &self,
+        object: &Object,
+        relation: &Arc<str>,
+        subject: &Subject,
+        _: Timestamp,
+    ) -> Answer<Option<Grant>> {
+        self.ask("grant")?;
+        Ok(self.read(object, relation).grant(subject))
     }
 }

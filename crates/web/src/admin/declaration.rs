@@ -37,6 +37,8 @@ pub fn declaration(brand: Brand, per_address: Option<Rate>) -> ApiMeaning {
         foreign_keys: Vec::new(),
         realm: NAME.into(),
         resource_metadata: None,
+        relations: None,
+        rights: Default::default(),
         certificates: None,
         signatures: Default::default(),
     });
@@ -102,6 +104,7 @@ fn route(api: &Arc<Api>, operation: Operation) -> RouteMeaning {
         allow_encoded_slash: false,
         upgrade: false,
         upstream_credential: false,
+        unguarded: Vec::new(),
     }
 }
 

@@ -142,6 +142,7 @@ fn parameters(operation: Operation) -> Vec<Parameter> {
         QueryForm::Audit => view::AuditQuery::into_params(query),
         QueryForm::Decisions => view::DecisionQuery::into_params(query),
         QueryForm::Flows => view::FlowQuery::into_params(query),
+        QueryForm::Relations => view::RelationQuery::into_params(query),
         QueryForm::Webhooks => view::WebhookQuery::into_params(query),
         QueryForm::Export => view::ExportQuery::into_params(query),
         QueryForm::Version => view::VersionQuery::into_params(query),
@@ -272,6 +273,25 @@ fn components() -> Components {
     named::<view::RotateSigningKey>("RotateSigningKey", &mut found);
     named::<view::RevokeTokens>("RevokeTokens", &mut found);
     named::<view::RevokedTokens>("RevokedTokens", &mut found);
+    named::<view::AddTuple>("AddTuple", &mut found);
+    named::<view::WriteRelations>("WriteRelations", &mut found);
+    named::<view::WroteRelations>("WroteRelations", &mut found);
+    named::<view::TupleView>("TupleView", &mut found);
+    named::<Page<view::TupleView>>("TuplePage", &mut found);
+    named::<view::LeftOverView>("LeftOverView", &mut found);
+    named::<Page<view::LeftOverView>>("LeftOverPage", &mut found);
+    named::<view::CheckRelation>("CheckRelation", &mut found);
+    named::<view::CheckRelations>("CheckRelations", &mut found);
+    named::<view::CheckedRelation>("CheckedRelation", &mut found);
+    named::<view::CheckedRelations>("CheckedRelations", &mut found);
+    named::<view::ListObjects>("ListObjects", &mut found);
+    named::<view::ListedObjects>("ListedObjects", &mut found);
+    named::<view::ListSubjects>("ListSubjects", &mut found);
+    named::<view::ListedSubjects>("ListedSubjects", &mut found);
+    named::<view::ExpandRelation>("ExpandRelation", &mut found);
+    named::<view::LeafView>("LeafView", &mut found);
+    named::<view::BranchView>("BranchView", &mut found);
+    named::<view::TreeView>("TreeView", &mut found);
     named::<view::GrantView>("GrantView", &mut found);
     named::<Page<view::GrantView>>("GrantPage", &mut found);
     named::<view::SessionView>("SessionView", &mut found);
@@ -287,6 +307,11 @@ fn components() -> Components {
     named::<view::Explain>("Explain", &mut found);
     named::<view::CallScheme>("CallScheme", &mut found);
     named::<view::ExplanationView>("ExplanationView", &mut found);
+    named::<view::Replay>("Replay", &mut found);
+    named::<view::ReplayView>("ReplayView", &mut found);
+    named::<view::RollBack>("RollBack", &mut found);
+    named::<view::Version>("Version", &mut found);
+    named::<Page<view::Version>>("VersionPage", &mut found);
     named::<view::SendWebhook>("SendWebhook", &mut found);
     named::<view::WebhookMessage>("WebhookMessage", &mut found);
     named::<Page<view::WebhookMessage>>("WebhookMessagePage", &mut found);

@@ -248,7 +248,7 @@ impl Fault {
                     Refusal::Conflict { current } => {
                         extended(&problem, request_id, "current_version", current)
                     }
-                    Refusal::Hashing(why) => {
+                    Refusal::Hashing(why) | Refusal::Unread(why) => {
                         let mut problem = Problem::from(*why);
                         problem.cause = refusal.to_string().into();
                         respond::problem(&problem, request_id)

@@ -16,6 +16,8 @@ mod flows;
 pub mod operation;
 mod process;
 mod record;
+mod relations;
+mod replay;
 mod resources;
 mod signing;
 pub mod site;
@@ -43,10 +45,14 @@ use proof::random::Entropy;
 use proof::time::Timestamp;
 use registry::access::Action;
 use registry::actor::Actor;
+use registry::document::Document;
 use registry::meaning::Context;
 use registry::ports::{AuditTrail, CallRecord, Registry, Webhooks};
+use registry::record::Decision;
+use registry::relations::{Relations, Token};
 use registry::usecase::{Ctx, Hasher, Refusal, admin_key, refused_draft};
 use verdict::identity::{LifeState, Principal};
+use verdict::policy::relations::{Checked, Object};
 use verdict::problem::{Code, Problem};
 
 use crate::admitted::Caller;
@@ -62,10 +68,13 @@ pub use exchange::MAX_BODY;
 
 /// What the admin API asks of the store.
 pub trait Store:
-    Registry + AuditTrail + CallRecord + IssuerStore + Flows + Webhooks + 'static
+    Registry + Relations + AuditTrail + CallRecord + IssuerStore + Flows + Webhooks + 'static
 {
 }
-impl<T: Registry + AuditTrail + CallRecord + IssuerStore + Flows + Webhooks + 'static> Store for T {}
+impl<T> Store for T where
+    T: Registry + Relations + AuditTrail + CallRecord + IssuerStore + Flows + Webhooks + 'static
+{
+}
 
 /// What the admin API is wired from. Implemented once, by the composition root.
 pub trait Parts: Send + Sync + 'static {
@@ -126,6 +135,66 @@ pub trait Explainer: Send + Sync {
     fn explain<'a>(&'a self, asked: Asked, by: &'a str, now: Timestamp) -> Explaining<'a>;
 }
 
+/// Recorded calls, judged again.
+pub type Replaying<'a> = Pin<Box<dyn Future<Output = Result<Vec<Again>, Refusal>> + Send + 'a>>;
+
+/// What would come of a recorded call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Again {
+    /// What the record does not hold, in words: it can't be told.
+    Unknown(String),
+    /// It would pass.
+    Allow,
+    /// It would be refused: with which code, and why.
+    Deny(&'static str, String),
+}
+
+/// Judges recorded calls by other documents. Nothing comes of it.
+pub trait Replayer: Send + Sync {
+    /// Works out what `documents` would mean in the place of those that stand, and judges each of
+    /// `calls` by that. The answers come in the calls' order.
+    ///
+    /// # Errors
+    /// The flaws of the documents, or a fact that can't be had.
+    fn replay<'a>(
+        &'a self,
+        documents: &'a [Document],
+        calls: &'a [Decision],
+        now: Timestamp,
+    ) -> Replaying<'a>;
+}
+
+/// Whether a subject has a relation to an object.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// Who.
+    pub subject: Object,
+    /// The relation.
+    pub relation: String,
+    /// To what.
+    pub object: Object,
+}
+
+/// Answers in the making.
+pub type Checking<'a> = Pin<Box<dyn Future<Output = Result<Vec<Checked>, Problem>> + Send + 'a>>;
+
+/// Answers questions about relations as calls at this node are judged: by the model in force, over
+/// what the node remembers.
+pub trait Checker: Send + Sync {
+    /// The answers in the order of the questions. With a token, this node waits a little until it has
+    /// seen that change.
+    ///
+    /// # Errors
+    /// 400 with its place for a type or relation that is not there; 503 if the change did not come, or
+    /// tuples can't be read.
+    fn check(
+        &self,
+        questions: Vec<Question>,
+        at_least: Option<Token>,
+        now: Timestamp,
+    ) -> Checking<'_>;
+}
+
 /// The admin API's parts, ready to serve.
 pub struct Admin<P: Parts> {
     /// Durable state.
@@ -138,6 +207,10 @@ pub struct Admin<P: Parts> {
     pub process: Arc<dyn Process>,
     /// Explains calls.
     pub explainer: Arc<dyn Explainer>,
+    /// Judges recorded calls again.
+    pub replayer: Arc<dyn Replayer>,
+    /// Answers questions about relations.
+    pub checker: Arc<dyn Checker>,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
     /// Names under which it answers.
@@ -271,6 +344,13 @@ async fn dispatch<P: Parts>(
         Operation::SigningKeys => signing::list(work).await,
         Operation::RotateSigningKey => signing::rotate(work, input).await,
         Operation::RevokeTokens => signing::revoke(work, input).await,
+        Operation::Relations => relations::list(work, input).await,
+        Operation::WriteRelations => relations::write(work, input).await,
+        Operation::LeftOverRelations => relations::left_over(work).await,
+        Operation::CheckRelations => relations::check(work, input).await,
+        Operation::ListObjects => relations::objects(work, input).await,
+        Operation::ListSubjects => relations::subjects(work, input).await,
+        Operation::ExpandRelation => relations::expand(work, input).await,
         Operation::Grants => flows::grants(work, input).await,
         Operation::EndGrants => flows::end_grants(work, input).await,
         Operation::Sessions => flows::sessions(work, input).await,
@@ -281,6 +361,7 @@ async fn dispatch<P: Parts>(
         Operation::Decisions => record::decisions(work, input).await,
         Operation::Decision => explain::decision(work, input).await,
         Operation::Explain => explain::explain(work, input).await,
+        Operation::Replay => replay::replay(work, input).await,
     }
 }
 

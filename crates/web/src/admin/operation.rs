@@ -38,6 +38,20 @@ pub enum Operation {
     RotateSigningKey,
     /// Revokes tokens.
     RevokeTokens,
+    /// Lists who has what to do with which object.
+    Relations,
+    /// Writes that down, or takes it back.
+    WriteRelations,
+    /// Lists what of it counts for nothing.
+    LeftOverRelations,
+    /// Asks whether somebody has something to do with an object.
+    CheckRelations,
+    /// Asks with which objects somebody has something to do.
+    ListObjects,
+    /// Asks who has something to do with an object.
+    ListSubjects,
+    /// Asks how that comes about.
+    ExpandRelation,
     /// Lists what people allowed clients.
     Grants,
     /// Ends it.
@@ -58,6 +72,8 @@ pub enum Operation {
     Decision,
     /// Tells how a call would be judged.
     Explain,
+    /// Judges recorded calls again, as documents would have it.
+    Replay,
 }
 
 /// What can be done with resources.
@@ -71,17 +87,30 @@ pub enum ResourceAct {
     Put,
     /// Removes one.
     Delete,
+    /// Lists what one said at its last versions.
+    Versions,
+    /// Writes again what one said at an earlier version.
+    RollBack,
 }
 
 impl ResourceAct {
     /// Every act.
-    pub const ALL: [Self; 4] = [Self::List, Self::Show, Self::Put, Self::Delete];
+    pub const ALL: [Self; 6] = [
+        Self::List,
+        Self::Show,
+        Self::Put,
+        Self::Delete,
+        Self::Versions,
+        Self::RollBack,
+    ];
     fn verb(self) -> &'static str {
         match self {
             Self::List => "list",
             Self::Show => "show",
             Self::Put => "put",
             Self::Delete => "delete",
+            Self::Versions => "list-versions-of",
+            Self::RollBack => "roll-back",
         }
     }
 }
@@ -252,6 +281,8 @@ pub fn collection(kind: ResourceKind) -> &'static str {
         ResourceKind::Account => "accounts",
         ResourceKind::User => "users",
         ResourceKind::TrustedIssuer => "issuers",
+        ResourceKind::RelationModel => "relation-models",
+        ResourceKind::Policy => "policies",
         ResourceKind::WebhookEndpoint => "webhooks",
     }
 }
@@ -288,6 +319,8 @@ pub(super) enum QueryForm {
     Export,
     /// [`super::view::FlowQuery`].
     Flows,
+    /// [`super::view::RelationQuery`].
+    Relations,
     /// [`super::view::WebhookQuery`].
     Webhooks,
 }
@@ -319,6 +352,13 @@ impl Operation {
             Self::SigningKeys,
             Self::RotateSigningKey,
             Self::RevokeTokens,
+            Self::Relations,
+            Self::WriteRelations,
+            Self::LeftOverRelations,
+            Self::CheckRelations,
+            Self::ListObjects,
+            Self::ListSubjects,
+            Self::ExpandRelation,
             Self::Grants,
             Self::EndGrants,
             Self::Sessions,
@@ -329,6 +369,7 @@ impl Operation {
             Self::Decisions,
             Self::Decision,
             Self::Explain,
+            Self::Replay,
         ]);
         all
     }
@@ -345,6 +386,8 @@ impl Operation {
             | Self::OpenApi
             | Self::Export
             | Self::SigningKeys
+            | Self::Relations
+            | Self::LeftOverRelations
             | Self::Grants
             | Self::Sessions
             | Self::Audit
@@ -352,18 +395,25 @@ impl Operation {
             | Self::Checkpoints
             | Self::Decisions
             | Self::Decision
-            | Self::Resource(_, R::List | R::Show)
+            | Self::Resource(_, R::List | R::Show | R::Versions)
             | Self::Credential(_, C::List | C::Show | C::Usage) => Method::GET,
             Self::Resource(_, R::Put) => Method::PUT,
             Self::Resource(_, R::Delete) => Method::DELETE,
             Self::Credential(_, C::Amend) => Method::PATCH,
             Self::Apply
             | Self::Explain
+            | Self::Replay
+            | Self::Resource(_, R::RollBack)
             | Self::SuspendUser
             | Self::ResumeUser
             | Self::ImportKey
             | Self::RotateSigningKey
             | Self::RevokeTokens
+            | Self::WriteRelations
+            | Self::CheckRelations
+            | Self::ListObjects
+            | Self::ListSubjects
+            | Self::ExpandRelation
             | Self::EndGrants
             | Self::EndSessions
             | Self::Credential(_, C::Create | C::Suspend | C::Resume | C::Rotate | C::Revoke) => {
@@ -388,6 +438,12 @@ impl Operation {
             Self::SigningKeys => "/v1/signing-keys",
             Self::RotateSigningKey => "/v1/signing-keys/rotate",
             Self::RevokeTokens => "/v1/tokens/revoke",
+            Self::Relations | Self::WriteRelations => "/v1/relations",
+            Self::LeftOverRelations => "/v1/relations/left-over",
+            Self::CheckRelations => "/v1/relations/check",
+            Self::ListObjects => "/v1/relations/list-objects",
+            Self::ListSubjects => "/v1/relations/list-subjects",
+            Self::ExpandRelation => "/v1/relations/expand",
             Self::Grants => "/v1/grants",
             Self::EndGrants => "/v1/grants/end",
             Self::Sessions => "/v1/sessions",
@@ -398,7 +454,14 @@ impl Operation {
             Self::Decisions => "/v1/decisions",
             Self::Decision => "/v1/decisions/{id}",
             Self::Explain => "/v1/explain",
+            Self::Replay => "/v1/replay",
             Self::Resource(kind, ResourceAct::List) => return format!("/v1/{}", collection(kind)),
+            Self::Resource(kind, ResourceAct::Versions) => {
+                return format!("/v1/{}/{{name}}/versions", collection(kind));
+            }
+            Self::Resource(kind, ResourceAct::RollBack) => {
+                return format!("/v1/{}/{{name}}/roll-back", collection(kind));
+            }
             Self::Resource(kind, _) => return format!("/v1/{}/{{name}}", collection(kind)),
             Self::Credential(family, C::List | C::Create) => family_path(family),
             Self::Credential(family, C::Show | C::Amend) => {
@@ -426,6 +489,13 @@ impl Operation {
             Self::SigningKeys => "list-signing-key",
             Self::RotateSigningKey => "rotate-signing-key",
             Self::RevokeTokens => "revoke-tokens",
+            Self::Relations => "list-relations",
+            Self::WriteRelations => "write-relations",
+            Self::LeftOverRelations => "left-over-relations",
+            Self::CheckRelations => "check-relations",
+            Self::ListObjects => "list-objects",
+            Self::ListSubjects => "list-subjects",
+            Self::ExpandRelation => "expand-relation",
             Self::Grants => "list-grants",
             Self::EndGrants => "end-grants",
             Self::Sessions => "list-sessions",
@@ -436,9 +506,11 @@ impl Operation {
             Self::Decisions => "decisions",
             Self::Decision => "show-decision",
             Self::Explain => "explain",
+            Self::Replay => "replay",
             Self::Resource(kind, act) => {
                 let kind = match kind {
                     ResourceKind::TrustedIssuer => "issuer".to_owned(),
+                    ResourceKind::RelationModel => "relation-model".to_owned(),
                     ResourceKind::WebhookEndpoint => "webhook".to_owned(),
                     other => other.name().to_ascii_lowercase(),
                 };
@@ -472,6 +544,15 @@ impl Operation {
                 "Publishes the next signing key of a purpose; answers all of it."
             }
             Self::RevokeTokens => "Revokes one token, or every token of a client.",
+            Self::Relations => "Lists tuples: who has what to do with which object.",
+            Self::WriteRelations => "Adds and removes tuples together, all of them or none.",
+            Self::LeftOverRelations => {
+                "Lists tuples that count for nothing, since the model does not take them."
+            }
+            Self::CheckRelations => "Asks whether subjects have relations to objects.",
+            Self::ListObjects => "Lists the objects of a type that a subject has a relation to.",
+            Self::ListSubjects => "Lists the subjects of a type that have a relation to an object.",
+            Self::ExpandRelation => "Tells how a relation to an object comes about.",
             Self::Grants => "Lists what people allowed clients, the newest first.",
             Self::EndGrants => "Ends grants with every token of theirs.",
             Self::Sessions => "Lists people's sessions, the newest first.",
@@ -484,6 +565,9 @@ impl Operation {
             Self::Decisions => "Reads the log of judged calls, the newest first.",
             Self::Decision => "Shows one judged call by its request id.",
             Self::Explain => "Tells step by step how a call would be judged; nothing comes of it.",
+            Self::Replay => {
+                "Judges the recorded calls again as documents would have it; nothing comes of it."
+            }
             Self::Resource(kind, act) => {
                 let kind = kind.name();
                 return match act {
@@ -491,6 +575,14 @@ impl Operation {
                     R::Show => format!("Shows one {kind}."),
                     R::Put => format!("Writes one {kind}: 201 if it is new."),
                     R::Delete => format!("Removes one {kind}."),
+                    R::Versions => {
+                        format!(
+                            "Lists what one {kind} said at its last versions, the newest first."
+                        )
+                    }
+                    R::RollBack => {
+                        format!("Writes again what one {kind} said at an earlier version.")
+                    }
                 };
             }
             Self::Credential(family, act) => {
@@ -526,8 +618,10 @@ impl Operation {
             Self::Status | Self::OpenApi => return None,
             Self::Settings => Action::SettingsRead,
             Self::Apply => Action::Apply,
-            Self::Export | Self::Resource(_, R::List | R::Show) => Action::ResourceRead,
-            Self::Resource(_, R::Put) => Action::ResourceWrite,
+            Self::Export | Self::Resource(_, R::List | R::Show | R::Versions) => {
+                Action::ResourceRead
+            }
+            Self::Resource(_, R::Put | R::RollBack) => Action::ResourceWrite,
             Self::Resource(_, R::Delete) => Action::ResourceDelete,
             Self::Webhook(act) => act.action(),
             Self::SuspendUser => Action::UserSuspend,
@@ -536,6 +630,14 @@ impl Operation {
             Self::SigningKeys => Action::SigningKeyRead,
             Self::RotateSigningKey => Action::SigningKeyRotate,
             Self::RevokeTokens => Action::TokenRevoke,
+            Self::Relations
+            | Self::LeftOverRelations
+            | Self::CheckRelations
+            | Self::ListObjects
+            | Self::ListSubjects
+            | Self::ExpandRelation => Action::RelationRead,
+            // A body that removes is judged as a removal too by the use case.
+            Self::WriteRelations => Action::RelationAdd,
             Self::Grants => Action::GrantRead,
             Self::EndGrants => Action::GrantEnd,
             Self::Sessions => Action::SessionRead,
@@ -543,6 +645,7 @@ impl Operation {
             Self::Audit | Self::VerifyAudit | Self::Checkpoints => Action::AuditRead,
             Self::Decisions | Self::Decision => Action::DecisionRead,
             Self::Explain => Action::CallExplain,
+            Self::Replay => Action::CallReplay,
             Self::Credential(_, C::Usage) => Action::UsageRead,
             Self::Credential(Family::ApiKey, act) => match act {
                 C::Create => Action::ApiKeyCreate,
@@ -617,12 +720,19 @@ impl Operation {
         Some(match self {
             Self::Apply => "Apply",
             Self::Explain => "Explain",
+            Self::Replay => "Replay",
             Self::Webhook(WebhookAct::Send) => "SendWebhook",
             Self::Webhook(act) if act.is_post() => "Act",
             Self::Resource(_, ResourceAct::Put) => "PutResource",
+            Self::Resource(_, ResourceAct::RollBack) => "RollBack",
             Self::ImportKey => "ImportKey",
             Self::RotateSigningKey => "RotateSigningKey",
             Self::RevokeTokens => "RevokeTokens",
+            Self::WriteRelations => "WriteRelations",
+            Self::CheckRelations => "CheckRelations",
+            Self::ListObjects => "ListObjects",
+            Self::ListSubjects => "ListSubjects",
+            Self::ExpandRelation => "ExpandRelation",
             Self::EndGrants | Self::EndSessions => "EndFlows",
             Self::Credential(Family::ApiKey, C::Create) => "CreateKey",
             Self::Credential(Family::ClientSecret, C::Create) => "CreateSecret",
@@ -651,9 +761,10 @@ impl Operation {
             Self::Apply => "Plan",
             Self::Export => "Export",
             Self::Resource(_, R::List) => "ResourcePage",
-            Self::Resource(_, R::Show | R::Put) | Self::SuspendUser | Self::ResumeUser => {
-                "Resource"
-            }
+            Self::Resource(_, R::Show | R::Put | R::RollBack)
+            | Self::SuspendUser
+            | Self::ResumeUser => "Resource",
+            Self::Resource(_, R::Versions) => "VersionPage",
             Self::Credential(_, C::List) => "CredentialPage",
             Self::Credential(_, C::Create | C::Rotate) => "Issued",
             Self::Credential(_, C::Show | C::Amend | C::Suspend | C::Resume | C::Revoke)
@@ -661,6 +772,13 @@ impl Operation {
             Self::Credential(_, C::Usage) => "UsageView",
             Self::SigningKeys | Self::RotateSigningKey => "SigningKeyPage",
             Self::RevokeTokens => "RevokedTokens",
+            Self::Relations => "TuplePage",
+            Self::WriteRelations => "WroteRelations",
+            Self::LeftOverRelations => "LeftOverPage",
+            Self::CheckRelations => "CheckedRelations",
+            Self::ListObjects => "ListedObjects",
+            Self::ListSubjects => "ListedSubjects",
+            Self::ExpandRelation => "TreeView",
             Self::Grants | Self::EndGrants => "GrantPage",
             Self::Sessions | Self::EndSessions => "SessionPage",
             Self::Audit => "AuditPage",
@@ -669,6 +787,7 @@ impl Operation {
             Self::Decisions => "DecisionPage",
             Self::Decision => "DecisionView",
             Self::Explain => "ExplanationView",
+            Self::Replay => "ReplayView",
             Self::Webhook(WebhookAct::Send | WebhookAct::Show) => "WebhookMessage",
             Self::Webhook(WebhookAct::List) => "WebhookMessagePage",
             Self::Webhook(WebhookAct::Status) => "WebhookStatusPage",
@@ -705,6 +824,7 @@ impl Operation {
             Self::Audit => QueryForm::Audit,
             Self::Decisions => QueryForm::Decisions,
             Self::Grants | Self::Sessions => QueryForm::Flows,
+            Self::Relations => QueryForm::Relations,
             Self::Webhook(WebhookAct::List) => QueryForm::Webhooks,
             _ => QueryForm::None,
         }

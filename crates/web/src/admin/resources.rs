@@ -44,6 +44,20 @@ pub(super) async fn serve<P: Parts>(
             .await?;
             Ok(Answer::empty())
         }
+        ResourceAct::Versions => {
+            let found = resource::versions(work.store(), &work.actor, kind, &input.name).await?;
+            Answer::ok(&Page {
+                items: found.into_iter().map(view::Version::from).collect(),
+                next: None,
+            })
+        }
+        ResourceAct::RollBack => {
+            let body: view::RollBack = input.json()?;
+            let (store, actor, ctx) = (work.store(), &work.actor, &work.ctx());
+            let written =
+                resource::roll_back(store, actor, ctx, kind, &input.name, body.to).await?;
+            answer(written)
+        }
     }
 }
 
@@ -72,7 +86,11 @@ async fn put<P: Parts>(kind: ResourceKind, work: &Work<P>, input: &Input) -> Res
     let document = Document::from_parts(DocumentKind::Resource(kind), &input.name, body.spec)
         .map_err(|flaws| Fault::Flaws(flaws.iter().map(view::FlawView::from).collect()))?;
     let put = PutResource { document, expected };
-    match resource::put(work.store(), &work.actor, &work.ctx(), put).await? {
+    answer(resource::put(work.store(), &work.actor, &work.ctx(), put).await?)
+}
+
+fn answer(written: Written) -> Result<Answer, Fault> {
+    match written {
         Written::Created(stored) => {
             let version = stored.version;
             Ok(Answer::created(&Resource::from(stored))?.version(version))

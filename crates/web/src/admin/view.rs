@@ -9,6 +9,8 @@ mod explain;
 mod flows;
 mod process;
 mod record;
+mod relations;
+mod replay;
 mod webhooks;
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +22,8 @@ pub use explain::*;
 pub use flows::*;
 pub use process::*;
 pub use record::*;
+pub use relations::*;
+pub use replay::*;
 pub use webhooks::*;
 
 /// A list, with the way to its continuation.

@@ -51,6 +51,8 @@ pub fn built_in_api(
         foreign_keys: Vec::new(),
         realm: NAME.into(),
         resource_metadata: None,
+        relations: None,
+        rights: Default::default(),
         certificates: None,
         signatures: Default::default(),
     });
@@ -166,6 +168,7 @@ fn route(api: &Arc<Api>, door: Door) -> RouteMeaning {
         allow_encoded_slash: false,
         upgrade: false,
         upstream_credential: false,
+        unguarded: Vec::new(),
     }
 }
 

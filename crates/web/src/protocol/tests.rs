@@ -386,6 +386,8 @@ impl World {
             foreign_keys: Vec::new(),
             realm: "orders".into(),
             resource_metadata: None,
+            relations: None,
+            rights: Default::default(),
             certificates: None,
             signatures: Default::default(),
         };

@@ -164,6 +164,33 @@ async fn a_stale_version_is_a_conflict() {
 }
 
 #[tokio::test]
+async fn a_change_is_taken_back_by_writing_what_stood_before_it() {
+    let house = House::furnished().await;
+    let kind = ResourceKind::Application;
+    for owner in ["first", "second"] {
+        let spec = json!({ "owner": owner });
+        house.put(kind, "shop", spec).await.expect("is good");
+    }
+    let (store, ctx) = (&house.store, &house.ctx());
+    let back = roll_back(store, &owner(), ctx, kind, "shop", None).await;
+    assert!(matches!(&back, Ok(Written::Updated(now)) if now.spec["owner"] == "first"));
+    // Taken back itself, and further back by its number.
+    let again = roll_back(store, &owner(), ctx, kind, "shop", None).await;
+    assert!(matches!(&again, Ok(Written::Updated(now)) if now.spec["owner"] == "second"));
+    let versions = versions(store, &owner(), kind, "shop")
+        .await
+        .expect("are kept");
+    let oldest = versions.last().expect("there are some").version;
+    let far = roll_back(store, &owner(), ctx, kind, "shop", Some(oldest)).await;
+    assert!(matches!(&far, Ok(Written::Updated(now)) if now.spec.get("owner").is_none()));
+    let gone = roll_back(store, &owner(), ctx, kind, "shop", Some(99)).await;
+    assert!(matches!(gone, Err(Refusal::NotFound { .. })));
+    let auditor = administrator(Role::Auditor);
+    let refused = roll_back(store, &auditor, ctx, kind, "shop", None).await;
+    assert!(refused.is_err());
+}
+
+#[tokio::test]
 async fn j04_an_owner_with_living_credentials_does_not_change_sides() {
     let house = House::furnished().await;
     let spec = crate::key::ApiKeySpec {

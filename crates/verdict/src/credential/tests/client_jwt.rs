@@ -9,6 +9,7 @@ use proof::jose::jws;
 use proof::jose::key::SigningKey;
 use serde_json::{Value, json};
 
+use crate::Forward;
 use crate::call::{Body, Call};
 use crate::credential::CredentialKind::{ApiKey, ClientJwt, HttpSignature, Jwt};
 use crate::credential::client_jwt::CallingClient;
@@ -281,7 +282,7 @@ fn d07_the_body_is_the_one_that_was_signed() {
             .unwrap();
         crate::decide(who, &route, &world.facts, NOW).await.unwrap()
     });
-    let (_, _, _, signed) = permitted.into_forward();
+    let Forward { signed, .. } = permitted.into_forward();
     let mut check = signed.unwrap().check;
     check.push(b"te", &mut Vec::new()).unwrap();
     assert!(check.finish().is_err());

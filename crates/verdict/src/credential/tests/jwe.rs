@@ -42,6 +42,8 @@ fn another(api: &Api, name: &str, encryption: Option<TokenEncryption>) -> Arc<Ap
         foreign_keys: Vec::new(),
         realm: name.into(),
         resource_metadata: None,
+        relations: None,
+        rights: Default::default(),
         certificates: None,
         signatures: Default::default(),
     })

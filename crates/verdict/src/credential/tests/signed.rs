@@ -20,7 +20,7 @@ use crate::identity::{
 use crate::problem::Code;
 use crate::testing::signing::{Caller, REGION, SERVICE};
 use crate::testing::{NOW, Sent, Stored, World};
-use crate::{Permitted, Refused};
+use crate::{Forward, Permitted, Refused};
 
 const KINDS: [CredentialKind; 3] = [SigV4, HttpSignature, Hmac];
 
@@ -68,7 +68,7 @@ fn a_signed_call_passes_as_its_key_s_owner_and_says_what_the_body_must_be() {
         assert_eq!(identity.kind(), kind);
         let owner = format!("sub_{}", caller.key_id);
         assert_eq!(identity.standing().principal.id(), owner);
-        let (_, _, _, signed) = permitted.into_forward();
+        let Forward { signed, .. } = permitted.into_forward();
         let mut signed = signed.expect("a check for the body");
         let mut out = Vec::new();
         signed.check.push(b"tea", &mut out).unwrap();
@@ -87,7 +87,7 @@ fn d07_a_body_at_hand_is_held_against_the_signature_before_anybody_is_identified
             let call = Call::new(head, Body::Buffered(Bytes::from_static(body.as_bytes())));
             let found = judged(&world, call, kind)
                 .map(|permitted| {
-                    let (_, body, _, signed) = permitted.into_forward();
+                    let Forward { body, signed, .. } = permitted.into_forward();
                     assert_eq!(body.buffered().map(|bytes| &bytes[..]), Some(&b"tea"[..]));
                     assert!(signed.is_none(), "nothing is left to check");
                 })

@@ -112,6 +112,8 @@ fn c06_a_hit_still_judges_time_audience_scope_and_revocation() {
         foreign_keys: Vec::new(),
         realm: "billing".into(),
         resource_metadata: None,
+        relations: None,
+        rights: Default::default(),
         certificates: None,
         signatures: Default::default(),
     };

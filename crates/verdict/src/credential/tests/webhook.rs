@@ -19,7 +19,7 @@ use crate::identity::{ApiAllow, LifeState, PublicKey, SigningMaterial, SigningSc
 use crate::problem::Code;
 use crate::testing::webhook::{SECRET, SENDER, delivery, rules, stored};
 use crate::testing::{NOW, Sent, Stored, World, run};
-use crate::{Delivery, NeededBody, Permitted, Refused, needs_body};
+use crate::{Delivery, Forward, NeededBody, Permitted, Refused, needs_body};
 
 const BODY: &[u8] = br#"{"type":"order.paid"}"#;
 
@@ -165,7 +165,7 @@ fn every_style_passes_as_its_sender_and_its_body_goes_on() {
         assert_eq!(identity.kind(), Webhook);
         assert_eq!(identity.standing().principal.id(), format!("sub_{SENDER}"));
         assert_eq!(permitted.delivery().is_some(), style.has_id(), "{style:?}");
-        let (_, body, _, signed) = permitted.into_forward();
+        let Forward { body, signed, .. } = permitted.into_forward();
         assert_eq!(body.buffered().map(|bytes| &bytes[..]), Some(BODY));
         assert!(signed.is_none(), "nothing is left to check");
     }

@@ -100,6 +100,7 @@ async fn decisions_are_read_newest_first_and_page_by_page() {
         application: None,
         status: 401,
         micros: 17,
+        judged: None,
     };
     world
         .store

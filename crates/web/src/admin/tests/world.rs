@@ -26,10 +26,13 @@ use registry::actor::{Actor, Role};
 use registry::api::{RouteMeaning, Segment};
 use registry::document::{Document, DocumentKind};
 use registry::meaning::Context;
+use registry::ports::Registry as _;
+use registry::record::Decision;
+use registry::relations::Token;
 use registry::resource::ResourceKind;
 use registry::units::Moment;
 use registry::usecase::resource::{self, PutResource};
-use registry::usecase::{Ctx, HashPurpose, Hasher, admin_key, api_key};
+use registry::usecase::{Ctx, HashPurpose, Hasher, admin_key, api_key, relation};
 use serde_json::{Value, json};
 use store::{Location, Settings, Store};
 use tower::ServiceExt as _;
@@ -42,11 +45,15 @@ use verdict::facts::{
 };
 use verdict::limit::{LimitKey, Rate, Taken};
 use verdict::permit::Admitted;
+use verdict::policy::relations::{Grant, Object, Related, Subject, check};
 use verdict::problem::{Code, Problem};
 
 use crate::admin::site::Site;
 use crate::admin::view::{AnswerView, CallView, ExplanationView, RefusedSettings, SettingsStatus};
-use crate::admin::{Admin, Asked, Explainer, Explaining, Parts, Process, declaration, router};
+use crate::admin::{
+    Admin, Again, Asked, Checker, Checking, Explainer, Explaining, Parts, Process, Question,
+    Replayer, Replaying, declaration, router,
+};
 
 pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 const HOST_NAME: &str = "127.0.0.1:8082";
@@ -63,6 +70,24 @@ impl Hasher for Quick {
 
 /// Explains every call alike, but for one that is no request.
 pub(crate) struct Guesses;
+
+impl Replayer for Guesses {
+    fn replay<'a>(
+        &'a self,
+        documents: &'a [Document],
+        calls: &'a [Decision],
+        _: Timestamp,
+    ) -> Replaying<'a> {
+        // Whatever a policy of that name is asked about, it denies.
+        let denies = documents.iter().any(|one| one.name.as_str() == "deny");
+        let again = if denies {
+            Again::Deny("policy-denied", "it says no".to_owned())
+        } else {
+            Again::Allow
+        };
+        Box::pin(async move { Ok(vec![again; calls.len()]) })
+    }
+}
 
 impl Explainer for Guesses {
     fn explain<'a>(&'a self, asked: Asked, _: &'a str, now: Timestamp) -> Explaining<'a> {
@@ -95,6 +120,38 @@ impl Explainer for Guesses {
                     headers: Vec::new(),
                 }),
             })
+        })
+    }
+}
+
+/// Judges by what is stored, without a cache.
+impl Checker for Stored {
+    fn check(
+        &self,
+        questions: Vec<Question>,
+        at_least: Option<Token>,
+        now: Timestamp,
+    ) -> Checking<'_> {
+        Box::pin(async move {
+            let newest = self.0.newest_change().await.expect("a number");
+            if at_least.is_some_and(|token| token.0 > newest) {
+                return Err(Problem::new(Code::FactUnavailable, "not seen yet"));
+            }
+            let context = context();
+            let ctx = Ctx {
+                now,
+                entropy: &SystemEntropy,
+                request_id: "check",
+                context: &context,
+            };
+            let model = relation::model(&*self.0, &ctx).await.expect("a model");
+            let mut answers = Vec::new();
+            for asked in questions {
+                let (relation, object) = (&*asked.relation, &asked.object);
+                let found = check(&model, &asked.subject, relation, object, self, now);
+                answers.push(found.await?);
+            }
+            Ok(answers)
         })
     }
 }
@@ -177,6 +234,14 @@ impl Parts for Rooms {
     type Secrets = NoSecrets;
 }
 
+fn context() -> Context {
+    Context {
+        brand: Brand::default(),
+        own_issuer: None,
+        loopback_dev: true,
+    }
+}
+
 struct ThisProcess(Arc<Context>);
 
 impl Process for ThisProcess {
@@ -204,7 +269,7 @@ impl Process for ThisProcess {
     }
 }
 
-/// Facts from the store, as far as keys go.
+/// Facts from the store, as far as keys and relations go.
 pub(crate) struct Stored(pub(crate) Arc<Store>);
 
 impl Facts for Stored {
@@ -325,6 +390,23 @@ impl Facts for Stored {
     }
     async fn take(&self, _: &LimitKey, _: &Rate, _: u32, _: Timestamp) -> Answer<Taken> {
         Err(Unavailable::Counters)
+    }
+    async fn related(
+        &self,
+        object: &Object,
+        relation: &Arc<str>,
+        _: Timestamp,
+    ) -> Answer<Arc<Related>> {
+        self.0.related(object, relation).await.map(Arc::new)
+    }
+    async fn grant(
+        &self,
+        object: &Object,
+        relation: &Arc<str>,
+        subject: &Subject,
+        _: Timestamp,
+    ) -> Answer<Option<Grant>> {
+        self.0.grant(object, relation, subject).await
     }
     async fn penalty(
         &self,
@@ -474,11 +556,7 @@ impl World {
                 .await
                 .expect("a store"),
         );
-        let context = Arc::new(Context {
-            brand: Brand::default(),
-            own_issuer: None,
-            loopback_dev: true,
-        });
+        let context = Arc::new(context());
         let system = Actor::System { part: "test" };
         let ctx = Ctx {
             now: NOW,
@@ -569,6 +647,8 @@ impl World {
             issuer: Arc::new(issuer),
             process: Arc::new(ThisProcess(context)),
             explainer: Arc::new(Guesses),
+            replayer: Arc::new(Guesses),
+            checker: Arc::new(Stored(store.clone())),
             entropy,
             site: Site::new(["door.example".to_owned()]),
         });

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use registry::units::Moment;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
+use verdict::policy::Judged;
 
 /// An event of the audit trail.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -151,6 +152,10 @@ pub struct DecisionView {
     pub status: u16,
     /// Microseconds from head to the answer's head.
     pub micros: u64,
+    /// What relations and policies said, where they were asked, and what they were told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub judged: Option<Judged>,
 }
 
 impl From<registry::record::Decision> for DecisionView {
@@ -172,6 +177,7 @@ impl From<registry::record::Decision> for DecisionView {
             application: decision.application.as_deref().map(str::to_owned),
             status: decision.status,
             micros: decision.micros,
+            judged: decision.judged.map(|judged| *judged),
         }
     }
 }

@@ -1,0 +1,157 @@
+//! **Masks**: fields of an answer that its caller may not see, taken out because a policy says so
+//! (threat J3).
+//!
+//! An answer is masked whole or not given: one that can't be read as JSON in one way, or is longer
+//! than is kept, becomes 502. So the call goes to the upstream without what would make the answer
+//! anything else: codings and ranges are not asked for.
+
+use core::time::Duration;
+
+use http::header::{
+    ACCEPT_ENCODING, ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_RANGE,
+    RANGE,
+};
+use http::{HeaderMap, HeaderValue, Response};
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
+use proof::strict_json;
+use verdict::policy::rego::Mask;
+use verdict::problem::{Code, Problem};
+
+use crate::body::Body;
+
+/// Longest answer that is masked.
+const LONGEST: usize = 4 << 20;
+/// How long an answer that is masked may take.
+const SLOWEST: Duration = Duration::from_secs(30);
+
+/// Fields that speak of the bytes of an answer.
+const OF_BYTES: [&str; 5] = [
+    "digest",
+    "content-digest",
+    "repr-digest",
+    "content-md5",
+    "signature",
+];
+
+/// Takes out of a call what would make its answer unreadable.
+pub(crate) fn prepare(headers: &mut HeaderMap) {
+    for name in [ACCEPT_ENCODING, RANGE, IF_RANGE] {
+        headers.remove(name);
+    }
+}
+
+/// Takes the fields out of an answer.
+///
+/// # Errors
+/// 502 where that can't be done.
+pub(crate) async fn apply(
+    answer: Response<Body>,
+    masks: &[Mask],
+) -> Result<Response<Body>, Problem> {
+    let broken = |cause: &'static str| Problem::new(Code::UpstreamBroken, cause);
+    let (mut parts, body) = answer.into_parts();
+    if body.is_end_stream() {
+        return Ok(Response::from_parts(parts, body));
+    }
+    if parts.headers.contains_key(CONTENT_ENCODING) || !is_json(&parts.headers) {
+        return Err(broken("an answer that is to be masked is not plain JSON"));
+    }
+    let read = http_body_util::Limited::new(body, LONGEST).collect();
+    let whole = match tokio::time::timeout(SLOWEST, read).await {
+        Ok(Ok(whole)) => whole.to_bytes(),
+        Ok(Err(_)) => {
+            return Err(broken(
+                "an answer that is to be masked is too long or broke off",
+            ));
+        }
+        Err(_) => return Err(broken("an answer that is to be masked took too long")),
+    };
+    if whole.is_empty() {
+        return Ok(Response::from_parts(parts, Body::empty()));
+    }
+    let mut value = strict_json::parse(&whole, LONGEST)
+        .map_err(|_| broken("an answer that is to be masked can be read in two ways or in none"))?;
+    for mask in masks {
+        mask.apply(&mut value);
+    }
+    let text = value.to_string();
+    parts.headers.remove(ETAG);
+    parts.headers.remove(ACCEPT_RANGES);
+    for name in OF_BYTES {
+        parts.headers.remove(name);
+    }
+    parts
+        .headers
+        .insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
+    Ok(Response::from_parts(parts, Body::full(text)))
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let value = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let essence = value.and_then(|text| text.split(';').next()).map(str::trim);
+    essence.is_some_and(|essence| {
+        let essence = essence.to_ascii_lowercase();
+        essence == "application/json"
+            || (essence.starts_with("application/") && essence.ends_with("+json"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn answer(content_type: &'static str, body: &str) -> Response<Body> {
+        Response::builder()
+            .header(CONTENT_TYPE, content_type)
+            .header(ETAG, "\"1\"")
+            .header(CONTENT_LENGTH, body.len())
+            .body(Body::full(body.to_owned()))
+            .unwrap()
+    }
+
+    fn masks() -> Vec<Mask> {
+        ["/card", "/items/*/cost"]
+            .iter()
+            .map(|path| Mask::parse(path).unwrap())
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn j03_fields_that_the_caller_may_not_read_are_gone() {
+        let body =
+            json!({"id": 1, "card": "4111", "items": [{"cost": 1, "name": "a"}, {"cost": 2}]});
+        let masked = apply(answer("application/json", &body.to_string()), &masks())
+            .await
+            .unwrap();
+        assert!(masked.headers().get(ETAG).is_none());
+        let length = masked.headers()[CONTENT_LENGTH].clone();
+        let bytes = masked.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(length, bytes.len().to_string());
+        let seen: Value = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!(seen, json!({"id": 1, "items": [{"name": "a"}, {}]}));
+    }
+
+    #[tokio::test]
+    async fn j03_an_answer_that_cant_be_masked_is_not_given() {
+        for (content_type, body) in [
+            ("text/html", "<p>4111</p>"),
+            ("application/json", "{\"card\": 1, \"card\": 2}"),
+            ("application/json", "{\"card\": "),
+            ("application/x-ndjson", "{}"),
+        ] {
+            let masked = apply(answer(content_type, body), &masks()).await;
+            assert_eq!(masked.unwrap_err().code, Code::UpstreamBroken, "{body}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_a_body_needs_none() {
+        let empty = Response::builder().status(204).body(Body::empty()).unwrap();
+        assert_eq!(apply(empty, &masks()).await.unwrap().status(), 204);
+    }
+}
