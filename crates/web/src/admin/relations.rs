@@ -59,7 +59,10 @@ pub(super) async fn write<P: Parts>(work: &Work<P>, input: &Input) -> Result<Ans
     let done = relation::write(work.store(), &work.actor, &work.ctx(), asked).await?;
     // Answered once this node judges by it. The write stands whether that is soon or not, and whoever
     // asks elsewhere has the token.
-    let seen = work.admin.checker.check(Vec::new(), Some(done.at), work.now);
+    let seen = work
+        .admin
+        .checker
+        .check(Vec::new(), Some(done.at), work.now);
     if let Err(late) = seen.await {
         tracing::debug!(cause = %late.cause, "a write of relations is not in force here yet");
     }
