@@ -9,7 +9,11 @@ pub(crate) fn bundle(data: &[u8]) {
         for module in &bundle.source.modules {
             let steps = module.path.split('/');
             assert!(!module.path.starts_with('/'));
-            assert!(steps.into_iter().all(|step| !matches!(step, "" | "." | "..")));
+            assert!(
+                steps
+                    .into_iter()
+                    .all(|step| !matches!(step, "" | "." | ".."))
+            );
         }
     }
     // No key, no bundle.
