@@ -70,13 +70,15 @@ class Doorward:
             master = installed / "master.key"
             master.touch(mode=0o600)
             master.write_text(base64.b64encode(secrets.token_bytes(32)).decode() + "\n")
-            admin, door = _free_port(), _free_port()
-            file = self._settings(installed, door, admin, 1, made, tls=False)
+            admin, tokens = _free_port(), _free_port()
+            # Every start has the same issuer, as tokens name it.
+            (made / "issuer.port").write_text(str(tokens))
+            file = self._settings(installed, _free_port(), admin, 1, made, tls=False)
             ask([tools.doorward, "config", "check", "--config", file])
             server = Server([tools.doorward, "serve", "--config", file], CORE_OF_SUBJECT, made / "log")
             try:
                 first = await_first_key(server)
-                self._make_credentials(tools, made, f"http://127.0.0.1:{admin}", f"http://127.0.0.1:{door}", first)
+                self._make_credentials(tools, made, f"http://127.0.0.1:{admin}", f"http://127.0.0.1:{tokens}", first)
             finally:
                 server.stop()
         except NotMeasurable as reason:
@@ -144,6 +146,7 @@ class Doorward:
         values = {
             "listen": listen,
             "admin": admin,
+            "tokens": (made / "issuer.port").read_text(),
             "upstream": upstream,
             "made": made,
             "tls": f", tls: {{ certificates: [{certificate}] }}" if tls else "",
