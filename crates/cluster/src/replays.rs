@@ -197,12 +197,7 @@ fn span(at: Timestamp) -> i64 {
 }
 
 fn hashed(scope: ReplayScope<'_>, id: &str) -> Used {
-    let (use_of, within) = match scope {
-        ReplayScope::DpopProof { key } => ("dpop", key),
-        ReplayScope::Signature { key } => ("signature", key),
-        ReplayScope::Presigned { key } => ("presigned", key),
-        ReplayScope::ClientCall { client } => ("client-call", client),
-    };
+    let (use_of, within) = scope.parts();
     // Each part with its length in front: no two lists of parts are one text.
     let mut text = Vec::with_capacity(64 + id.len());
     for part in [use_of, within, id] {

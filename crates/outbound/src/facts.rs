@@ -725,18 +725,7 @@ impl<R: Records, C: Counters, P: Replays> Facts for StandardFacts<R, C, P> {
         until: Timestamp,
         now: Timestamp,
     ) -> Answer<FirstUse> {
-        match scope {
-            ReplayScope::Presigned { key } => {
-                // A row like a delivery's that never ends before its time: the store has those.
-                let ids = [format!("presigned:{id}")];
-                let begun = self.records.begin_delivery(key, &ids, until, now).await?;
-                Ok(match begun {
-                    Begun::Now => FirstUse::Yes,
-                    Begun::UnderWay | Begun::Before => FirstUse::Replayed,
-                })
-            }
-            scope => self.replays.first_use(scope, id, until, now).await,
-        }
+        self.replays.first_use(scope, id, until, now).await
     }
 
     async fn begin_delivery(

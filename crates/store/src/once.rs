@@ -3,10 +3,11 @@
 //! Uses that come at once share a commit.
 
 use issuer::ports::FirstUse;
+use proof::digest::{hex, sha256};
 use proof::time::Timestamp;
 use registry::ports::Stores;
 use sqlx::AssertSqlSafe;
-use verdict::facts::Begun;
+use verdict::facts::{self, Answer, Begun, ReplayScope, Replays, Unavailable};
 
 use crate::Store;
 use crate::error::failed;
@@ -41,6 +42,64 @@ pub(crate) async fn first_use(
     store.uses.make(store, one).await
 }
 
+/// The memory of what callers may use once, for all nodes and over restarts: a row each.
+impl Replays for Store {
+    async fn first_use(
+        &self,
+        scope: ReplayScope<'_>,
+        id: &str,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Answer<facts::FirstUse> {
+        let (scope, id) = row(scope, id);
+        match first_use(self, &scope, &id, until, now).await {
+            Ok(FirstUse::Yes) => Ok(facts::FirstUse::Yes),
+            Ok(FirstUse::Replayed) => Ok(facts::FirstUse::Replayed),
+            Err(_) => Err(Unavailable::ReplayMemory),
+        }
+    }
+
+    async fn look_at_use(
+        &self,
+        scope: ReplayScope<'_>,
+        id: &str,
+        _until: Timestamp,
+        now: Timestamp,
+    ) -> Answer<facts::FirstUse> {
+        let (scope, id) = row(scope, id);
+        match is_used(self, &scope, &id, now).await {
+            Ok(false) => Ok(facts::FirstUse::Yes),
+            Ok(true) => Ok(facts::FirstUse::Replayed),
+            Err(_) => Err(Unavailable::ReplayMemory),
+        }
+    }
+}
+
+/// Where a use is kept. What callers choose is hashed, so that a row has one length.
+fn row(scope: ReplayScope<'_>, id: &str) -> (String, String) {
+    let (use_of, within) = scope.parts();
+    (
+        format!("call:{use_of}:{within}"),
+        hex(&sha256(id.as_bytes())),
+    )
+}
+
+/// Whether something is used up at a time.
+async fn is_used(store: &Store, scope: &str, id: &str, now: Timestamp) -> Stores<bool> {
+    let found = sqlx::query(
+        "SELECT id FROM used_once \
+         WHERE realm_id = $1 AND scope = $2 AND id = $3 AND until_ms > $4",
+    )
+    .bind(store.realm)
+    .bind(scope)
+    .bind(id)
+    .bind(now.as_millis())
+    .fetch_optional(&store.writing)
+    .await
+    .map_err(failed)?;
+    Ok(found.is_some())
+}
+
 /// Who has a delivery to itself.
 fn under_way(key: &str) -> String {
     format!("webhook:{key}")
@@ -69,18 +128,7 @@ pub(crate) async fn begin_delivery(
     }
     // After the place was taken, so that nobody who had it before can have ended unseen.
     for id in ids {
-        let found = sqlx::query(
-            "SELECT id FROM used_once \
-             WHERE realm_id = $1 AND scope = $2 AND id = $3 AND until_ms > $4",
-        )
-        .bind(store.realm)
-        .bind(taken_before(key))
-        .bind(id)
-        .bind(now.as_millis())
-        .fetch_optional(&store.writing)
-        .await
-        .map_err(failed)?;
-        if found.is_some() {
+        if is_used(store, &taken_before(key), id, now).await? {
             return Ok(Begun::Before);
         }
     }
@@ -116,7 +164,7 @@ pub(crate) async fn end_delivery(
 
 impl Shared for Use {
     type Answer = FirstUse;
-    const BUSY: &'static str = "too many assertions and proofs wait to be remembered";
+    const BUSY: &'static str = "too much that is used once waits to be remembered";
 
     fn touches(&self) -> (&str, &str) {
         (&self.scope, &self.id)

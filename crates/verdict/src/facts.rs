@@ -119,6 +119,18 @@ pub enum ReplayScope<'a> {
     },
 }
 
+impl<'a> ReplayScope<'a> {
+    /// What kind of use it is, and whose: what tells two scopes apart where uses are kept.
+    pub const fn parts(self) -> (&'static str, &'a str) {
+        match self {
+            Self::DpopProof { key } => ("dpop", key),
+            Self::Signature { key } => ("signature", key),
+            Self::Presigned { key } => ("presigned", key),
+            Self::ClientCall { client } => ("client-call", client),
+        }
+    }
+}
+
 /// Whether an id was used before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FirstUse {
@@ -577,7 +589,8 @@ pub trait Counters: Send + Sync {
     ) -> impl Future<Output = Answer<Option<Noticed>>> + Send;
 }
 
-/// The memory of ids that are used once. Implemented by `cluster`.
+/// The memory of ids that are used once. Implemented by `cluster` for one process, and by `store`
+/// for all nodes.
 pub trait Replays: Send + Sync {
     /// See [`Facts::first_use`].
     fn first_use(

@@ -32,4 +32,5 @@ mod startup;
 mod turnover;
 mod upstream_credentials;
 mod upstreams;
+mod used_once;
 mod webhooks_out;

@@ -19,8 +19,8 @@ use verdict::penalty::Penalties;
 use super::flaw::{Flaw, Place};
 use super::tree::{Node, Step, Value};
 use super::written::{
-    self, ClientCertificateField, ClientCertificates, HashAlgorithm, LogFormat, Serves,
-    SigningAlgorithm, Written,
+    self, ClientCertificateField, ClientCertificates, HashAlgorithm, LogFormat, ReplayMemory,
+    Serves, SigningAlgorithm, Written,
 };
 
 /// The settings of one process, ready to use. Secrets are in types that don't print.
@@ -56,6 +56,8 @@ pub(crate) struct Settings {
     pub(crate) idle_timeout: Duration,
     /// How secrets are hashed.
     pub(crate) hashing: Hashing,
+    /// Where it is remembered what a caller may use once.
+    pub(crate) replay_memory: ReplayMemory,
     /// What passes while the database is away.
     pub(crate) outage_grace: Duration,
     /// Outgoing fetches.
@@ -211,6 +213,9 @@ pub(crate) fn mean(
         "use 2 to 16 lower-case letters or digits",
     );
     let database = m.database(&written.database, &data_dir);
+    let replay_memory = database
+        .as_ref()
+        .map(|database| m.replay_memory(written.replay_memory, database));
     let issuer = written.issuer.as_ref().and_then(|issuer| m.issuer(issuer));
     let trusted_proxies = m.networks(&written.trusted_proxies, "trusted_proxies");
     let listeners = m.listeners(written, !trusted_proxies.is_empty());
@@ -263,6 +268,7 @@ pub(crate) fn mean(
         Some(Settings {
             data_dir: data_dir.clone(),
             database: database?,
+            replay_memory: replay_memory?,
             master_key: master_key?,
             former_master_keys: former.into_iter().collect::<Option<_>>()?,
             brand: brand?,
@@ -509,6 +515,26 @@ impl Meaning<'_> {
             "write `sqlite` or `postgres://USER:${PASSWORD}@HOST/NAME`",
         );
         None
+    }
+
+    fn replay_memory(
+        &mut self,
+        written: Option<ReplayMemory>,
+        database: &Database,
+    ) -> ReplayMemory {
+        match (written, database) {
+            (None, Database::Sqlite(_)) => ReplayMemory::Memory,
+            (None, Database::Postgres { .. }) => ReplayMemory::Durable,
+            (Some(ReplayMemory::Memory), Database::Postgres { .. }) => {
+                self.flaw(
+                    &["replay_memory"],
+                    "nodes on one PostgreSQL would not know what the others saw",
+                    "write `durable`, or leave it out",
+                );
+                ReplayMemory::Durable
+            }
+            (Some(written), _) => written,
+        }
     }
 
     fn issuer(&mut self, written: &written::Issuer) -> Option<Issuer> {

@@ -26,7 +26,7 @@ pub(crate) use flaw::Flaws;
 pub(crate) use meant::{Database, Hashing, Issuer, Listener, Log, Settings};
 pub(crate) use tree::Environment;
 pub(crate) use written::{
-    ClientCertificateField, ClientCertificates, HashAlgorithm, LogFormat, Serves,
+    ClientCertificateField, ClientCertificates, HashAlgorithm, LogFormat, ReplayMemory, Serves,
 };
 
 use flaw::Flaw;

@@ -52,6 +52,10 @@ pub(crate) struct Written {
     /// How secrets are hashed.
     #[serde(default)]
     pub(crate) hashing: Hashing,
+    /// Where it is remembered what a caller may use once (DPoP proofs, signatures, JWTs that
+    /// clients sign). Default: `durable` on PostgreSQL, `memory` on SQLite. Needs a restart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) replay_memory: Option<ReplayMemory>,
     /// What still passes when the database is away.
     #[serde(default)]
     pub(crate) outage: Outage,
@@ -390,6 +394,16 @@ pub(crate) enum HashAlgorithm {
     Argon2id,
     /// HMAC-SHA256 under `pepper`.
     KeyedHash,
+}
+
+/// Where it is remembered what a caller may use once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ReplayMemory {
+    /// In the process: fast, and a restart forgets. For SQLite, whose process is the only node.
+    Memory,
+    /// In the database, a row each: all nodes know, and a restart forgets nothing.
+    Durable,
 }
 
 /// What still passes when the database is away.

@@ -28,11 +28,11 @@ use registry::usecase::registration::{Fetched, Sectors};
 use registry::usecase::{HashPurpose, Hasher};
 use store::Store;
 use verdict::credential::jwt::IssuerId;
-use verdict::facts::{Answer, FirstUse, ReplayScope, Unavailable};
+use verdict::facts::{Answer, FirstUse, ReplayScope, Replays, Unavailable};
 use verdict::identity::Identity;
 
 use super::Facts;
-use crate::settings::{HashAlgorithm, Hashing};
+use crate::settings::{HashAlgorithm, Hashing, ReplayMemory};
 
 /// Proofs and assertions seen before, remembered in the database: shared by all nodes on it.
 pub(crate) struct StoredReplay(pub(crate) Arc<Store>);
@@ -53,8 +53,64 @@ impl issuer::ports::Replay for StoredReplay {
     }
 }
 
+/// What callers used before: by the word of the settings a memory of this process, or rows that
+/// outlive it and are every node's. Presigned URLs live for days, so theirs are always rows.
+pub(crate) struct NodeReplays {
+    process: Option<MemoryReplays>,
+    rows: Store,
+}
+
+impl NodeReplays {
+    /// Nothing is remembered yet, but for what the store knows.
+    pub(crate) fn new(memory: ReplayMemory, rows: Store) -> Self {
+        let process = match memory {
+            ReplayMemory::Memory => Some(MemoryReplays::default()),
+            ReplayMemory::Durable => None,
+        };
+        Self { process, rows }
+    }
+
+    fn process(&self, scope: ReplayScope<'_>) -> Option<&MemoryReplays> {
+        match scope {
+            ReplayScope::Presigned { .. } => None,
+            ReplayScope::DpopProof { .. }
+            | ReplayScope::Signature { .. }
+            | ReplayScope::ClientCall { .. } => self.process.as_ref(),
+        }
+    }
+}
+
+impl Replays for NodeReplays {
+    async fn first_use(
+        &self,
+        scope: ReplayScope<'_>,
+        id: &str,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Answer<FirstUse> {
+        match self.process(scope) {
+            Some(memory) => memory.first_use_now(scope, id, until, now),
+            None => self.rows.first_use(scope, id, until, now).await,
+        }
+    }
+
+    async fn look_at_use(
+        &self,
+        scope: ReplayScope<'_>,
+        id: &str,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Answer<FirstUse> {
+        match self.process(scope) {
+            Some(memory) => memory.look_at_use_now(scope, id, until, now),
+            None => self.rows.look_at_use(scope, id, until, now).await,
+        }
+    }
+}
+
 /// Proofs seen before, remembered by the one process there is.
-pub(crate) struct ProcessReplay(pub(crate) MemoryReplays);
+#[derive(Default)]
+pub(crate) struct ProcessReplay(MemoryReplays);
 
 impl issuer::ports::Replay for ProcessReplay {
     fn first_use<'a>(

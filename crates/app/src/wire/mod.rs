@@ -25,7 +25,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use arc_swap::{ArcSwap, ArcSwapOption};
-use cluster::{MemoryCounters, MemoryReplays};
+use cluster::MemoryCounters;
 use gateway::{Bound, Gateway, Metrics, Ops};
 use issuer::Issuer;
 use issuer::keys::{KeyManager, KeySettings};
@@ -60,10 +60,10 @@ pub(crate) use webhooks::BY_ENDPOINT;
 
 use people::{NodePeople, NodeSecrets, StoredPeople};
 
-use adapters::{NodeHasher, NodeReadiness, NodeRevocations};
+use adapters::{NodeHasher, NodeReadiness, NodeReplays, NodeRevocations};
 
 /// The facts as this binary builds them.
-pub(crate) type Facts = StandardFacts<Store, MemoryCounters, MemoryReplays>;
+pub(crate) type Facts = StandardFacts<Store, MemoryCounters, NodeReplays>;
 /// The issuer as this binary builds it.
 pub(crate) type NodeIssuer = Issuer<Store, NodeSecrets>;
 
@@ -197,7 +197,7 @@ impl Node {
             FactsParts {
                 records: (*store).clone().with_master_key(kek.clone()),
                 counters: MemoryCounters::default(),
-                replays: MemoryReplays::default(),
+                replays: NodeReplays::new(settings.replay_memory, (*store).clone()),
                 key_sets,
                 introspectors,
                 authorities: Arc::default(),
@@ -439,7 +439,7 @@ impl Node {
 /// The replay memory of proofs with a nonce, where this process is the only node: SQLite has one.
 fn proofs_of_process(settings: &Settings) -> Option<Arc<dyn issuer::ports::Replay>> {
     match settings.database {
-        Database::Sqlite(_) => Some(Arc::new(adapters::ProcessReplay(MemoryReplays::default()))),
+        Database::Sqlite(_) => Some(Arc::new(adapters::ProcessReplay::default())),
         Database::Postgres { .. } => None,
     }
 }

@@ -293,10 +293,6 @@ impl<F: Looks> Facts for Listening<F> {
             self.said("whether it was used before that time is not known any more");
             return Ok(FirstUse::Yes);
         }
-        if let ReplayScope::Presigned { .. } = scope {
-            self.said("whether it was used before is not looked up here; a call would spend it");
-            return Ok(FirstUse::Yes);
-        }
         let answer = self.facts.look_at_use(scope, id, until, now).await?;
         if answer == FirstUse::Yes {
             self.said("not used before; a call would spend it");

@@ -5,6 +5,8 @@ use proof::jose::alg::Algorithm;
 use registry::ports::{AuditTrail as _, Registry as _, StoreError};
 use serde_json::json;
 
+use verdict::facts::{self, ReplayScope, Replays};
+
 use super::{Bench, at, event};
 
 super::on_both!(
@@ -18,6 +20,7 @@ super::on_both!(
     only_one_redeemer_is_the_first,
     a_first_use_is_free_again_after_its_time,
     many_first_uses_at_once_are_each_answered_for_themselves,
+    what_callers_use_once_is_told_apart_by_scope_and_a_look_spends_nothing,
     revocations_last_until_their_time,
     revoking_twice_keeps_the_stricter,
     a_damaged_key_or_revocation_is_an_error_and_no_panic,
@@ -288,6 +291,32 @@ async fn a_first_use_is_free_again_after_its_time(bench: Bench) {
         (1, 0),
         "b has had its time, a has a new one"
     );
+}
+
+async fn what_callers_use_once_is_told_apart_by_scope_and_a_look_spends_nothing(bench: Bench) {
+    let nodes = [bench.store.clone(), bench.another_node().await];
+    let scopes = [
+        ReplayScope::DpopProof { key: "k" },
+        ReplayScope::Signature { key: "k" },
+        ReplayScope::Presigned { key: "k" },
+        ReplayScope::ClientCall { client: "k" },
+        ReplayScope::Signature { key: "other" },
+    ];
+    // As long as a JWT's id may be.
+    let id = "i".repeat(256);
+    for scope in scopes {
+        let look = async |node: usize, now| {
+            let answer = nodes[node].look_at_use(scope, &id, at(60), at(now)).await;
+            answer.unwrap()
+        };
+        assert_eq!(look(0, 0).await, facts::FirstUse::Yes, "{scope:?}");
+        let first = Replays::first_use(&nodes[0], scope, &id, at(60), at(0)).await;
+        assert_eq!(first, Ok(facts::FirstUse::Yes), "{scope:?}");
+        let again = Replays::first_use(&nodes[1], scope, &id, at(60), at(0)).await;
+        assert_eq!(again, Ok(facts::FirstUse::Replayed), "{scope:?}");
+        assert_eq!(look(1, 59).await, facts::FirstUse::Replayed, "{scope:?}");
+        assert_eq!(look(1, 60).await, facts::FirstUse::Yes, "its time is over");
+    }
 }
 
 async fn revocations_last_until_their_time(bench: Bench) {

@@ -351,10 +351,7 @@ impl Facts for Table {
         if self.no_replays {
             return Err(Unavailable::ReplayMemory);
         }
-        let (ReplayScope::DpopProof { key }
-        | ReplayScope::Signature { key }
-        | ReplayScope::Presigned { key }
-        | ReplayScope::ClientCall { client: key }) = scope;
+        let (_, key) = scope.parts();
         let mut used = self.used.lock().unwrap();
         if used.iter().any(|(k, i, _)| k == key && i == id) {
             return Ok(FirstUse::Replayed);
