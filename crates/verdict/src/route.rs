@@ -46,7 +46,7 @@ pub struct Api {
     pub encryption: Option<TokenEncryption>,
     /// Whose client certificates it takes, if any.
     pub certificates: Option<CertificateProfile>,
-    /// How it judges signed requests.
+    /// How it judges signed requests, on routes that don't say so themselves.
     pub signatures: SignatureRules,
     /// Brand of the keys it takes.
     pub brand: Brand,
@@ -176,6 +176,8 @@ pub struct Route {
     pub rule: Rule,
     /// Whether Basic may come over plain HTTP (loopback in `dev` only).
     pub plain_basic: bool,
+    /// How it judges signed requests, instead of its API.
+    pub signatures: Option<SignatureRules>,
     /// How it judges webhooks, where it takes them.
     pub webhook: Option<WebhookRules>,
 }
@@ -185,6 +187,11 @@ impl Route {
     /// (RFC 9449 §8.2, §9).
     pub fn answers_with_nonce(&self, head: &Head) -> bool {
         self.sender.nonce && (head.headers().contains_key(&DPOP) || binding::is_dpop(head))
+    }
+
+    /// How it judges signed requests: by its own word, or by the API's.
+    pub fn signatures(&self) -> &SignatureRules {
+        self.signatures.as_ref().unwrap_or(&self.api.signatures)
     }
 
     /// Whether some combination asks for a kind.

@@ -408,6 +408,7 @@ impl World {
             },
             sender: SenderRules::default(),
             plain_basic: false,
+            signatures: None,
             webhook: Some(webhook::rules(Style::Stripe)),
         }
     }

@@ -20,6 +20,7 @@ async fn door() -> (Door, Upstream) {
         },
         sender: verdict::route::SenderRules::default(),
         plain_basic: false,
+        signatures: None,
         webhook: None,
     });
     orders.cors = Some(Cors {

@@ -88,6 +88,7 @@ pub(crate) fn route(api: &ApiMeaning, path: &str, demand: Demand) -> RouteMeanin
             rule: Rule::default(),
             sender: SenderRules::default(),
             plain_basic: false,
+            signatures: None,
             webhook: None,
         }),
         methods: vec![],

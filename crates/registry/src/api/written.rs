@@ -895,6 +895,13 @@ pub struct RouteSpec {
     /// Whether anybody may call it.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub public: bool,
+    /// How signed requests are judged, as a whole instead of the API's; `webhook` stands beside it.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub signatures: Option<SignaturesSpec>,
     /// Whose webhooks it takes, instead of the API's.
     #[serde(
         default,

@@ -131,7 +131,12 @@ pub(super) fn mean(
         issuers: issuers(spec, known, report),
         encryption,
         certificates,
-        signatures: signatures::mean(spec.signatures.as_ref(), report),
+        signatures: spec
+            .signatures
+            .as_ref()
+            .map_or_else(Default::default, |written| {
+                signatures::mean(written, &Place::spec().key("signatures"), report)
+            }),
         brand: known.context.brand.clone(),
         key_headers: key_headers(spec, report),
         foreign_keys: foreign_keys(spec.foreign_keys.as_deref(), known, report),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::Method;
 use verdict::credential::CredentialKind;
 use verdict::credential::jwt::IssuerProfile;
+use verdict::credential::signed::SignatureRules;
 use verdict::credential::webhook::WebhookRules;
 use verdict::route::{Api, Demand, Route, RouteName, Rule, SenderRules};
 
@@ -51,6 +52,7 @@ pub(super) fn mean_all(
             written,
             spec,
             api,
+            &api.signatures,
             &Place::spec().key("credentials"),
             report,
         );
@@ -115,7 +117,8 @@ fn mean(
         .name
         .clone()
         .unwrap_or_else(|| derived_name(&methods, &spec.path));
-    let demand = demand(spec, api_spec, api, at, report);
+    let signatures = signatures::of_route(spec, at, report);
+    let demand = demand(spec, api_spec, api, signatures.as_ref(), at, report);
     report.not_empty(at.key("scopes"), spec.scopes.as_deref());
     for (index, scope) in spec.scopes.iter().flatten().enumerate() {
         if !api_spec.scopes.contains_key(scope) {
@@ -178,6 +181,9 @@ fn mean(
             "the path has no parameter that could hold one",
         );
     }
+    if let Some(rules) = &signatures {
+        signatures::meets(rules, &demand, &at.key("signatures"), report);
+    }
     let webhook = webhooks(spec, api_spec, &demand, at, report);
     let base_path = api_spec.base_path.as_deref().unwrap_or("/");
     let parameters = rights::parameters(base_path, &path);
@@ -208,6 +214,7 @@ fn mean(
                 records_input,
             },
             plain_basic: known.context.loopback_dev,
+            signatures,
             webhook,
         }),
         methods,
@@ -358,6 +365,7 @@ fn demand(
     spec: &RouteSpec,
     api_spec: &ApiSpec,
     api: &Api,
+    signatures: Option<&SignatureRules>,
     at: &Place,
     report: &mut Report<'_>,
 ) -> Demand {
@@ -384,6 +392,7 @@ fn demand(
             written,
             api_spec,
             api,
+            signatures.unwrap_or(&api.signatures),
             &at.key("credentials"),
             report,
         )),
@@ -411,6 +420,7 @@ fn combinations(
     written: &[Combination],
     spec: &ApiSpec,
     api: &Api,
+    signatures: &SignatureRules,
     place: &Place,
     report: &mut Report<'_>,
 ) -> Vec<Vec<CredentialKind>> {
@@ -446,14 +456,14 @@ fn combinations(
         }
     }
     let takes = |kind| combinations.iter().flatten().any(|taken| *taken == kind);
-    let takes_jwt = takes(CredentialKind::Jwt) || takes(CredentialKind::Paseto);
-    if takes(CredentialKind::SigV4) && api.signatures.services.is_empty() {
+    if takes(CredentialKind::SigV4) && signatures.services.is_empty() {
         report.hinted(
             place.clone(),
             "sigv4 is asked for and no credential scope is accepted",
             "write `signatures: {sigv4: {regions: [local], services: [orders]}}`",
         );
     }
+    let takes_jwt = takes(CredentialKind::Jwt) || takes(CredentialKind::Paseto);
     if takes(CredentialKind::Mtls) && spec.client_certificates.is_none() {
         report.hinted(
             place.clone(),

@@ -7,19 +7,17 @@ use proof::httpsig::Component;
 use proof::issued::SigningKeyId;
 use proof::sigv4::PRESIGNED_LIFETIME_CEILING;
 use proof::webhook::Style;
+use verdict::credential::CredentialKind;
 use verdict::credential::signed::SignatureRules;
 use verdict::credential::webhook::{MOST_KEYS, Redelivery, WebhookRules};
+use verdict::route::Demand;
 
-use crate::api::written::{HttpSignatureSpec, SigV4Spec, SignaturesSpec, WebhookSpec};
+use crate::api::written::{HttpSignatureSpec, RouteSpec, SigV4Spec, SignaturesSpec, WebhookSpec};
 use crate::flaw::{Place, Report};
 
-/// Reads the section; without one, what stands by default.
-pub(super) fn mean(spec: Option<&SignaturesSpec>, report: &mut Report<'_>) -> SignatureRules {
+/// Reads the section of an API or of a route.
+pub(super) fn mean(spec: &SignaturesSpec, at: &Place, report: &mut Report<'_>) -> SignatureRules {
     let mut rules = SignatureRules::default();
-    let Some(spec) = spec else {
-        return rules;
-    };
-    let at = Place::spec().key("signatures");
     rules.unsigned_body = spec.unsigned_body;
     if let Some(written) = &spec.sigv4 {
         sigv4(written, &at.key("sigv4"), &mut rules, report);
@@ -28,6 +26,50 @@ pub(super) fn mean(spec: Option<&SignaturesSpec>, report: &mut Report<'_>) -> Si
         http_signature(written, &at.key("http_signature"), &mut rules, report);
     }
     rules
+}
+
+/// Reads how a route judges signed requests, where it says so itself.
+pub(super) fn of_route(
+    spec: &RouteSpec,
+    at: &Place,
+    report: &mut Report<'_>,
+) -> Option<SignatureRules> {
+    let written = spec.signatures.as_ref()?;
+    let place = at.key("signatures");
+    if written.webhook.is_some() {
+        report.hinted(
+            place.key("webhook"),
+            "whose webhooks a route takes stands in the route itself",
+            "write `webhook` beside `signatures`",
+        );
+    }
+    Some(mean(written, &place, report))
+}
+
+/// A route's own rules are for what it takes, and let pass what it takes.
+pub(super) fn meets(
+    rules: &SignatureRules,
+    demand: &Demand,
+    place: &Place,
+    report: &mut Report<'_>,
+) {
+    use CredentialKind::{Hmac, HttpSignature, SigV4};
+    let takes = |kinds: &[CredentialKind]| match demand {
+        Demand::Public { .. } => false,
+        Demand::OneOf(combinations) => combinations
+            .iter()
+            .flatten()
+            .any(|kind| kinds.contains(kind)),
+    };
+    if !takes(&[SigV4, HttpSignature, Hmac]) {
+        report.flaw(place.clone(), "the route takes no signed requests");
+    } else if takes(&[SigV4]) && rules.services.is_empty() {
+        report.hinted(
+            place.clone(),
+            "sigv4 is asked for and no credential scope is accepted",
+            "write `sigv4: {regions: [local], services: [orders]}` here too: what a route says stands for the whole of the API's",
+        );
+    }
 }
 
 /// Reads whose webhooks are taken.
@@ -150,6 +192,44 @@ mod tests {
     use super::super::tests::flaws_of_api;
 
     const KEY: &str = "DWAK0000000000000004";
+
+    #[test]
+    fn a_route_judges_signatures_by_its_own_word_as_a_whole() {
+        let flaws = |kinds: &Value, signatures: &Value| {
+            flaws_of_api(|spec| {
+                spec["signatures"] = json!({ "http_signature": { "nonce": true } });
+                spec["routes"][1]["credentials"] = kinds.clone();
+                spec["routes"][1]["signatures"] = signatures.clone();
+            })
+        };
+        let covered = json!({ "http_signature": { "components": ["@method", "idempotency-key"] } });
+        for kinds in [json!(["http_signature"]), json!(["hmac"])] {
+            assert_eq!(flaws(&kinds, &covered), "no flaw\n");
+        }
+        let scope = json!({ "sigv4": { "regions": ["local"], "services": ["orders"] } });
+        assert_eq!(flaws(&json!(["sigv4"]), &scope), "no flaw\n");
+        for (kinds, signatures, part) in [
+            (json!(["jwt"]), &covered, "takes no signed requests"),
+            (
+                json!(["sigv4"]),
+                &covered,
+                "no credential scope is accepted",
+            ),
+            (
+                json!(["hmac"]),
+                &json!({ "webhook": { "style": "stripe", "keys": [KEY] } }),
+                "beside `signatures`",
+            ),
+            (
+                json!(["http_signature"]),
+                &json!({ "http_signature": { "components": [] } }),
+                "routes[1].signatures.http_signature.components",
+            ),
+        ] {
+            let said = flaws(&kinds, signatures);
+            assert!(said.contains(part), "{said}");
+        }
+    }
 
     /// An API whose second route takes webhooks so.
     fn flaws(webhook: &Value) -> String {

@@ -145,16 +145,24 @@ pub(super) fn meets_no_other(
             );
         }
     }
-    let presigned = spec
-        .signatures
-        .as_ref()
-        .and_then(|signatures| signatures.sigv4.as_ref())
-        .is_some_and(|sigv4| sigv4.presigned.is_some());
-    if presigned && matches!(credential, StoredCredential::SigV4 { .. }) {
-        report.flaw(
-            Place::spec().key("signatures").key("sigv4").key("presigned"),
-            "a presigned call keeps its signature in the query, beside the one of the upstream's credential",
-        );
+    let at = Place::spec();
+    let of_routes = spec.routes.iter().enumerate();
+    let of_routes = of_routes.map(|(index, route)| {
+        let place = at.key("routes").index(index);
+        (place, route.signatures.as_ref())
+    });
+    for (place, signatures) in
+        core::iter::once((at.clone(), spec.signatures.as_ref())).chain(of_routes)
+    {
+        let presigned = signatures
+            .and_then(|signatures| signatures.sigv4.as_ref())
+            .is_some_and(|sigv4| sigv4.presigned.is_some());
+        if presigned && matches!(credential, StoredCredential::SigV4 { .. }) {
+            report.flaw(
+                place.key("signatures").key("sigv4").key("presigned"),
+                "a presigned call keeps its signature in the query, beside the one of the upstream's credential",
+            );
+        }
     }
 }
 

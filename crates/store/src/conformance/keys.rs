@@ -4,8 +4,7 @@ use issuer::ports::{FirstUse, IssuerStore as _, KeyPurpose, KeyState, Revocation
 use proof::jose::alg::Algorithm;
 use registry::ports::{AuditTrail as _, Registry as _, StoreError};
 use serde_json::json;
-
-use verdict::facts::{self, ReplayScope, Replays};
+use verdict::facts::{self, ReplayScope};
 
 use super::{Bench, at, event};
 
@@ -306,13 +305,14 @@ async fn what_callers_use_once_is_told_apart_by_scope_and_a_look_spends_nothing(
     let id = "i".repeat(256);
     for scope in scopes {
         let look = async |node: usize, now| {
-            let answer = nodes[node].look_at_use(scope, &id, at(60), at(now)).await;
-            answer.unwrap()
+            let store = &nodes[node];
+            let answer = facts::Replays::look_at_use(store, scope, &id, at(60), at(now));
+            answer.await.unwrap()
         };
         assert_eq!(look(0, 0).await, facts::FirstUse::Yes, "{scope:?}");
-        let first = Replays::first_use(&nodes[0], scope, &id, at(60), at(0)).await;
+        let first = facts::Replays::first_use(&nodes[0], scope, &id, at(60), at(0)).await;
         assert_eq!(first, Ok(facts::FirstUse::Yes), "{scope:?}");
-        let again = Replays::first_use(&nodes[1], scope, &id, at(60), at(0)).await;
+        let again = facts::Replays::first_use(&nodes[1], scope, &id, at(60), at(0)).await;
         assert_eq!(again, Ok(facts::FirstUse::Replayed), "{scope:?}");
         assert_eq!(look(1, 59).await, facts::FirstUse::Replayed, "{scope:?}");
         assert_eq!(look(1, 60).await, facts::FirstUse::Yes, "its time is over");

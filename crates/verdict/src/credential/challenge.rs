@@ -60,7 +60,7 @@ pub(crate) fn attach(mut problem: Problem, head: &Head, route: &Route) -> Proble
         // Where only bound tokens pass, `Bearer` is for those that are bound to the certificate of
         // the connection; without one it would only lead astray.
         if !(kind.is_access_token() && route.sender.required) || certified() {
-            add(for_kind(*kind, &route.api, bearer, None));
+            add(for_kind(*kind, route, bearer));
         }
         if kind.is_access_token() {
             add(for_dpop(&route.api, dpop, None));
@@ -74,7 +74,7 @@ pub(crate) fn attach(mut problem: Problem, head: &Head, route: &Route) -> Proble
 pub(super) fn of_route(mut problem: Problem, route: &Route) -> Problem {
     if let Demand::OneOf(combinations) = &route.demand {
         for kind in combinations.iter().flatten() {
-            let value = for_kind(*kind, &route.api, None, None);
+            let value = for_kind(*kind, route, None);
             if !problem.challenges.contains(&value) {
                 problem.challenges.push(value);
             }
@@ -94,7 +94,7 @@ pub(crate) fn insufficient_scope<'a>(
     if binding::is_dpop(head) {
         for_dpop(api, error, Some(&scopes))
     } else {
-        for_kind(CredentialKind::Jwt, api, error, Some(&scopes))
+        for_bearer(api, error, Some(&scopes))
     }
 }
 
@@ -104,7 +104,7 @@ pub(crate) fn step_up(head: &Head, api: &Api, asked: &StepUp) -> HeaderValue {
     let challenge = if binding::is_dpop(head) {
         for_dpop(api, error, None)
     } else {
-        for_kind(CredentialKind::Jwt, api, error, None)
+        for_bearer(api, error, None)
     };
     let mut text = String::from_utf8_lossy(challenge.as_bytes()).into_owned();
     if !asked.acr_values.is_empty() {
@@ -116,12 +116,8 @@ pub(crate) fn step_up(head: &Head, api: &Api, asked: &StepUp) -> HeaderValue {
     value(text)
 }
 
-fn for_kind(
-    kind: CredentialKind,
-    api: &Api,
-    error: Option<&str>,
-    scope: Option<&str>,
-) -> HeaderValue {
+fn for_kind(kind: CredentialKind, route: &Route, error: Option<&str>) -> HeaderValue {
+    let api = &route.api;
     let realm = quoted(&api.realm);
     let text = match kind {
         CredentialKind::Basic => format!("Basic realm={realm}, charset=\"UTF-8\""),
@@ -130,7 +126,7 @@ fn for_kind(
             format!("ApiKey realm={realm}, header={}", quoted(header.as_str()))
         }
         CredentialKind::SigV4 => format!("{} realm={realm}", sigv4::ALGORITHM),
-        CredentialKind::HttpSignature => match &api.signatures.tag {
+        CredentialKind::HttpSignature => match &route.signatures().tag {
             Some(tag) => format!("Signature realm={realm}, tag={}", quoted(tag)),
             None => format!("Signature realm={realm}"),
         },
@@ -140,15 +136,17 @@ fn for_kind(
         CredentialKind::Jwt
         | CredentialKind::Opaque
         | CredentialKind::Paseto
-        | CredentialKind::ClientJwt
-        | CredentialKind::AdminKey => {
-            let metadata = api.resource_metadata.as_deref();
-            // One challenge for all that an API takes as a bearer.
-            let metadata = metadata.filter(|_| kind != CredentialKind::AdminKey);
-            detailed(format!("Bearer realm={realm}"), error, scope, metadata)
-        }
+        | CredentialKind::ClientJwt => return for_bearer(api, error, None),
+        CredentialKind::AdminKey => detailed(format!("Bearer realm={realm}"), error, None, None),
     };
     value(text)
+}
+
+/// One challenge for all tokens that an API takes as a bearer.
+fn for_bearer(api: &Api, error: Option<&str>, scope: Option<&str>) -> HeaderValue {
+    let text = format!("Bearer realm={}", quoted(&api.realm));
+    let metadata = api.resource_metadata.as_deref();
+    value(detailed(text, error, scope, metadata))
 }
 
 /// For tokens that are bound to a key: which algorithms a proof may be signed with.

@@ -156,7 +156,7 @@ fn find<'a>(
     if takes(CredentialKind::HttpSignature)
         && fields.iter().any(|name| head.headers().contains_key(*name))
     {
-        let claim = signed::http_signature_claim(head, &route.api.signatures);
+        let claim = signed::http_signature_claim(head, route.signatures());
         found.extend(signature(CredentialKind::HttpSignature, claim));
     }
     if takes(CredentialKind::Webhook)

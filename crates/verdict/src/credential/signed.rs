@@ -40,7 +40,7 @@ pub static SIGNATURE: HeaderName = HeaderName::from_static("signature");
 /// See [`SIGNATURE`].
 pub static SIGNATURE_INPUT: HeaderName = HeaderName::from_static("signature-input");
 
-/// How an API judges signatures.
+/// How signatures are judged.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SignatureRules {
     /// Regions of the credential scope that Signature Version 4 must name.
@@ -236,7 +236,7 @@ pub(super) async fn prove<R>(
     now: Timestamp,
 ) -> Result<(Proved, BodyDigest), Problem> {
     let (kind, scheme) = (claim.kind(), claim.scheme());
-    let rules = &route.api.signatures;
+    let rules = route.signatures();
     let key_id = claim.key_id().to_owned();
     facts.note(Note::Check(Check::SigningKey));
     let key = facts
@@ -286,8 +286,8 @@ pub(super) async fn prove<R>(
     Ok((proved, verified.body))
 }
 
-/// A signature over one request lives for minutes and is remembered by this process. A presigned URL
-/// may live for days, longer than processes do, so its one use is kept where all nodes find it.
+/// A signature over one request lives for minutes. A presigned URL may live for days, longer than
+/// processes do, so its one use is of another scope, which no process may keep to itself.
 async fn is_first_use(
     verified: &Verified,
     key_id: &str,

@@ -91,6 +91,7 @@ fn route(api: &Arc<Api>, operation: Operation) -> RouteMeaning {
             rule: Rule::default(),
             sender: SenderRules::default(),
             plain_basic: false,
+            signatures: None,
             webhook: None,
         }),
         methods: vec![operation.method()],

@@ -156,6 +156,7 @@ fn route(api: &Arc<Api>, door: Door) -> RouteMeaning {
             rule: Rule::default(),
             sender: SenderRules::default(),
             plain_basic: false,
+            signatures: None,
             webhook: None,
         }),
         methods: door.methods.iter().flat_map(methods).collect(),

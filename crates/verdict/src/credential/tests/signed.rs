@@ -5,6 +5,8 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::HeaderName;
+use proof::httpsig::Component;
 use proof::issued::{Environment, SecretKind};
 use proof::secret::Secret;
 use proof::sigv4::{Payload, Signer};
@@ -12,7 +14,7 @@ use proof::time::Timestamp;
 
 use crate::call::{Body, Call};
 use crate::credential::CredentialKind::{self, Hmac, HttpSignature, Jwt, SigV4};
-use crate::credential::signed::lent;
+use crate::credential::signed::{SignatureRules, lent};
 use crate::facts::Unavailable;
 use crate::identity::{
     ApiAllow, LifeState, SharedSecret, SigningKey, SigningMaterial, SigningScheme,
@@ -348,6 +350,34 @@ fn a_presigned_url_is_used_again_until_it_ends_unless_the_api_says_once() {
         at_hand(&world, presigned(&caller, 60)),
         Err(Code::CredentialRefused)
     );
+}
+
+#[test]
+fn d06_a_route_judges_by_its_own_rules_and_by_nothing_of_its_api_s() {
+    let caller = Caller::new(HttpSignature);
+    let mut world = world(&caller, &good());
+    let signed = || caller.sign(Sent::get("/orders").with("x-tenant", "acme"), b"");
+    let told = |world: &World, own: Option<SignatureRules>| {
+        world.facts.used.lock().unwrap().clear();
+        let mut route = world.route(&[&[HttpSignature]]);
+        route.signatures = own;
+        let judged = world.judge(signed().call(), &route, NOW);
+        judged
+            .map(drop)
+            .map_err(|refused| refused.problem.cause.to_string())
+    };
+    let covers = |name: &'static str| SignatureRules {
+        components: vec![Component::field(HeaderName::from_static(name))],
+        ..SignatureRules::default()
+    };
+    assert_eq!(told(&world, None), Ok(()));
+    let cause = told(&world, Some(covers("x-tenant"))).unwrap_err();
+    assert!(cause.starts_with("httpsig-"), "{cause}");
+    // What the API asks for, and the route does not.
+    let api = Arc::get_mut(&mut world.api).unwrap();
+    api.signatures = covers("x-tenant");
+    assert!(told(&world, None).is_err());
+    assert_eq!(told(&world, Some(SignatureRules::default())), Ok(()));
 }
 
 #[test]
