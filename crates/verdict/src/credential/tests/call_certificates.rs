@@ -5,6 +5,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use proof::client_call::TYPE;
+use proof::digest::TokenHash;
 use proof::jose::alg::Algorithm;
 use proof::jose::jws;
 use proof::jose::key::SigningKey;
@@ -168,8 +169,9 @@ fn a_certified_key_speaks_for_its_client_and_the_next_one_does_too() {
         let standing = identity.standing();
         assert!(matches!(&standing.principal, Principal::Client(id) if id.as_str() == "export"));
         assert_eq!(standing.scopes, Scopes::new(["orders:read"]));
-        let thumbprint = x509::thumbprint(&own.chain[0]);
-        assert_eq!(standing.credential.as_str(), format!("x5t:{thumbprint}"));
+        // As that of a certificate that was shown in a handshake.
+        let hash = TokenHash::of(&own.chain[0]);
+        assert_eq!(standing.credential.as_str(), format!("x5t:{hash}"));
         let asked = world.facts.questions();
         let expected = [
             "calling_client",
