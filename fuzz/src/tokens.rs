@@ -33,7 +33,10 @@ pub(crate) fn jwt(data: &[u8]) {
     let _ = jwt::claimed_issuer(unverified.unverified_payload());
     let _ = Claims::from_json(unverified.unverified_payload());
     assert!(unverified.verify(&KEY).is_err(), "a forged signature");
-    assert!(jws::split_certified(data).is_ok(), "its bound is the wider one");
+    assert!(
+        jws::split_certified(data).is_ok(),
+        "its bound is the wider one"
+    );
 }
 
 /// A header's chain of certificates; the bytes are the header's JSON, so that what is written in two

@@ -43,7 +43,10 @@ impl World {
         std::fs::write(partners.join("ca.pem"), ca.pem()).unwrap();
         ca.revoke(&partners, &[], 1);
         let mut settings = format!("{BASE}{RESOURCES}").replace("@UPSTREAM@", &upstream.url());
-        for (client, name) in [("export", EXPORT), ("import", "spiffe://example.org/import")] {
+        for (client, name) in [
+            ("export", EXPORT),
+            ("import", "spiffe://example.org/import"),
+        ] {
             let document = json!({
                 "apiVersion": "doorward/v1", "kind": "Client", "metadata": { "name": client },
                 "spec": {
@@ -108,7 +111,10 @@ fn c13_whoever_the_authority_certifies_is_the_client_and_nobody_else_is() {
     let next = world.ca.named(EXPORT, 3);
     assert_eq!((world.status(&next), world.status(&own)), (200, 200));
     // Whose key it is, is the authority's word.
-    assert_eq!(world.status_of(&import, |draft| draft.client = "import"), 200);
+    assert_eq!(
+        world.status_of(&import, |draft| draft.client = "import"),
+        200
+    );
     assert_eq!(world.status(&import), 401);
     world.heard("the certificate does not have the name of export");
     assert_eq!(world.status_of(&own, |draft| draft.client = "import"), 401);
@@ -141,7 +147,10 @@ fn c13_whoever_the_authority_certifies_is_the_client_and_nobody_else_is() {
             .unwrap()
             .status
     };
-    assert_eq!(asked(&jws::sign(registered, "JWT", &assertion.to_string())), 200);
+    assert_eq!(
+        asked(&jws::sign(registered, "JWT", &assertion.to_string())),
+        200
+    );
     // And a certificate opens nothing there.
     let mut call = good();
     call.audience = &origin;
@@ -193,8 +202,17 @@ fn the_command_line_signs_with_a_chain_that_a_file_holds() {
     let url = format!("http://{}/orders", world.node.gateway());
     let sign = |chain: &str| {
         let fixed = [
-            "sign", "client-jwt", &url, "--client", "export", "--audience", ORDERS,
-            "--private-key-file", &key, "--certificate-file", chain,
+            "sign",
+            "client-jwt",
+            &url,
+            "--client",
+            "export",
+            "--audience",
+            ORDERS,
+            "--private-key-file",
+            &key,
+            "--certificate-file",
+            chain,
         ];
         world.node.place().run(&fixed).unwrap()
     };

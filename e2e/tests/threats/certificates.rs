@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, IsCa,
-    KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
+    IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber,
 };
 use testkit::bound::ClientCertificate;
 use testkit::doorward::{BASE, Doorward, Place};
@@ -66,6 +66,7 @@ impl Ca {
 
     pub(crate) fn named(&self, name: &str, serial: u64) -> Own {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "client");
         params.subject_alt_names = vec![SanType::URI(name.try_into().unwrap())];
         params.serial_number = Some(SerialNumber::from(serial));
         let key = KeyPair::generate().unwrap();

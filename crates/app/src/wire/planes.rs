@@ -446,7 +446,11 @@ fn named_authorities(
     let apis = meaning.apis.iter().filter_map(|api| {
         let profile = api.judged.certificates.as_ref()?;
         let files = api.client_authority.as_ref()?;
-        Some((format!("API `{}`", api.judged.name), &profile.authority, files))
+        Some((
+            format!("API `{}`", api.judged.name),
+            &profile.authority,
+            files,
+        ))
     });
     let clients = meaning.clients.iter().filter_map(|client| {
         let own = client.call_certificates.as_ref()?;

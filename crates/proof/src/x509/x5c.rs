@@ -123,7 +123,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::base64url;
+    use crate::{base64url, jose::jws::MAX_CERTIFIED_HEADER_BYTES, x509::Certificate};
 
     type Ca = CertifiedIssuer<'static, KeyPair>;
 
@@ -156,6 +156,25 @@ mod tests {
     }
 
     #[test]
+    fn the_published_chain_is_read_and_fits_into_a_header() {
+        const PUBLISHED: &str = include_str!("../../../../vectors/jose/x5c.json");
+        let published: Value = serde_json::from_str(PUBLISHED).expect("JSON");
+        let header = json!({
+            "alg": "RS256", "typ": "client-call+jwt", "x5c": published["x5c"],
+        });
+        let found = read(&header).expect("readable").expect("there");
+        assert_eq!(found.above().len(), 2);
+        assert_eq!(found.in_order(), Ok(()));
+        let leaf = Certificate::parse(found.leaf()).expect("a certificate");
+        let name = "CN=Go Daddy Secure Certification Authority,";
+        assert!(leaf.subject_dn().contains(name), "{}", leaf.subject_dn());
+        // It is an authority's, for certificates and lists.
+        assert!(!leaf.may_sign());
+        let text = base64url::encode(header.to_string().as_bytes());
+        assert!(text.len() < MAX_CERTIFIED_HEADER_BYTES / 2);
+    }
+
+    #[test]
     fn a_chain_is_read_as_it_stands_and_its_thumbprint_is_that_of_the_first() {
         let top = root("top");
         let leaf = below(&top, "leaf");
@@ -165,8 +184,16 @@ mod tests {
         assert_eq!(found.leaf(), &leaf.der()[..]);
         assert_eq!(found.above(), [top.der().to_vec()]);
         assert_eq!(found.in_order(), Ok(()));
-        assert_eq!(read(&json!({ "x5t#S256": thumbprint(leaf.der()) })), Ok(None));
-        for other in [json!(thumbprint(top.der())), json!(""), json!(null), json!([])] {
+        assert_eq!(
+            read(&json!({ "x5t#S256": thumbprint(leaf.der()) })),
+            Ok(None)
+        );
+        for other in [
+            json!(thumbprint(top.der())),
+            json!(""),
+            json!(null),
+            json!([]),
+        ] {
             let header = json!({ "x5c": list, "x5t#S256": other });
             assert_eq!(read(&header), Err(X5cDefect::OtherThumbprint), "{header}");
         }

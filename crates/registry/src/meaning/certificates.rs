@@ -186,11 +186,7 @@ fn identity(
 }
 
 /// The one name that is written, of `uri`, `dns`, `email` and `subject`.
-fn name(
-    written: [&Option<String>; 4],
-    at: &Place,
-    report: &mut Report<'_>,
-) -> Option<NamePattern> {
+fn name(written: [&Option<String>; 4], at: &Place, report: &mut Report<'_>) -> Option<NamePattern> {
     let mut names = ["uri", "dns", "email", "subject"]
         .into_iter()
         .zip(written)

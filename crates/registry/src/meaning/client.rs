@@ -12,8 +12,8 @@ use super::owner::{
 };
 use super::{Known, certificates, issuer};
 use crate::client::{
-    CallCertificatesMeaning, CertificateSubject, ClientAuthMethod, ClientKind, ClientMeaning, ClientSpec, GrantType,
-    IdentityScope, Profile, SenderConstraint,
+    CallCertificatesMeaning, CertificateSubject, ClientAuthMethod, ClientKind, ClientMeaning,
+    ClientSpec, GrantType, IdentityScope, Profile, SenderConstraint,
 };
 use crate::flaw::{DocumentRef, Flaw, Place, Report};
 use crate::redirect::{self, Allowed};
@@ -125,12 +125,7 @@ struct Program {
 }
 
 /// Everything that can be said of a client without the other documents.
-fn program(
-    name: &str,
-    spec: &ClientSpec,
-    loopback_dev: bool,
-    report: &mut Report<'_>,
-) -> Program {
+fn program(name: &str, spec: &ClientSpec, loopback_dev: bool, report: &mut Report<'_>) -> Program {
     proves_itself_as_its_kind_can(spec, report);
     let grant_types = grant_types(spec, report);
     redirects(spec, &grant_types, report);

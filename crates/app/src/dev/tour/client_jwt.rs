@@ -114,8 +114,14 @@ pub(super) fn certified(book: &mut Book, scene: &Scene<'_>) {
     );
     for (title, name) in [
         ("The same authority, another name", "shipping"),
-        ("A certificate that has expired, in a JWT", "billing-expired"),
-        ("A certificate on the revocation list, in a JWT", "billing-revoked"),
+        (
+            "A certificate that has expired, in a JWT",
+            "billing-expired",
+        ),
+        (
+            "A certificate on the revocation list, in a JWT",
+            "billing-revoked",
+        ),
         (
             "The same name, vouched for by somebody else, in a JWT",
             "billing-stranger",

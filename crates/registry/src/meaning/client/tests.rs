@@ -584,8 +584,16 @@ fn certified_calls_know_one_name_and_no_registered_key() {
             json!({}),
             no_family,
         ),
-        (json!({ "name": { "dns": "*.example.org" } }), json!({}), no_family),
-        (json!({ "name": { "email": "*@example.org" } }), json!({}), no_family),
+        (
+            json!({ "name": { "dns": "*.example.org" } }),
+            json!({}),
+            no_family,
+        ),
+        (
+            json!({ "name": { "email": "*@example.org" } }),
+            json!({}),
+            no_family,
+        ),
         (
             json!({ "ca_file": "" }),
             json!({}),

@@ -12,9 +12,9 @@ use proof::jose::key::SigningKey;
 use proof::secret::Secret;
 use proof::{base64std, base64url, x509};
 use rcgen::{
-    CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose, PKCS_ED25519,
-    PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, SanType, SerialNumber, SignatureAlgorithm,
-    date_time_ymd,
+    CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose,
+    PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, SanType, SerialNumber,
+    SignatureAlgorithm, date_time_ymd,
 };
 use serde_json::{Value, json};
 
@@ -183,8 +183,14 @@ fn a_certified_key_speaks_for_its_client_and_the_next_one_does_too() {
         assert_eq!(asked, expected, "no registered key is asked for");
     }
     let heard = world.facts.heard();
-    let from = heard.iter().rposition(|note| note == "(client_jwt").unwrap();
-    let until = heard.iter().rposition(|note| note == "client_jwt)").unwrap();
+    let from = heard
+        .iter()
+        .rposition(|note| note == "(client_jwt")
+        .unwrap();
+    let until = heard
+        .iter()
+        .rposition(|note| note == "client_jwt)")
+        .unwrap();
     let expected = [
         "token-shape",
         "calling-client",
@@ -248,7 +254,11 @@ fn c13_every_certificate_that_is_not_vouched_for_as_the_client_s_is_refused() {
             signer(&below, |_| {}),
             "x509-unknown-issuer: CN=billing",
         ),
-        ("expired", signer(&ca, year(2025, 2026)), "x509-time: CN=billing"),
+        (
+            "expired",
+            signer(&ca, year(2025, 2026)),
+            "x509-time: CN=billing",
+        ),
         (
             "not yet valid",
             signer(&ca, year(2028, 2029)),
@@ -287,7 +297,9 @@ fn c13_every_certificate_that_is_not_vouched_for_as_the_client_s_is_refused() {
             signer(&ca, |params| {
                 params.subject_alt_names =
                     vec![SanType::DnsName("export.example.org".try_into().unwrap())];
-                params.distinguished_name.push(DnType::OrganizationName, EXPORT);
+                params
+                    .distinguished_name
+                    .push(DnType::OrganizationName, EXPORT);
             }),
             other_name,
         ),
@@ -370,7 +382,10 @@ fn c02_the_header_brings_one_chain_along_in_one_spelling_and_no_other_key() {
             json!({ "jwk": stranger.public_jwk().to_json() }),
             refused(along),
         ),
-        (json!({ "jwk": own.key.public_jwk().to_json() }), refused(along)),
+        (
+            json!({ "jwk": own.key.public_jwk().to_json() }),
+            refused(along),
+        ),
         (json!({ "jku": "https://evil.example/k" }), refused(along)),
         (json!({ "x5u": "https://evil.example/c" }), refused(along)),
         (json!({ "x5c": good }), refused("x5c-not-a-list")),
@@ -395,10 +410,7 @@ fn c02_the_header_brings_one_chain_along_in_one_spelling_and_no_other_key() {
             json!({ "pad": "A".repeat(9 * 1024) }),
             refused("a bearer text in no form that is taken here"),
         ),
-        (
-            json!({ "crit": ["x5c"] }),
-            refused("jws-critical-header"),
-        ),
+        (json!({ "crit": ["x5c"] }), refused("jws-critical-header")),
     ];
     for (changes, expected) in cases {
         let token = signed(&world, &own.header(changes.clone()), &own.key);
@@ -435,7 +447,10 @@ fn c13_no_registered_key_signs_for_a_client_that_is_certified_nor_the_reverse() 
     let entry = (Arc::new(import), Vec::new());
     world.facts.clients.insert("import".to_owned(), entry);
     let theirs = json!({ "iss": "import", "sub": "import" });
-    assert!(judged(&world, &own.call(&world)).is_ok(), "and is known now");
+    assert!(
+        judged(&world, &own.call(&world)).is_ok(),
+        "and is known now"
+    );
     let token = claiming(&world, &own.header(json!({})), &own.key, &theirs);
     assert_eq!(
         judged(&world, &token),
@@ -466,7 +481,10 @@ fn what_the_lists_revoke_or_do_not_know_signs_nothing() {
     let other = Ca::new();
     for (version, (lists, cause)) in [
         (vec![ca.list(&[8], 2028)], None),
-        (vec![ca.list(&[7, 8], 2028)], Some("x509-revoked: CN=billing")),
+        (
+            vec![ca.list(&[7, 8], 2028)],
+            Some("x509-revoked: CN=billing"),
+        ),
         (
             vec![ca.list(&[], 2027)],
             Some("x509-revocation-outdated: CN=billing"),
@@ -556,7 +574,11 @@ fn a_certificate_that_is_known_from_the_handshake_signs_no_call() {
         )),
         peer_intermediates: Vec::new(),
     }));
-    assert!(world.judge(sent.call(), &world.route(&[&[Mtls]]), NOW).is_ok());
+    assert!(
+        world
+            .judge(sent.call(), &world.route(&[&[Mtls]]), NOW)
+            .is_ok()
+    );
     let other_use = refused("the certificate is known for another use");
     assert_eq!(judged(&world, &own.call(&world)), other_use);
     // Once it is looked at again it may be both.
