@@ -102,7 +102,7 @@ impl Signer {
     }
 
     /// A header as clients write it, changed.
-    fn header(&self, changes: Value) -> Value {
+    fn header(&self, changes: &Value) -> Value {
         let mut header = json!({
             "alg": self.key.alg().name(), "typ": TYPE, "x5c": texts(&self.chain),
         });
@@ -113,7 +113,7 @@ impl Signer {
     }
 
     fn call(&self, world: &World) -> String {
-        signed(world, &self.header(json!({})), &self.key)
+        signed(world, &self.header(&json!({})), &self.key)
     }
 }
 
@@ -219,7 +219,7 @@ fn d02_a_certified_call_passes_once() {
     // Another key of the client spends the same ids.
     let claims = json!({ "jti": "one" });
     let other = signer(&ca, |_| {});
-    let by = |one: &Signer| claiming(&world, &one.header(json!({})), &one.key, &claims);
+    let by = |one: &Signer| claiming(&world, &one.header(&json!({})), &one.key, &claims);
     assert!(judged(&world, &by(&own)).is_ok());
     assert!(judged(&world, &by(&other)).is_err());
 }
@@ -413,11 +413,11 @@ fn c02_the_header_brings_one_chain_along_in_one_spelling_and_no_other_key() {
         (json!({ "crit": ["x5c"] }), refused("jws-critical-header")),
     ];
     for (changes, expected) in cases {
-        let token = signed(&world, &own.header(changes.clone()), &own.key);
+        let token = signed(&world, &own.header(&changes), &own.key);
         let what: String = changes.to_string().chars().take(60).collect();
         assert_eq!(judged(&world, &token), expected, "{what}");
     }
-    let forged = signed(&world, &own.header(json!({})), &stranger);
+    let forged = signed(&world, &own.header(&json!({})), &stranger);
     assert_eq!(judged(&world, &forged), refused("jws-bad-signature"));
 }
 
@@ -430,7 +430,7 @@ fn c13_no_registered_key_signs_for_a_client_that_is_certified_nor_the_reverse() 
     let plain = world.client_jwt(&json!({}));
     assert_eq!(judged(&world, &plain), refused(none));
     let kid = json!({ "kid": world.client_key.kid() });
-    let borrowed = signed(&world, &own.header(kid), &world.client_key);
+    let borrowed = signed(&world, &own.header(&kid), &world.client_key);
     assert_eq!(judged(&world, &borrowed), refused("jws-bad-signature"));
     // The thumbprint alone brings nothing along.
     let header = json!({
@@ -451,13 +451,13 @@ fn c13_no_registered_key_signs_for_a_client_that_is_certified_nor_the_reverse() 
         judged(&world, &own.call(&world)).is_ok(),
         "and is known now"
     );
-    let token = claiming(&world, &own.header(json!({})), &own.key, &theirs);
+    let token = claiming(&world, &own.header(&json!({})), &own.key, &theirs);
     assert_eq!(
         judged(&world, &token),
         refused("the certificate does not have the name of import")
     );
     let mixed = json!({ "sub": "import" });
-    let token = claiming(&world, &own.header(json!({})), &own.key, &mixed);
+    let token = claiming(&world, &own.header(&json!({})), &own.key, &mixed);
     assert!(judged(&world, &token).is_err());
     // Nobody is declared to vouch for it: then no certificate counts.
     client(&mut world).certificates = None;
@@ -465,7 +465,7 @@ fn c13_no_registered_key_signs_for_a_client_that_is_certified_nor_the_reverse() 
     assert_eq!(judged(&world, &own.call(&world)), along);
     let borrowed = signed(
         &world,
-        &own.header(json!({ "kid": world.client_key.kid() })),
+        &own.header(&json!({ "kid": world.client_key.kid() })),
         &world.client_key,
     );
     assert_eq!(judged(&world, &borrowed), along);
@@ -519,7 +519,7 @@ fn c06_a_known_certificate_costs_no_path_and_ends_with_its_own_time() {
     let end = date_time_ymd(2027, 1, 16).unix_timestamp() + 1;
     let token_at = |at: i64| {
         let claims = json!({ "iat": at, "exp": at + 300 });
-        claiming(&world, &own.header(json!({})), &own.key, &claims)
+        claiming(&world, &own.header(&json!({})), &own.key, &claims)
     };
     let at = |at: i64| judged_at(&world, &token_at(at), proof::time::Timestamp::from_secs(at));
     let now = NOW.as_secs();
