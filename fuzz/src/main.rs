@@ -30,6 +30,7 @@ const ALL: &[Target] = &[
     ("hmac_request", requests::hmac_request),
     ("webhook", requests::webhook),
     ("jwt", tokens::jwt),
+    ("x5c", tokens::x5c),
     ("jwe", tokens::jwe),
     ("dpop", tokens::dpop),
     ("paseto", tokens::paseto),

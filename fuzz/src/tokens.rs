@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use proof::base64std;
 use proof::basic::Basic;
 use proof::dpop::{self, ProofExpect};
 use proof::issued::{self, Brand};
@@ -13,6 +14,8 @@ use proof::jose::key::SigningKey;
 use proof::jose::verifying::VerifyingKey;
 use proof::paseto;
 use proof::secret::Secret;
+use proof::strict_json;
+use proof::x509::{Certificate, MAX_INTERMEDIATES, SignerChain, TrustRoots};
 
 use crate::calls::NOW;
 
@@ -30,6 +33,33 @@ pub(crate) fn jwt(data: &[u8]) {
     let _ = jwt::claimed_issuer(unverified.unverified_payload());
     let _ = Claims::from_json(unverified.unverified_payload());
     assert!(unverified.verify(&KEY).is_err(), "a forged signature");
+    assert!(
+        jws::split_certified(data).is_ok(),
+        "its bound is the wider one"
+    );
+}
+
+/// A header's chain of certificates; the bytes are the header's JSON, so that what is written in two
+/// layers of base64 is within reach.
+pub(crate) fn x5c(data: &[u8]) {
+    let Ok(header) = strict_json::parse_object(data, jws::MAX_CERTIFIED_HEADER_BYTES) else {
+        return;
+    };
+    let Ok(Some(chain)) = SignerChain::read(&header) else {
+        return;
+    };
+    assert!(chain.above().len() <= MAX_INTERMEDIATES);
+    // One spelling: what was read is written again as it stood.
+    let written = core::iter::once(chain.leaf()).chain(chain.above().iter().map(Vec::as_slice));
+    let written: Vec<_> = written.map(base64std::encode).collect();
+    assert_eq!(header["x5c"], serde_json::json!(written));
+    if chain.in_order().is_ok()
+        && let Ok(leaf) = Certificate::parse(chain.leaf())
+    {
+        let roots = TrustRoots::from_der(&[include_bytes!("../seeds/root.der")]).expect("a root");
+        let chained = leaf.verify_chain(chain.above(), &roots, None, NOW);
+        assert!(chained.is_err() || chain.leaf() == include_bytes!("../seeds/root.der"));
+    }
 }
 
 /// A key to which nothing in any corpus was encrypted.

@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use proof::base64url;
+use proof::client_call;
 use proof::digest::sha256;
 use proof::jose::alg::Algorithm;
 use proof::jose::key::SigningKey;
+use proof::secret::Secret;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde_json::{Value, json};
 
@@ -108,6 +110,18 @@ impl ClientCertificate {
     #[must_use]
     pub fn thumbprint(&self) -> String {
         proof::x509::thumbprint(&self.chain[0])
+    }
+
+    /// The JWT of a call, signed with the certified key, and the certificates along with it
+    /// (RFC 7515 §4.1.6).
+    ///
+    /// # Panics
+    /// If the key is no P-256 key.
+    #[must_use]
+    pub fn sign_call(&self, draft: &client_call::Draft<'_>) -> String {
+        let der = Secret::new(self.key.secret_der());
+        let key = SigningKey::from_pkcs8(Algorithm::ES256, &der).expect("a P-256 key");
+        draft.sign_certified(&key, &self.chain)
     }
 
     /// TLS of a client that trusts one PEM file and shows this certificate.

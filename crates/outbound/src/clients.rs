@@ -23,6 +23,8 @@ pub enum ClientKeys {
     Declared(JwkSet),
     /// At the client's own address.
     Published(Url),
+    /// Nowhere: each call brings the certificates of its key along.
+    Certified,
 }
 
 /// The clients that sign their calls, as they are declared now.
@@ -58,6 +60,8 @@ impl CallingClients {
         let clients = clients.into_iter().map(|(client, keys)| {
             let keys = match keys {
                 ClientKeys::Published(url) => Keys::Published(url),
+                // None that could be asked for.
+                ClientKeys::Certified => Keys::Declared(Vec::new()),
                 ClientKeys::Declared(set) => {
                     let keys = set.verifying_keys(&client.algorithms);
                     Keys::Declared(keys.into_iter().map(Arc::new).collect())
@@ -128,6 +132,7 @@ mod tests {
             grants: Vec::new(),
             roles: Vec::new(),
             algorithms: vec![Algorithm::ES256],
+            certificates: None,
         }
     }
 
@@ -165,6 +170,10 @@ mod tests {
         clients.configure([(client("export"), set(&[&two]))]);
         assert!(!found(&one, Algorithm::ES256).await);
         assert!(found(&two, Algorithm::ES256).await);
+        // Certified from now on: no registered key signs calls any more.
+        clients.configure([(client("export"), ClientKeys::Certified)]);
+        assert!(clients.client("export").is_some());
+        assert!(!found(&two, Algorithm::ES256).await);
         clients.configure([]);
         assert!(clients.client("export").is_none());
         assert!(!found(&two, Algorithm::ES256).await);

@@ -5,8 +5,9 @@
 //! §3.11). It is neither an access token's (`at+jwt`) nor an ID token's (`JWT`), nor that of an
 //! assertion for the token endpoint (`JWT`, `client-authentication+jwt`), so that none of them is
 //! ever taken for another. What stands in such a JWT about the call itself (`htm`, `htu`,
-//! `body_sha256`) may be left out, and must hold where it is there. It refuses to fetch keys and to
-//! remember what was used: see `verdict`.
+//! `body_sha256`) may be left out, and must hold where it is there. The key is one that the client
+//! registered, or one that a certificate in the header (`x5c`) says is the client's. It refuses to
+//! fetch keys, to say who vouches, and to remember what was used: see `verdict`.
 
 use core::time::Duration;
 
@@ -217,6 +218,15 @@ pub struct Draft<'a> {
 impl Draft<'_> {
     /// Signs it. `kid` is the name under which the client registered the key.
     pub fn sign(&self, key: &SigningKey, kid: &str) -> String {
+        jws::sign_as(key, kid, TYPE, &self.claims())
+    }
+
+    /// Signs it with a key that is certified: `chain` is DER, the key's own certificate first.
+    pub fn sign_certified(&self, key: &SigningKey, chain: &[impl AsRef<[u8]>]) -> String {
+        jws::sign_certified(key, chain, TYPE, &self.claims())
+    }
+
+    fn claims(&self) -> String {
         let mut claims = serde_json::json!({
             "iss": self.client,
             "sub": self.client,
@@ -236,7 +246,7 @@ impl Draft<'_> {
                 claims[name] = value.into();
             }
         }
-        jws::sign_as(key, kid, TYPE, &claims.to_string())
+        claims.to_string()
     }
 }
 

@@ -29,8 +29,10 @@ use crate::{
 
 mod name;
 mod relayed;
+mod x5c;
 pub use name::{dn_matches, is_dn};
 pub use relayed::{MAX_RELAYED_BYTES, RelayFormat, read_relayed};
+pub use x5c::{SignerChain, X5cDefect};
 
 /// Longest certificate, DER.
 pub const MAX_CERTIFICATE_BYTES: usize = 16 * 1024;
@@ -46,6 +48,7 @@ pub struct Certificate {
     thumbprint: String,
     subject_dn: String,
     spki: Vec<u8>,
+    may_sign: bool,
     not_before: Timestamp,
     not_after: Timestamp,
     dns_names: Vec<String>,
@@ -152,6 +155,10 @@ impl Certificate {
             thumbprint: thumbprint(der),
             subject_dn: name::write(parsed.subject()).ok_or(X509Defect::Subject)?,
             spki: parsed.public_key().raw.to_vec(),
+            // An extension that can't be read, or that stands twice, allows nothing.
+            may_sign: parsed
+                .key_usage()
+                .is_ok_and(|usage| usage.is_none_or(|usage| usage.value.digital_signature())),
             not_before: time(parsed.validity().not_before),
             not_after: time(parsed.validity().not_after),
             dns_names: Vec::new(),
@@ -253,6 +260,13 @@ impl Certificate {
     /// [`JwkDefect`] if it is of a kind that JOSE can't use here.
     pub fn public_key(&self) -> Result<Jwk, JwkDefect> {
         Jwk::from_spki_der(&self.spki)
+    }
+
+    /// Whether its holder may sign what is neither a certificate nor a revocation list:
+    /// `digitalSignature`, where the certificate says what its key is for (RFC 5280 §4.2.1.3). A path
+    /// is verified without that question.
+    pub fn may_sign(&self) -> bool {
+        self.may_sign
     }
 
     /// Whether the certified key is this one, whatever name and algorithm that carries

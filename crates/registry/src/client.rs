@@ -10,9 +10,11 @@ use proof::jose::alg::Algorithm;
 use proof::jose::jwk::JwkSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use verdict::credential::client_jwt::CallCertificates;
 use verdict::identity::{ApplicationId, ClientId, RoleName, Scopes};
 use verdict::route::ApiName;
 
+use crate::api::AuthorityFiles;
 use crate::api::written::{EnvironmentSchema, live};
 use crate::document::present;
 use crate::units::Period;
@@ -189,7 +191,7 @@ pub struct ClientSpec {
     /// How it proves itself.
     pub auth_method: ClientAuthMethod,
     /// Its public keys (RFC 7517 §5), for `private_key_jwt` and `signs_calls`; for `self_signed_tls_client_auth`
-    /// those of its certificates.
+    /// those of its certificates. Beside `call_certificates` they sign no calls.
     #[serde(
         default,
         deserialize_with = "present",
@@ -373,6 +375,75 @@ pub struct ClientSpec {
     /// `grants`. Default: no.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub signs_calls: bool,
+    /// Who certifies the keys that it signs calls with: then each call brings its certificates along
+    /// (`x5c`), and no registered key signs calls. For `signs_calls` only.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub call_certificates: Option<CallCertificatesSpec>,
+}
+
+/// Whose certificates say which keys are a client's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CallCertificatesSpec {
+    /// PEM file with the certificates that vouch; read again when it changes.
+    pub ca_file: String,
+    /// Revocation lists of that authority (PEM or DER), one for each certificate that issues; read
+    /// again when they change. With lists, what they don't know, or a list past its next update,
+    /// is refused. Default: none is asked.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub crl_files: Option<Vec<String>>,
+    /// Where further lists are published (https, 1 MiB each at most): fetched ahead, and again every
+    /// ten minutes. Until all are there, calls are answered with 503.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub crl_urls: Option<Vec<String>>,
+    /// The name that is this client's and nobody else's.
+    pub name: CertificateNameSpec,
+}
+
+/// A name in a certificate, exactly: one of `uri`, `dns`, `email`, `subject`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateNameSpec {
+    /// An alternative name of type URI, `spiffe://example.org/export`.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub uri: Option<String>,
+    /// An alternative name of type DNS, `export.example.com`.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub dns: Option<String>,
+    /// An alternative name of type e-mail, `export@example.com`.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub email: Option<String>,
+    /// The whole subject as RFC 4514 writes it, `CN=export,O=Example`.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub subject: Option<String>,
 }
 
 impl ClientSpec {
@@ -417,6 +488,7 @@ impl ClientSpec {
             contacts: Vec::new(),
             skip_consent: false,
             signs_calls: false,
+            call_certificates: None,
         }
     }
 }
@@ -483,6 +555,8 @@ pub struct ClientMeaning {
     pub skip_consent: bool,
     /// Whether it may sign its own calls.
     pub signs_calls: bool,
+    /// Who certifies the keys that it signs them with; then its registered keys sign none.
+    pub call_certificates: Option<CallCertificatesMeaning>,
     /// What its tokens may hold, by API; an API that is not listed is not granted.
     pub grants: Vec<(ApiName, Scopes)>,
     /// APIs for which it is a resource server.
@@ -493,6 +567,15 @@ pub struct ClientMeaning {
     pub environment: Environment,
     /// Roles that its tokens carry.
     pub roles: Vec<RoleName>,
+}
+
+/// Who certifies a client's keys, and where that is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallCertificatesMeaning {
+    /// What judging goes by.
+    pub judged: CallCertificates,
+    /// The files of the authority.
+    pub files: AuthorityFiles,
 }
 
 impl ClientMeaning {
@@ -533,6 +616,7 @@ impl ClientMeaning {
             contacts: Vec::new(),
             skip_consent: false,
             signs_calls: false,
+            call_certificates: None,
             grants: Vec::new(),
             introspects: Vec::new(),
             token_lifetime: None,

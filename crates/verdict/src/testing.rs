@@ -206,6 +206,7 @@ impl World {
             grants: vec![(ApiName::new("orders"), Scopes::new(["orders:read"]))],
             roles: vec![RoleName::new("clerk")],
             algorithms: vec![Algorithm::ES256, Algorithm::EdDSA],
+            certificates: None,
         };
         let registered = Arc::new(client_key.verifying_key().unwrap());
         let (local, local_id) = Key::named(&local_key).unwrap();

@@ -97,12 +97,14 @@ checks! {
     Binding = ("binding", "it comes as it is bound", Some("RFC 7800 §3")),
     /// A proof of possession is used for the first time.
     ProofReplay = ("proof-replay", "the proof is used for the first time", Some("RFC 9449 §11.1")),
-    /// The API's authority of client certificates is at hand.
-    Authority = ("authority", "the API knows who vouches for certificates", None),
+    /// The authority of the certificates that are taken here is at hand.
+    Authority = ("authority", "there is a certificate, and it is known who must vouch for it", None),
     /// Somebody vouches for the certificate, and nothing on the path is revoked.
-    CertificatePath = ("certificate-path", "its path leads to the API's authority, and it has a name that the API knows", Some("RFC 5280 §6")),
+    CertificatePath = ("certificate-path", "its path leads to that authority, nothing on it is revoked, and it has a name that is known here", Some("RFC 5280 §6")),
     /// The certificate's own time.
     CertificateTime = ("certificate-time", "it is within its time", Some("RFC 5280 §4.1.2.5")),
+    /// The key of the certificate that a client's JWT brings along.
+    CertifiedKey = ("certified-key", "the certified key is for the token's algorithm", Some("RFC 7515 §4.1.6")),
     /// The signing key that a signature names.
     SigningKey = ("signing-key", "the key it names is known and for this scheme", None),
     /// The signature over the request.

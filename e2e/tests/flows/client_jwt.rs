@@ -1,5 +1,6 @@
 //! Client-signed JWTs: a client that is declared signs its calls and asks for no token; its keys
-//! are changed and itself is taken out without a word to any API.
+//! are changed and itself is taken out without a word to any API. Those whose keys are certified
+//! stand in `call_certificates`.
 
 use core::time::Duration;
 
@@ -20,7 +21,7 @@ use testkit::wire::{self, Answer};
 
 use super::scene::claims;
 
-const RESOURCES: &str = r#"
+pub(super) const RESOURCES: &str = r#"
 resources:
   - apiVersion: doorward/v1
     kind: Api
@@ -37,7 +38,7 @@ resources:
   - { apiVersion: doorward/v1, kind: Application, metadata: { name: shop }, spec: { display_name: Shop, owner: a@example.com, purpose: Tests } }
 "#;
 
-const ORDERS: &str = "https://orders.example";
+pub(super) const ORDERS: &str = "https://orders.example";
 
 fn key(algorithm: Algorithm) -> SigningKey {
     SigningKey::generate(algorithm).unwrap()
@@ -63,7 +64,7 @@ fn declare_in_force(node: &Doorward, key: &SigningKey) {
 }
 
 /// What is declared is in force within a moment.
-fn settles<T: PartialEq + Copy + core::fmt::Debug>(expected: T, ask: impl Fn() -> T) {
+pub(super) fn settles<T: PartialEq + Copy + core::fmt::Debug>(expected: T, ask: impl Fn() -> T) {
     let until = std::time::Instant::now() + Duration::from_secs(10);
     loop {
         let found = ask();
@@ -78,21 +79,28 @@ fn settles<T: PartialEq + Copy + core::fmt::Debug>(expected: T, ask: impl Fn() -
     }
 }
 
-fn start(place: Place, base: &str, upstream: &Upstream) -> Doorward {
+pub(super) fn start(place: Place, base: &str, upstream: &Upstream) -> Doorward {
     let settings = format!("{base}{RESOURCES}").replace("@UPSTREAM@", &upstream.url());
     place.start(&settings).unwrap()
 }
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     Timestamp::from_millis(i64::try_from(since.unwrap().as_millis()).unwrap())
 }
 
 /// A good JWT, changed.
 fn signed<'a>(key: &SigningKey, change: impl FnOnce(&mut Draft<'a>)) -> String {
+    let mut draft = good();
+    change(&mut draft);
+    draft.sign(key, key.kid())
+}
+
+/// What a good JWT says.
+pub(super) fn good<'a>() -> Draft<'a> {
     // For as long as the test lives.
     let jti: &str = random_base62(24, &SystemEntropy).leak();
-    let mut draft = Draft {
+    Draft {
         client: "export",
         audience: ORDERS,
         jti,
@@ -102,12 +110,10 @@ fn signed<'a>(key: &SigningKey, change: impl FnOnce(&mut Draft<'a>)) -> String {
         method: None,
         uri: None,
         body_sha256: None,
-    };
-    change(&mut draft);
-    draft.sign(key, key.kid())
+    }
 }
 
-fn get(node: &Doorward, token: &str) -> Answer {
+pub(super) fn get(node: &Doorward, token: &str) -> Answer {
     let bearer = format!("Bearer {token}");
     node.get("/orders", &[("authorization", &bearer)]).unwrap()
 }

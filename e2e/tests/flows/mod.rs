@@ -3,10 +3,12 @@
 //! process, the signing key or the node change in the middle; `hostile` has two people, one of them
 //! hostile; `browsers` holds the lines F of the threat list; `certificates` is about clients with
 //! certificates of a CA; `opaque` about tokens that say nothing, `foreign` about those of another
-//! issuer; `client_jwt` about clients that sign their calls; `encrypted` about tokens that come
+//! issuer; `client_jwt` about clients that sign their calls, `call_certificates` about those of them
+//! whose keys an authority certifies; `encrypted` about tokens that come
 //! encrypted to an API.
 
 mod browsers;
+mod call_certificates;
 mod certificates;
 mod client_jwt;
 mod encrypted;

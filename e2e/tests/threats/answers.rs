@@ -275,6 +275,15 @@ impl World {
             });
             settings.push_str(&document("Client", name, &client));
         }
+        let certified = json!({
+            "application": "shop", "auth_method": "client_secret_basic",
+            "signs_calls": true, "grants": { "client-jwt": ["read"] },
+            "call_certificates": {
+                "ca_file": "partners.pem", "crl_files": ["partners.crl"],
+                "name": { "uri": PARTNER },
+            },
+        });
+        settings.push_str(&document("Client", "certified", &certified));
         for (name, apis) in [
             ("alice", "basic"),
             ("bob", "basic"),

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, IsCa,
-    KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
+    IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber,
 };
 use testkit::bound::ClientCertificate;
 use testkit::doorward::{BASE, Doorward, Place};
@@ -37,31 +37,45 @@ resources:
 "#;
 
 /// An authority.
-struct Ca(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Ca(CertifiedIssuer<'static, KeyPair>);
 
 /// A client's certificate with its key.
-struct Own {
+pub(crate) struct Own {
     der: Vec<u8>,
-    tls: ClientCertificate,
+    pub(crate) tls: ClientCertificate,
+    /// The same as files hold them.
+    pub(crate) pem: String,
+    pub(crate) key_pem: String,
 }
 
 impl Ca {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
+    pub(crate) fn pem(&self) -> String {
+        self.0.pem()
+    }
+
     fn own(&self, serial: u64) -> Own {
+        self.named(NAME, serial)
+    }
+
+    pub(crate) fn named(&self, name: &str, serial: u64) -> Own {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.subject_alt_names = vec![SanType::URI(NAME.try_into().unwrap())];
+        params.distinguished_name.push(DnType::CommonName, "client");
+        params.subject_alt_names = vec![SanType::URI(name.try_into().unwrap())];
         params.serial_number = Some(SerialNumber::from(serial));
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.0).unwrap();
         Own {
             der: certificate.der().to_vec(),
             tls: ClientCertificate::new(vec![certificate.der().clone()], &key),
+            pem: certificate.pem(),
+            key_pem: key.serialize_pem(),
         }
     }
 
@@ -87,7 +101,7 @@ impl Ca {
     }
 
     /// Writes the list of revoked serial numbers, over the one before.
-    fn revoke(&self, folder: &Path, serials: &[u64], number: u64) {
+    pub(crate) fn revoke(&self, folder: &Path, serials: &[u64], number: u64) {
         let list = self.list(serials, number);
         let new = folder.join("ca.crl.new");
         std::fs::write(&new, list).unwrap();

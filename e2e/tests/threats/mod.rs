@@ -3,7 +3,7 @@
 
 mod answers;
 mod bound;
-mod certificates;
+pub(crate) mod certificates;
 mod configuration;
 mod framing;
 mod headers;

@@ -1,6 +1,7 @@
 //! `sign …`: signs one request on this machine and prints it as a file for `curl -K -`, or as JSON.
 //! Nothing is sent, and nothing is asked of a server: what is signed is what was given.
 
+mod client_jwt;
 mod paseto;
 
 use core::time::Duration;
@@ -9,7 +10,6 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use proof::base64url;
-use proof::client_call;
 use proof::content_digest;
 use proof::digest::sha256;
 use proof::hmac_request;
@@ -48,7 +48,7 @@ pub(crate) enum SignAct {
     /// A DPoP proof (RFC 9449)
     Dpop(DpopArgs),
     /// A JWT that an OAuth client signs for this one call (`client_jwt`)
-    ClientJwt(ClientJwtArgs),
+    ClientJwt(client_jwt::ClientJwtArgs),
     /// A PASETO access token, as a foreign issuer with this key would make it
     Paseto(paseto::PasetoArgs),
     /// Signs nothing: prints the public half of a private key as a key set, to be registered
@@ -145,35 +145,6 @@ pub(crate) struct DpopArgs {
     nonce: Option<String>,
 }
 
-/// `sign client-jwt`
-#[derive(Debug, Clone, Args)]
-pub(crate) struct ClientJwtArgs {
-    #[command(flatten)]
-    request: RequestArgs,
-    /// The client (`client_id`)
-    #[arg(long, value_name = "ID")]
-    client: String,
-    /// One of the API's audiences
-    #[arg(long, value_name = "AUDIENCE")]
-    audience: String,
-    /// File with the private key: PKCS#8 in PEM, P-256, Ed25519 or RSA
-    #[arg(long, value_name = "FILE")]
-    private_key_file: PathBuf,
-    /// The key's name (`kid`) as the client registered it; default its thumbprint, as `sign jwks`
-    /// prints it
-    #[arg(long, value_name = "NAME")]
-    kid: Option<String>,
-    /// Ask for these scopes only, divided by spaces
-    #[arg(long, value_name = "SCOPES")]
-    scope: Option<String>,
-    /// How long it lives, at most `5m`
-    #[arg(long, value_name = "PERIOD", default_value = "1m")]
-    lifetime: String,
-    /// Leave method, address and body out, so that it is good for any one call
-    #[arg(long)]
-    any_call: bool,
-}
-
 /// `sign jwks`
 #[derive(Debug, Clone, Args)]
 pub(crate) struct JwksArgs {
@@ -213,7 +184,7 @@ pub(crate) fn run(act: SignAct, screen: Screen) -> Outcome<()> {
         SignAct::SigV4(args) => sigv4(args, screen.now),
         SignAct::HttpSignature(args) => http_signature(args, screen.now),
         SignAct::Dpop(args) => dpop(args, screen.now),
-        SignAct::ClientJwt(args) => client_jwt(args, screen.now),
+        SignAct::ClientJwt(args) => client_jwt::sign(args, screen.now),
         SignAct::Paseto(args) => paseto::sign(args, screen.now),
         SignAct::Jwks(args) => return jwks(&args, screen),
         SignAct::Webhook(args) => signed_webhook(args, screen.now),
@@ -506,37 +477,6 @@ fn dpop(args: DpopArgs, now: Timestamp) -> Outcome<Signed> {
     let proof = format!("{input}.{}", base64url::encode(&key.sign(input.as_bytes())));
     let value = HeaderValue::try_from(proof).map_err(|defect| unsignable(&defect))?;
     Ok(draft.done(vec![(HeaderName::from_static("dpop"), value)]))
-}
-
-fn client_jwt(args: ClientJwtArgs, now: Timestamp) -> Outcome<Signed> {
-    let now = time(args.request.at.as_deref(), now)?;
-    let draft = Draft::read(args.request)?;
-    let pem = input::secret(&args.private_key_file, "private key")?;
-    let key = private_key(pem.expose(), Algorithm::PS256)?;
-    let period = &args.lifetime;
-    let lifetime: Duration = period
-        .parse::<Period>()
-        .map_err(|error| Failure::usage(format!("`{period}`: {error}.")))?
-        .0;
-    if lifetime > client_call::MAX_LIFETIME {
-        return Err(Failure::usage("Such a JWT lives for 5 minutes at most."));
-    }
-    let call = !args.any_call;
-    let token = client_call::Draft {
-        client: &args.client,
-        audience: &args.audience,
-        jti: &random_base62(24, &SystemEntropy),
-        issued_at: now,
-        lifetime,
-        scope: args.scope.as_deref(),
-        method: call.then_some(draft.method.as_str()),
-        uri: call.then_some(draft.url.as_str()),
-        body_sha256: call.then(|| sha256(&draft.body)),
-    }
-    .sign(&key, args.kid.as_deref().unwrap_or(key.kid()));
-    let value =
-        HeaderValue::try_from(format!("Bearer {token}")).map_err(|defect| unsignable(&defect))?;
-    Ok(draft.done(vec![(http::header::AUTHORIZATION, value)]))
 }
 
 fn jwks(args: &JwksArgs, screen: Screen) -> Outcome<()> {

@@ -1,5 +1,5 @@
 //! **Clients' certificates of `dev`**: an authority of its own, and one certificate for each step
-//! of the tour: a good one, an expired one, a revoked one, and a stranger's.
+//! of the tour: a good one, an expired one, a revoked one, a stranger's, and one of another name.
 
 use std::path::Path;
 
@@ -14,8 +14,8 @@ use rcgen::{
 use super::setup::write_private;
 
 const DAY: i64 = 86_400;
-/// What the certificates name: the identity that the `orders` API knows.
-const NAME: &str = "spiffe://dev.example/billing";
+/// What the certificates name, after this: an identity that the `orders` API knows.
+const NAMES: &str = "spiffe://dev.example/";
 
 /// Makes all of it below `dir`.
 pub(super) fn make(dir: &Path, now: Timestamp) -> Result<()> {
@@ -35,17 +35,16 @@ pub(super) fn make(dir: &Path, now: Timestamp) -> Result<()> {
         authority("Doorward dev clients")?,
         authority("Somebody else")?,
     );
-    for (file, authority, serial, days) in [
-        ("billing", &ours, 1_u64, (-1, 3650)),
-        ("billing-expired", &ours, 2, (-30, -1)),
-        ("billing-revoked", &ours, 3, (-1, 3650)),
-        ("billing-stranger", &other, 1, (-1, 3650)),
+    for (file, name, authority, serial, days) in [
+        ("billing", "billing", &ours, 1_u64, (-1, 3650)),
+        ("billing-expired", "billing", &ours, 2, (-30, -1)),
+        ("billing-revoked", "billing", &ours, 3, (-1, 3650)),
+        ("billing-stranger", "billing", &other, 1, (-1, 3650)),
+        ("shipping", "shipping", &ours, 4, (-1, 3650)),
     ] {
         let mut params = CertificateParams::new(Vec::new())?;
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "billing");
-        params.subject_alt_names = vec![SanType::URI(NAME.try_into()?)];
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.subject_alt_names = vec![SanType::URI(format!("{NAMES}{name}").try_into()?)];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         params.serial_number = Some(SerialNumber::from(serial));
         (params.not_before, params.not_after) = (at(days.0), at(days.1));

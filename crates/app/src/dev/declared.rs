@@ -48,6 +48,12 @@ impl Declared {
             .any(|api| api["spec"]["upstream"]["credential"].is_object())
     }
 
+    /// Whether some client's keys are certified.
+    pub(super) fn certifies(&self) -> bool {
+        let mut clients = self.0.iter().filter(|one| one["kind"] == "Client");
+        clients.any(|client| client["spec"]["call_certificates"].is_object())
+    }
+
     /// Where the settings expect the sample API: the upstream of `orders`, if that is on loopback.
     pub(super) fn sample(&self) -> Option<SocketAddr> {
         let orders = self

@@ -128,6 +128,9 @@ impl Tour {
         if declared.takes("client_jwt") {
             client_jwt::calls(&mut book, &scene);
         }
+        if declared.certifies() {
+            client_jwt::certified(&mut book, &scene);
+        }
         if let Some(sample) = declared.sample() {
             webhooks::deliveries(&mut book, &scene, &sample.to_string())?;
         }

@@ -7,6 +7,7 @@
 mod adapters;
 mod admin;
 mod bundles;
+mod clients;
 mod duties;
 mod explain;
 mod follow;

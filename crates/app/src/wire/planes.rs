@@ -21,8 +21,7 @@ use proof::jose::jwk::JwkSet;
 use proof::paseto;
 use proof::secret::Secret;
 use registry::api::stored::SecretSource;
-use registry::api::{ApiMeaning, UpstreamMeaning};
-use registry::client::ClientMeaning;
+use registry::api::{ApiMeaning, AuthorityFiles, UpstreamMeaning};
 use registry::meaning::Meaning;
 use registry::trusted_issuer::{ClientProof, IntrospectionMeaning, IssuerKeys, IssuerMeaning};
 
@@ -37,11 +36,13 @@ use outbound::paseto::{NamedKey, OwnPasetoKeys, PasetoSource};
 use tokio::sync::watch;
 use verdict::credential::client_jwt::CallingClient;
 use verdict::credential::jwt::IssuerId;
+use verdict::credential::mtls::AuthorityId;
 use verdict::route::ApiName;
 use web::pages::Pages;
 use web::registration::Registrar;
 
 use super::adapters::{FetchedSectors, NodeIdentity};
+use super::clients::calling_clients;
 use super::{Facts, Shared};
 use crate::settings::{self, Serves, Settings};
 
@@ -438,30 +439,43 @@ fn introspection(
     })
 }
 
-/// Reads who vouches for client certificates.
+/// Every authority of clients' certificates: whose it is, its name, its files.
+fn named_authorities(
+    meaning: &Meaning,
+) -> impl Iterator<Item = (String, &AuthorityId, &AuthorityFiles)> {
+    let apis = meaning.apis.iter().filter_map(|api| {
+        let profile = api.judged.certificates.as_ref()?;
+        let files = api.client_authority.as_ref()?;
+        Some((
+            format!("API `{}`", api.judged.name),
+            &profile.authority,
+            files,
+        ))
+    });
+    let clients = meaning.clients.iter().filter_map(|client| {
+        let own = client.call_certificates.as_ref()?;
+        let whose = format!("client `{}`", client.client_id);
+        Some((whose, &own.judged.authority, &own.files))
+    });
+    apis.chain(clients)
+}
+
+/// Reads who vouches for clients' certificates.
 fn authorities(shared: &Shared, meaning: &Meaning) -> Result<outbound::authorities::Prepared> {
     let base = super::base_of(shared.reload.path());
     let mut sources = Vec::new();
-    for api in &meaning.apis {
-        let (Some(files), Some(profile)) = (&api.client_authority, &api.judged.certificates) else {
-            continue;
-        };
-        let read = |file: &std::path::PathBuf| {
+    for (whose, authority, files) in named_authorities(meaning) {
+        let read = |file: &PathBuf| {
             let path = base.join(file);
-            std::fs::read(&path).with_context(|| {
-                format!(
-                    "API `{}`: {} can't be read",
-                    api.judged.name,
-                    path.display()
-                )
-            })
+            std::fs::read(&path)
+                .with_context(|| format!("{whose}: {} can't be read", path.display()))
         };
         let source = AuthoritySource {
             roots: read(&files.roots)?,
             revocation: files.revocation.iter().map(read).collect::<Result<_>>()?,
             published: files.published.clone(),
         };
-        sources.push((profile.authority.clone(), source));
+        sources.push((authority.clone(), source));
     }
     let authorities = shared.facts.authorities();
     authorities
@@ -501,29 +515,6 @@ fn decryption_keys(meaning: &Meaning, base: &Path) -> Result<Vec<(ApiName, Arc<D
         .collect()
 }
 
-/// The clients that may sign their own calls, and where their keys are.
-fn calling_clients(clients: &[ClientMeaning]) -> Vec<(CallingClient, ClientKeys)> {
-    let signing = clients.iter().filter(|client| client.signs_calls);
-    signing
-        .filter_map(|client| {
-            let keys = match (&client.jwks, &client.jwks_uri) {
-                (Some(set), _) => ClientKeys::Declared(set.clone()),
-                (None, Some(url)) => ClientKeys::Published(url.clone()),
-                (None, None) => return None,
-            };
-            let calling = CallingClient {
-                client: client.client_id.clone(),
-                application: client.application.clone(),
-                environment: client.environment,
-                grants: client.grants.clone(),
-                roles: client.roles.clone(),
-                algorithms: client.profile.rules().signing_algorithms.to_vec(),
-            };
-            Some((calling, keys))
-        })
-        .collect()
-}
-
 fn proxies(settings: &Settings) -> TrustedProxies {
     use settings::ClientCertificateField as Written;
     let field = settings.client_certificate_field.map(|field| match field {
@@ -539,11 +530,11 @@ fn proxies(settings: &Settings) -> TrustedProxies {
 /// Every file that a declaration names, from the settings' folder where it is relative.
 fn files_named(meaning: &Meaning, base: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
+    for (_, _, authority) in named_authorities(meaning) {
+        files.push(base.join(&authority.roots));
+        files.extend(authority.revocation.iter().map(|file| base.join(file)));
+    }
     for api in &meaning.apis {
-        if let Some(authority) = &api.client_authority {
-            files.push(base.join(&authority.roots));
-            files.extend(authority.revocation.iter().map(|file| base.join(file)));
-        }
         files.extend(api.decryption_key_files.iter().map(|file| base.join(file)));
         if let UpstreamMeaning::Pool(pool) = &api.upstream {
             let tls = pool.tls.iter().flat_map(|tls| tls.files());

@@ -902,6 +902,7 @@ fn c08_a_node_cut_off_for_too_long_can_not_say_which_clients_still_sign_their_ca
         grants: Vec::new(),
         roles: Vec::new(),
         algorithms: Vec::new(),
+        certificates: None,
     };
     let keys = ClientKeys::Declared(JwkSet::new(Vec::new()));
     world.facts.calling_clients().configure([(client, keys)]);

@@ -1,20 +1,25 @@
 //! Compact JWS (RFC 7515 §3.1): three parts, bounds before any decoding, one spelling. The
 //! algorithm comes from the key; the header is only compared with it. Keys and addresses inside a
-//! token (`jwk`, `jku`, `x5u`, `x5c`) are noticed and never used; `crit` and `b64` are refused,
-//! since no extension is understood. A payload comes out by [`Unverified::verify`] alone.
+//! token (`jwk`, `jku`, `x5u`, `x5c`) are noticed and never used, but for a chain of certificates
+//! where its reader knows who must vouch for it ([`Unverified::signer_chain`]); `crit` and `b64` are
+//! refused, since no extension is understood. A payload comes out by [`Unverified::verify`] alone.
 
 use serde_json::{Map, Value};
 
 use crate::{
-    base64url,
+    base64std, base64url,
     jose::{alg::Algorithm, key::SigningKey, verifying::VerifyingKey},
     strict_json::{self, JsonDefect},
+    x509::{self, SignerChain, X5cDefect},
 };
 
 /// Longest token.
 pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
 /// Longest header, before decoding.
 pub const MAX_HEADER_BYTES: usize = 4 * 1024;
+/// Longest header of a token that may bring a chain of certificates, before decoding: three of RSA
+/// with 4096 bits, each of them base64 within base64url.
+pub const MAX_CERTIFIED_HEADER_BYTES: usize = 12 * 1024;
 
 /// Why a token can't be read or does not verify.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,7 +30,8 @@ pub enum JwsDefect {
     /// Not exactly three parts.
     #[error("token has not three parts")]
     NotThreeParts,
-    /// The header is longer than [`MAX_HEADER_BYTES`].
+    /// The header is longer than [`MAX_HEADER_BYTES`], or than [`MAX_CERTIFIED_HEADER_BYTES`] where
+    /// a chain of certificates may stand in it.
     #[error("header is too long")]
     HeaderTooLong,
     /// A part is not canonical base64url.
@@ -106,6 +112,18 @@ impl std::fmt::Debug for Payload {
 /// # Errors
 /// [`JwsDefect`], except for the two that need a key.
 pub fn split(token: &[u8]) -> Result<Unverified<'_>, JwsDefect> {
+    split_within(token, MAX_HEADER_BYTES)
+}
+
+/// The same for a token whose header may hold a chain of certificates, and so be longer.
+///
+/// # Errors
+/// As [`split`].
+pub fn split_certified(token: &[u8]) -> Result<Unverified<'_>, JwsDefect> {
+    split_within(token, MAX_CERTIFIED_HEADER_BYTES)
+}
+
+fn split_within(token: &[u8], longest_header: usize) -> Result<Unverified<'_>, JwsDefect> {
     if token.len() > MAX_TOKEN_BYTES {
         return Err(JwsDefect::TooLong);
     }
@@ -115,13 +133,13 @@ pub fn split(token: &[u8]) -> Result<Unverified<'_>, JwsDefect> {
     else {
         return Err(JwsDefect::NotThreeParts);
     };
-    if header.len() > MAX_HEADER_BYTES {
+    if header.len() > longest_header {
         return Err(JwsDefect::HeaderTooLong);
     }
     let decode = |part| base64url::decode(part).map_err(|_| JwsDefect::NotBase64url);
     let unverified = Unverified {
         signing_input: &token[..header.len() + 1 + payload.len()],
-        header: strict_json::parse_object(&decode(header)?, MAX_HEADER_BYTES)
+        header: strict_json::parse_object(&decode(header)?, longest_header)
             .map_err(JwsDefect::HeaderJson)?,
         payload: decode(payload)?,
         signature: decode(signature)?,
@@ -180,6 +198,23 @@ impl Unverified<'_> {
             .any(|name| self.header.contains_key(*name))
     }
 
+    /// Whether it brings one along of which nobody could say whose it is: in any other way than as a
+    /// chain of certificates.
+    pub fn brings_uncertified_key(&self) -> bool {
+        ["jwk", "jku", "x5u"]
+            .iter()
+            .any(|name| self.header.contains_key(*name))
+    }
+
+    /// The chain of certificates that the token brings along (RFC 7515 §4.1.6), unproved: for readers
+    /// who know by whom it must be vouched for. All others refuse what [`Self::brings_key`].
+    ///
+    /// # Errors
+    /// [`X5cDefect`].
+    pub fn signer_chain(&self) -> Result<Option<SignerChain>, X5cDefect> {
+        SignerChain::read(&self.header)
+    }
+
     /// All header members, unproved. A DPoP proof (RFC 9449) is the one token whose `jwk` is read.
     pub fn header(&self) -> &Map<String, Value> {
         &self.header
@@ -227,11 +262,11 @@ impl std::fmt::Debug for Unverified<'_> {
 /// for nothing else, since nothing is verified. `None` where that can't be read.
 pub fn claimed_type(token: &[u8]) -> Option<String> {
     let header = token.split(|byte| *byte == b'.').next()?;
-    if header.len() > MAX_HEADER_BYTES {
+    if header.len() > MAX_CERTIFIED_HEADER_BYTES {
         return None;
     }
     let header = base64url::decode(header).ok()?;
-    let mut members = strict_json::parse_object(&header, MAX_HEADER_BYTES).ok()?;
+    let mut members = strict_json::parse_object(&header, MAX_CERTIFIED_HEADER_BYTES).ok()?;
     match members.remove("typ")? {
         Value::String(typ) => Some(typ),
         _ => None,
@@ -245,7 +280,29 @@ pub fn sign(key: &SigningKey, typ: &str, payload_json: &str) -> String {
 
 /// The same with a key that the verifier knows by another name than its thumbprint.
 pub fn sign_as(key: &SigningKey, kid: &str, typ: &str, payload_json: &str) -> String {
-    let header = serde_json::json!({"alg": key.alg().name(), "kid": kid, "typ": typ}).to_string();
+    let header = serde_json::json!({"alg": key.alg().name(), "kid": kid, "typ": typ});
+    sign_under(key, &header, payload_json)
+}
+
+/// The same with a key that no verifier knows: the header holds the certificates that vouch for it
+/// (`x5c`, DER, the key's own first) and the thumbprint of that one, and no `kid`.
+pub fn sign_certified(
+    key: &SigningKey,
+    chain: &[impl AsRef<[u8]>],
+    typ: &str,
+    payload_json: &str,
+) -> String {
+    let mut header = serde_json::json!({"alg": key.alg().name(), "typ": typ});
+    let written = chain.iter().map(|der| base64std::encode(der.as_ref()));
+    header["x5c"] = written.collect();
+    if let Some(own) = chain.first() {
+        header["x5t#S256"] = x509::thumbprint(own.as_ref()).into();
+    }
+    sign_under(key, &header, payload_json)
+}
+
+fn sign_under(key: &SigningKey, header: &Value, payload_json: &str) -> String {
+    let header = header.to_string();
     let mut token = base64url::encode(header.as_bytes());
     token.push('.');
     token.push_str(&base64url::encode(payload_json.as_bytes()));

@@ -249,3 +249,34 @@ proptest::proptest! {
         let _ = TrustRoots::from_pem(&bytes);
     }
 }
+
+#[test]
+fn a_key_may_sign_unless_its_certificate_says_for_what_else_it_is() {
+    use rcgen::KeyUsagePurpose::{DigitalSignature, KeyAgreement, KeyEncipherment};
+    let root = root("CA");
+    for (usages, expected) in [
+        (vec![], true),
+        (vec![DigitalSignature], true),
+        (vec![KeyEncipherment, DigitalSignature], true),
+        (vec![KeyEncipherment], false),
+        (vec![KeyAgreement], false),
+    ] {
+        let own = leaf(&root, |params| params.key_usages.clone_from(&usages));
+        assert_eq!(own.may_sign(), expected, "{usages:?}");
+        // The path alone does not ask.
+        assert!(own.verify_chain(NONE, &roots(&root), None, NOW).is_ok());
+    }
+    // Twice, or in letters that mean nothing, it allows nothing.
+    let value = |bytes: &[u8]| {
+        let mut usage = rcgen::CustomExtension::from_oid_content(&[2, 5, 29, 15], bytes.to_vec());
+        usage.set_criticality(true);
+        usage
+    };
+    for extensions in [
+        vec![value(&[3, 2, 7, 128]), value(&[3, 2, 7, 128])],
+        vec![value(&[4, 1, 128])],
+    ] {
+        let own = leaf(&root, |params| params.custom_extensions = extensions);
+        assert!(!own.may_sign());
+    }
+}

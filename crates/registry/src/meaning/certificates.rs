@@ -1,10 +1,12 @@
-//! What an API's `client_certificates` mean: who vouches, and whom the API knows.
+//! What an API's `client_certificates` and a client's `call_certificates` mean: who vouches, and which
+//! names are known.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use proof::x509::is_dn;
 use url::Url;
+use verdict::credential::client_jwt::CallCertificates;
 use verdict::credential::jwt::ConfigId;
 use verdict::credential::mtls::{
     AuthorityId, CertificateIdentity, CertificateProfile, NamePattern,
@@ -14,27 +16,23 @@ use verdict::identity::{Scopes, TenantId};
 use super::owner::{is_mail_address, role_names};
 use crate::api::AuthorityFiles;
 use crate::api::written::{CertificateIdentitySpec, ClientCertificatesSpec};
+use crate::client::{CallCertificatesMeaning, CertificateNameSpec, ClientSpec};
 use crate::flaw::{Place, Report};
 
-/// Reads the section; the profile is for judging, the files are for whoever reads them.
+/// Reads an API's section; the profile is for judging, the files are for whoever reads them.
 pub(super) fn mean(
     spec: &ClientCertificatesSpec,
     scopes: &BTreeMap<String, String>,
     report: &mut Report<'_>,
 ) -> (CertificateProfile, AuthorityFiles) {
     let at = Place::spec().key("client_certificates");
-    if spec.ca_file.is_empty() {
-        report.flaw(at.key("ca_file"), "the path is empty");
-    }
-    report.not_empty(at.key("crl_files"), spec.crl_files.as_deref());
-    let lists = spec.crl_files.clone().unwrap_or_default();
-    report.no_doubles(&at.key("crl_files"), &lists);
-    for (index, file) in lists.iter().enumerate() {
-        if file.is_empty() {
-            report.flaw(at.key("crl_files").index(index), "the path is empty");
-        }
-    }
-    let published = published(spec.crl_urls.as_deref(), &at.key("crl_urls"), report);
+    let (authority, files) = authority(
+        &spec.ca_file,
+        spec.crl_files.as_deref(),
+        spec.crl_urls.as_deref(),
+        &at,
+        report,
+    );
     let place = at.key("identities");
     report.not_empty(place.clone(), Some(&spec.identities));
     report.no_doubles(&place, &spec.identities);
@@ -44,20 +42,99 @@ pub(super) fn mean(
         .enumerate()
         .filter_map(|(index, written)| identity(written, scopes, &place.index(index), report))
         .collect();
-    // The files name the authority: two APIs with the same ones share what is read of them.
-    let named = serde_json::json!([spec.ca_file, lists, published]).to_string();
     let known = serde_json::to_string(&spec.identities).unwrap_or_default();
     let profile = CertificateProfile {
-        config: ConfigId::of(&format!("client certificates {named} {known}")),
-        authority: AuthorityId::new(named),
+        config: ConfigId::of(&format!("client certificates {authority} {known}")),
+        authority,
         identities,
     };
+    (profile, files)
+}
+
+/// Reads a client's section, if it has one.
+pub(super) fn of_calls(
+    client: &str,
+    spec: &ClientSpec,
+    report: &mut Report<'_>,
+) -> Option<CallCertificatesMeaning> {
+    let at = Place::spec().key("call_certificates");
+    // Which algorithms it may use decides which certified keys are of use.
+    let algorithms = spec.profile.rules().signing_algorithms;
+    let signs_calls = spec.signs_calls;
+    let spec = spec.call_certificates.as_ref()?;
+    if !signs_calls {
+        report.hinted(
+            at.clone(),
+            "these are for signs_calls only",
+            "write `signs_calls: true`, or leave them out",
+        );
+    }
+    let (authority, files) = authority(
+        &spec.ca_file,
+        spec.crl_files.as_deref(),
+        spec.crl_urls.as_deref(),
+        &at,
+        report,
+    );
+    let place = at.key("name");
+    let CertificateNameSpec {
+        uri,
+        dns,
+        email,
+        subject,
+    } = &spec.name;
+    let name = name([uri, dns, email, subject], &place, report)?;
+    // Whoever gets another certificate of the family would be this client too.
+    if [uri, dns, email]
+        .into_iter()
+        .flatten()
+        .any(|text| text.contains('*'))
+    {
+        report.hinted(
+            place,
+            "a client has one name and no family of names",
+            "write the whole name, without `*`",
+        );
+        return None;
+    }
+    let known = serde_json::to_string(&spec.name).unwrap_or_default();
+    let judging = format!("calls of {client} {authority} {known} {algorithms:?}");
+    let judged = CallCertificates {
+        config: ConfigId::of(&judging),
+        authority,
+        name,
+    };
+    Some(CallCertificatesMeaning { judged, files })
+}
+
+/// Reads who vouches. The files name the authority: where the same ones are named twice, what is read
+/// of them is shared.
+fn authority(
+    ca_file: &str,
+    crl_files: Option<&[String]>,
+    crl_urls: Option<&[String]>,
+    at: &Place,
+    report: &mut Report<'_>,
+) -> (AuthorityId, AuthorityFiles) {
+    if ca_file.is_empty() {
+        report.flaw(at.key("ca_file"), "the path is empty");
+    }
+    report.not_empty(at.key("crl_files"), crl_files);
+    let lists = crl_files.unwrap_or_default();
+    report.no_doubles(&at.key("crl_files"), lists);
+    for (index, file) in lists.iter().enumerate() {
+        if file.is_empty() {
+            report.flaw(at.key("crl_files").index(index), "the path is empty");
+        }
+    }
+    let published = published(crl_urls, &at.key("crl_urls"), report);
+    let named = serde_json::json!([ca_file, lists, published]).to_string();
     let files = AuthorityFiles {
-        roots: PathBuf::from(&spec.ca_file),
-        revocation: lists.into_iter().map(PathBuf::from).collect(),
+        roots: PathBuf::from(ca_file),
+        revocation: lists.iter().map(PathBuf::from).collect(),
         published,
     };
-    (profile, files)
+    (AuthorityId::new(named), files)
 }
 
 /// Where lists are fetched. Whether a place may be called is judged when it is, like all others.
@@ -95,15 +172,25 @@ fn identity(
     if spec.tenant.as_deref() == Some("") {
         report.flaw(at.key("tenant"), "the tenant is empty");
     }
-    let written = [
-        ("uri", &spec.uri),
-        ("dns", &spec.dns),
-        ("email", &spec.email),
-        ("subject", &spec.subject),
-    ];
-    let mut names = written
-        .iter()
-        .filter_map(|(key, value)| value.as_deref().map(|text| (*key, text)));
+    let name = name(
+        [&spec.uri, &spec.dns, &spec.email, &spec.subject],
+        at,
+        report,
+    )?;
+    Some(CertificateIdentity {
+        name,
+        scopes: Scopes::new(spec.scopes.iter().flatten().map(String::as_str)),
+        roles,
+        tenant: spec.tenant.as_deref().map(TenantId::new),
+    })
+}
+
+/// The one name that is written, of `uri`, `dns`, `email` and `subject`.
+fn name(written: [&Option<String>; 4], at: &Place, report: &mut Report<'_>) -> Option<NamePattern> {
+    let mut names = ["uri", "dns", "email", "subject"]
+        .into_iter()
+        .zip(written)
+        .filter_map(|(key, value)| value.as_deref().map(|text| (key, text)));
     let (Some((key, text)), None) = (names.next(), names.next()) else {
         report.hinted(
             at.clone(),
@@ -116,12 +203,7 @@ fn identity(
     if let Err((message, hint)) = &name {
         report.hinted(at.key(key), message.clone(), *hint);
     }
-    Some(CertificateIdentity {
-        name: name.ok()?,
-        scopes: Scopes::new(spec.scopes.iter().flatten().map(String::as_str)),
-        roles,
-        tenant: spec.tenant.as_deref().map(TenantId::new),
-    })
+    name.ok()
 }
 
 /// A pattern, or what is wrong with it and how it should look.

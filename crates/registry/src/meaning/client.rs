@@ -10,10 +10,10 @@ use verdict::route::ApiName;
 use super::owner::{
     in_application, is_mail_address, is_origin, knows_scope, may_call, roles, token_lifetime,
 };
-use super::{Known, issuer};
+use super::{Known, certificates, issuer};
 use crate::client::{
-    CertificateSubject, ClientAuthMethod, ClientKind, ClientMeaning, ClientSpec, GrantType,
-    IdentityScope, Profile, SenderConstraint,
+    CallCertificatesMeaning, CertificateSubject, ClientAuthMethod, ClientKind, ClientMeaning,
+    ClientSpec, GrantType, IdentityScope, Profile, SenderConstraint,
 };
 use crate::flaw::{DocumentRef, Flaw, Place, Report};
 use crate::redirect::{self, Allowed};
@@ -31,7 +31,7 @@ pub(super) fn mean(
     let before = report.count();
     let at = Place::spec();
     in_application(&spec.application, spec.environment, known, report);
-    let program = program(spec, known.context.loopback_dev, report);
+    let program = program(name, spec, known.context.loopback_dev, report);
     if let Some(period) = spec.token_lifetime {
         token_lifetime(period.0, at.key("token_lifetime"), report);
     }
@@ -59,6 +59,7 @@ pub(super) fn mean(
     let Program {
         keys,
         certificate,
+        call_certificates,
         grant_types,
         allowed_origins,
         sender_constraint,
@@ -97,6 +98,7 @@ pub(super) fn mean(
         contacts: spec.contacts.clone(),
         skip_consent: spec.skip_consent,
         signs_calls: spec.signs_calls,
+        call_certificates,
         grants,
         introspects: spec
             .introspects
@@ -113,6 +115,7 @@ pub(super) fn mean(
 struct Program {
     keys: Keys,
     certificate: Option<CertificateSubject>,
+    call_certificates: Option<CallCertificatesMeaning>,
     grant_types: Vec<GrantType>,
     allowed_origins: Vec<String>,
     sender_constraint: SenderConstraint,
@@ -122,7 +125,7 @@ struct Program {
 }
 
 /// Everything that can be said of a client without the other documents.
-fn program(spec: &ClientSpec, loopback_dev: bool, report: &mut Report<'_>) -> Program {
+fn program(name: &str, spec: &ClientSpec, loopback_dev: bool, report: &mut Report<'_>) -> Program {
     proves_itself_as_its_kind_can(spec, report);
     let grant_types = grant_types(spec, report);
     redirects(spec, &grant_types, report);
@@ -140,6 +143,7 @@ fn program(spec: &ClientSpec, loopback_dev: bool, report: &mut Report<'_>) -> Pr
     Program {
         keys: keys(spec, loopback_dev, report),
         certificate: certificate(spec, report),
+        call_certificates: certificates::of_calls(name, spec, report),
         grant_types,
         allowed_origins: allowed_origins(spec, report),
         sender_constraint: sender_constraint(spec, report),
@@ -157,7 +161,12 @@ pub(crate) fn flaws_alone(name: &str, spec: &ClientSpec, loopback_dev: bool) -> 
         name: name.to_owned(),
         index: 0,
     };
-    program(spec, loopback_dev, &mut Report::new(document, &mut flaws));
+    program(
+        name,
+        spec,
+        loopback_dev,
+        &mut Report::new(document, &mut flaws),
+    );
     flaws
 }
 
@@ -481,7 +490,9 @@ fn signs_calls(spec: &ClientSpec, grants: &[GrantType], report: &mut Report<'_>)
             "add client_credentials to grant_types",
         );
     }
-    if spec.auth_method == ClientAuthMethod::SelfSignedTlsClientAuth {
+    if spec.auth_method == ClientAuthMethod::SelfSignedTlsClientAuth
+        && spec.call_certificates.is_none()
+    {
         report.hinted(
             at.clone(),
             "this client's keys are those of its certificates, which sign nothing else",
@@ -511,17 +522,23 @@ struct Keys {
 fn keys(spec: &ClientSpec, loopback_dev: bool, report: &mut Report<'_>) -> Keys {
     let at = Place::spec();
     let method = spec.auth_method;
-    let wanted = spec.signs_calls
+    // One way only: where calls are certified, no registered key signs any.
+    let sign_calls = spec.signs_calls && spec.call_certificates.is_none();
+    let wanted = sign_calls
         || matches!(
             method,
             ClientAuthMethod::PrivateKeyJwt | ClientAuthMethod::SelfSignedTlsClientAuth
         );
-    let unwanted = "keys are for private_key_jwt, self_signed_tls_client_auth and signs_calls only";
+    let unwanted = if spec.signs_calls {
+        "calls are verified by call_certificates, and nothing else asks for these keys"
+    } else {
+        "keys are for private_key_jwt, self_signed_tls_client_auth and signs_calls only"
+    };
     match (&spec.jwks, &spec.jwks_uri) {
-        (None, None) if spec.signs_calls => report.hinted(
+        (None, None) if sign_calls => report.hinted(
             at.key("signs_calls"),
             "calls are verified with the client's keys",
-            "write jwks or jwks_uri",
+            "write jwks, jwks_uri or call_certificates",
         ),
         (None, None) if wanted => report.hinted(
             at.key("auth_method"),
@@ -540,7 +557,7 @@ fn keys(spec: &ClientSpec, loopback_dev: bool, report: &mut Report<'_>) -> Keys 
             let set = issuer::key_set(value, at.key("jwks"), report);
             let allowed = spec.profile.rules().signing_algorithms;
             if let Some(set) = &set
-                && (spec.signs_calls || method == ClientAuthMethod::PrivateKeyJwt)
+                && (sign_calls || method == ClientAuthMethod::PrivateKeyJwt)
                 && set.verifying_keys(allowed).is_empty()
             {
                 let names: Vec<_> = allowed.iter().map(|one| one.name()).collect();

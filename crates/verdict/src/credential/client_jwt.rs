@@ -1,22 +1,29 @@
 //! **Client-signed JWT**: a registered client signs one JWT for each call, with its own key, and
 //! asks no token endpoint ([`proof::client_call`]).
 //!
-//! Its key is one of those under which the client is registered, so a client speaks for itself alone
-//! (threat C13), and a change of keys touches no API. What it may do is what it could get a token
-//! for by client credentials, and no more. Nothing is remembered of such a JWT but its `jti`: it is
-//! used once, and the replay memory is asked last, so that strangers can't spend a client's ids
-//! (threat D2).
+//! Its key is one of those under which the client is registered, or one that an authority of the
+//! client's certifies, by a chain of certificates in the header. A client is declared for one of the
+//! two, and the other is refused: so no registered key that was forgotten passes where certificates
+//! are asked for. Either way a client speaks for itself alone (threat C13), and a change of keys
+//! touches no API. What it may do is what it could get a token for by client credentials, and no more.
+//! Nothing is remembered of such a JWT but its `jti`: it is used once, and the replay memory is asked
+//! last, so that strangers can't spend a client's ids (threat D2).
 
 use std::sync::Arc;
 
 use proof::client_call::{self, CallExpect};
+use proof::digest::TokenHash;
 use proof::issued::Environment;
 use proof::jose::alg::Algorithm;
-use proof::jose::jws::{self, MAX_TOKEN_BYTES};
+use proof::jose::jws::{self, MAX_TOKEN_BYTES, Unverified};
 use proof::jose::jwt;
+use proof::jose::verifying::VerifyingKey;
 use proof::request::BodyDigest;
 use proof::time::{Leeway, Timestamp};
+use proof::x509::{Certificate, SignerChain};
 
+use super::jwt::ConfigId;
+use super::mtls::{self, Authority, AuthorityId, Holder, NamePattern, VerifiedCertificate};
 use super::{CredentialKind, Proved, binding, refused};
 use crate::call::Head;
 use crate::facts::{Facts, FirstUse, ReplayScope};
@@ -27,7 +34,7 @@ use crate::problem::Problem;
 use crate::route::{Api, ApiName};
 use crate::trace::{Check, Note};
 
-/// A client that may sign its own calls. Its keys are a fact of their own.
+/// A client that may sign its own calls. Its registered keys are a fact of their own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallingClient {
     /// Who it is.
@@ -42,6 +49,29 @@ pub struct CallingClient {
     pub roles: Vec<RoleName>,
     /// Algorithms that its profile lets it sign with.
     pub algorithms: Vec<Algorithm>,
+    /// Who certifies its keys. With them no registered key signs calls; without them no certificate
+    /// does.
+    pub certificates: Option<CallCertificates>,
+}
+
+/// Whose certificates say which keys are a client's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallCertificates {
+    /// Its version (a hash of everything that judges).
+    pub config: ConfigId,
+    /// Who must vouch.
+    pub authority: AuthorityId,
+    /// The one name that is the client's.
+    pub name: NamePattern,
+}
+
+/// What a call must be signed with.
+struct Signer {
+    key: VerifyingKey,
+    /// What records call it.
+    credential: CredentialId,
+    /// When it ends by itself.
+    ends: Option<Timestamp>,
 }
 
 /// Verifies a call's JWT for an API. Also what the body must be, where the JWT says so.
@@ -56,9 +86,9 @@ pub(super) async fn prove(
     if token.len() > MAX_TOKEN_BYTES {
         return Err(refused("the token is too long"));
     }
-    let unverified = jws::split(token).map_err(|defect| refused(defect.code()))?;
-    if unverified.brings_key() {
-        return Err(refused("the header brings a key along"));
+    let unverified = jws::split_certified(token).map_err(|defect| refused(defect.code()))?;
+    if unverified.brings_uncertified_key() {
+        return Err(refused(BRINGS_KEY));
     }
     facts.note(Note::Check(Check::CallingClient));
     // Unverified, and read for one purpose: to know whose keys to ask. It is compared again once the
@@ -73,17 +103,13 @@ pub(super) async fn prove(
         .alg()
         .filter(|algorithm| client.algorithms.contains(algorithm))
         .ok_or_else(|| refused("the token's algorithm is not accepted"))?;
-    facts.note(Note::Check(Check::VerificationKey));
-    let kid = unverified
-        .kid()
-        .ok_or_else(|| refused("the token names no key"))?;
-    let key = facts
-        .client_key(&client, kid, algorithm)
-        .await?
-        .ok_or_else(|| refused("the client has no such key"))?;
+    let signer = match &client.certificates {
+        None => registered(&unverified, &client, algorithm, facts).await?,
+        Some(rules) => certified(&unverified, &client, rules, algorithm, facts, now)?,
+    };
     facts.note(Note::Check(Check::Signature));
     let payload = unverified
-        .verify(&key)
+        .verify(&signer.key)
         .map_err(|defect| refused(defect.code()))?;
     facts.note(Note::Check(Check::CallClaims));
     let expect = CallExpect {
@@ -100,6 +126,7 @@ pub(super) async fn prove(
     })?;
     let scopes = scopes(&client, &api.name, call.scopes.as_deref())?;
     let ends = call.expires_at.plus(expect.leeway.0);
+    let before = |end: Timestamp| signer.ends.map_or(end, |own| own.min(end));
     facts.note(Note::Check(Check::TokenReplay));
     let scope = ReplayScope::ClientCall {
         client: client.client.as_str(),
@@ -115,8 +142,7 @@ pub(super) async fn prove(
         kind: CredentialKind::ClientJwt,
         standing: Arc::new(Standing {
             principal: Principal::Client(client.client.clone()),
-            // Marked, so that no client can name a key like one of ours.
-            credential: CredentialId::new(format!("jkt:{}", key.thumbprint())),
+            credential: signer.credential,
             application: Some(client.application.clone()),
             client: Some(client.client.clone()),
             scopes,
@@ -128,8 +154,8 @@ pub(super) async fn prove(
             origins: Vec::new(),
             claims: serde_json::Map::new(),
         }),
-        expires_at: Some(call.expires_at),
-        ends: Some(ends),
+        expires_at: Some(before(call.expires_at)),
+        ends: Some(before(ends)),
         // The same principal, and the same budget, as with a token of our issuer.
         issuer: api
             .issuers
@@ -138,6 +164,108 @@ pub(super) async fn prove(
             .map(|profile| profile.issuer.clone()),
     };
     Ok((proved, call.body_sha256.map(BodyDigest::Sha256)))
+}
+
+const BRINGS_KEY: &str = "the header brings a key along";
+
+/// The key of that name under which the client is registered.
+async fn registered(
+    unverified: &Unverified<'_>,
+    client: &CallingClient,
+    algorithm: Algorithm,
+    facts: &impl Facts,
+) -> Result<Signer, Problem> {
+    facts.note(Note::Check(Check::VerificationKey));
+    if unverified.brings_key() {
+        return Err(refused(BRINGS_KEY));
+    }
+    let kid = unverified
+        .kid()
+        .ok_or_else(|| refused("the token names no key"))?;
+    let key = facts
+        .client_key(client, kid, algorithm)
+        .await?
+        .ok_or_else(|| refused("the client has no such key"))?;
+    Ok(Signer {
+        // Marked, so that no client can name a key like one of ours.
+        credential: CredentialId::new(format!("jkt:{}", key.thumbprint())),
+        key: VerifyingKey::clone(&key),
+        ends: None,
+    })
+}
+
+/// The key of the first certificate in the header, once the client's authority vouches for it
+/// (RFC 7515 §4.1.6). A `kid` beside it names nothing.
+fn certified(
+    unverified: &Unverified<'_>,
+    client: &CallingClient,
+    rules: &CallCertificates,
+    algorithm: Algorithm,
+    facts: &impl Facts,
+    now: Timestamp,
+) -> Result<Signer, Problem> {
+    facts.note(Note::Check(Check::Authority));
+    let chain = unverified
+        .signer_chain()
+        .map_err(|defect| refused(defect.code()))?
+        .ok_or_else(|| refused("the header holds no certificate"))?;
+    let authority = facts.authority(&rules.authority)?;
+    let hash = TokenHash::of(chain.leaf());
+    let verified = mtls::held(&hash, rules.config, &authority, facts, now, || {
+        verify(&chain, client, rules, &authority, now)
+    })?;
+    facts.note(Note::Check(Check::CertifiedKey));
+    let Holder::Signer(keys) = &verified.holder else {
+        return Err(refused("the certificate is known for another use"));
+    };
+    let key = keys
+        .iter()
+        .find(|key| key.alg() == algorithm)
+        .ok_or_else(|| refused("the certificate's key is for another algorithm"))?;
+    Ok(Signer {
+        key: key.clone(),
+        credential: mtls::credential(&hash),
+        ends: Some(verified.ends()),
+    })
+}
+
+/// Whether the authority vouches that the chain's first key is this client's, to sign with.
+fn verify(
+    chain: &SignerChain,
+    client: &CallingClient,
+    rules: &CallCertificates,
+    authority: &Authority,
+    now: Timestamp,
+) -> Result<VerifiedCertificate, Problem> {
+    // Before the path is searched for, which costs signatures.
+    chain.in_order().map_err(|defect| refused(defect.code()))?;
+    let certificate = Certificate::parse(chain.leaf()).map_err(|defect| refused(defect.code()))?;
+    let trusted = certificate
+        .verify_chain(
+            chain.above(),
+            &authority.roots,
+            authority.revocation.as_ref(),
+            now,
+        )
+        .map_err(|defect| refused(format!("{}: {}", defect.code(), certificate.subject_dn())))?;
+    rules.name.find(trusted.certificate()).ok_or_else(|| {
+        let id = &client.client;
+        refused(format!("the certificate does not have the name of {id}"))
+    })?;
+    if !certificate.may_sign() {
+        return Err(refused("the certificate's key is not for signatures"));
+    }
+    let keys = certificate
+        .public_key()
+        .and_then(|key| key.verifying_keys(&client.algorithms))
+        .map_err(|defect| refused(defect.code()))?;
+    let holder = Holder::Signer(keys);
+    Ok(VerifiedCertificate::new(
+        &certificate,
+        authority,
+        holder,
+        now,
+    ))
 }
 
 /// What the client holds for the API, or of that what it asks for. For more it is refused, as at the

@@ -8,12 +8,14 @@
 //! alone.
 //!
 //! The path costs signatures, so its result is kept for [`RECHECK`] under the very certificate, the
-//! API's rules and the version of its authority; the certificate's own time is judged on every use.
+//! rules it was judged by and the version of its authority; the certificate's own time is judged on
+//! every use. Chains that come in the header of a client's own JWT are kept in the same way.
 
 use core::time::Duration;
 use std::sync::Arc;
 
 use proof::digest::TokenHash;
+use proof::jose::verifying::VerifyingKey;
 use proof::time::Timestamp;
 use proof::x509::{Certificate, RevocationLists, TrustRoots, dn_matches};
 
@@ -83,7 +85,7 @@ pub struct Authority {
     pub version: u64,
     /// The certificates that vouch.
     pub roots: TrustRoots,
-    /// Its revocation lists. `None`: the API asks for none; then the certificates' short life is
+    /// Its revocation lists. `None`: none is asked for; then the certificates' short life is
     /// what ends them.
     pub revocation: Option<RevocationLists>,
 }
@@ -98,7 +100,38 @@ pub struct VerifiedCertificate {
     /// The end of the certificate's own time.
     pub not_after: Timestamp,
     /// What it stands for.
-    pub standing: Arc<Standing>,
+    pub holder: Holder,
+}
+
+/// What a certificate stands for, by the rules that it was judged by.
+#[derive(Debug, Clone)]
+pub enum Holder {
+    /// A caller that showed it in its handshake.
+    Caller(Arc<Standing>),
+    /// A client that signs with the certified key, once for each algorithm it may sign with.
+    Signer(Vec<VerifyingKey>),
+}
+
+impl VerifiedCertificate {
+    /// One whose path held just now.
+    pub(super) fn new(
+        certificate: &Certificate,
+        authority: &Authority,
+        holder: Holder,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            authority: authority.version,
+            recheck_at: now.plus(RECHECK),
+            not_after: certificate.not_after(),
+            holder,
+        }
+    }
+
+    /// When its time is over, which includes the last second.
+    pub(super) fn ends(&self) -> Timestamp {
+        self.not_after.plus(Duration::from_secs(1))
+    }
 }
 
 /// Judges the certificate of a connection by an API's profile.
@@ -115,16 +148,41 @@ pub(super) fn prove(
         .ok_or_else(|| refused("the client showed no certificate"))?;
     let profile = profile.ok_or_else(|| refused("the API knows no certificates"))?;
     let authority = facts.authority(&profile.authority)?;
+    let verified = held(shown.hash(), profile.config, &authority, facts, now, || {
+        verify(shown.der(), shown.hash(), tls, profile, &authority, now)
+    })?;
+    let Holder::Caller(standing) = &verified.holder else {
+        return Err(refused("the certificate is known for another use"));
+    };
+    let ends = verified.ends();
+    Ok(Proved {
+        kind: CredentialKind::Mtls,
+        standing: standing.clone(),
+        expires_at: Some(ends),
+        ends: Some(ends),
+        issuer: None,
+    })
+}
+
+/// A certificate whose path holds: as it was verified before under the same rules and the same state
+/// of its authority, or as it is verified now. Its own time is judged each time.
+pub(super) fn held(
+    hash: &TokenHash,
+    config: ConfigId,
+    authority: &Authority,
+    facts: &impl Facts,
+    now: Timestamp,
+    verify: impl FnOnce() -> Result<VerifiedCertificate, Problem>,
+) -> Result<Arc<VerifiedCertificate>, Problem> {
     facts.note(Note::Check(Check::CertificatePath));
     let known = facts
-        .known_certificate(shown.hash(), profile.config)
+        .known_certificate(hash, config)
         .filter(|known| known.authority == authority.version && now < known.recheck_at);
     let verified = match known {
         Some(known) => known,
         None => {
-            let verified = verify(shown.der(), shown.hash(), tls, profile, &authority, now)?;
-            let verified = Arc::new(verified);
-            facts.remember_certificate(*shown.hash(), profile.config, verified.clone());
+            let verified = Arc::new(verify()?);
+            facts.remember_certificate(*hash, config, verified.clone());
             verified
         }
     };
@@ -133,15 +191,7 @@ pub(super) fn prove(
     if now.as_secs() > verified.not_after.as_secs() {
         return Err(refused("the certificate has expired"));
     }
-    // Its time includes the last second.
-    let ends = verified.not_after.plus(Duration::from_secs(1));
-    Ok(Proved {
-        kind: CredentialKind::Mtls,
-        standing: verified.standing.clone(),
-        expires_at: Some(ends),
-        ends: Some(ends),
-        issuer: None,
-    })
+    Ok(verified)
 }
 
 fn verify(
@@ -168,32 +218,38 @@ fn verify(
         .ok_or_else(|| refused("the certificate has no name that the API knows"))?;
     let mut roles = identity.roles.clone();
     roles.sort();
-    Ok(VerifiedCertificate {
-        authority: authority.version,
-        recheck_at: now.plus(RECHECK),
-        not_after: certificate.not_after(),
-        standing: Arc::new(Standing {
-            principal: Principal::Service(SubjectId::new(name)),
-            // Marked, so that no certificate is taken for one of our keys.
-            credential: CredentialId::new(format!("x5t:{hash}")),
-            application: None,
-            client: None,
-            scopes: identity.scopes.clone(),
-            roles,
-            // The API's own authority and its own list of names admitted it.
-            apis: ApiAllow::ByAudience,
-            environment: None,
-            tenant: identity.tenant.clone(),
-            networks: Vec::new(),
-            origins: Vec::new(),
-            claims: serde_json::Map::new(),
-        }),
-    })
+    let standing = Arc::new(Standing {
+        principal: Principal::Service(SubjectId::new(name)),
+        credential: credential(hash),
+        application: None,
+        client: None,
+        scopes: identity.scopes.clone(),
+        roles,
+        // The API's own authority and its own list of names admitted it.
+        apis: ApiAllow::ByAudience,
+        environment: None,
+        tenant: identity.tenant.clone(),
+        networks: Vec::new(),
+        origins: Vec::new(),
+        claims: serde_json::Map::new(),
+    });
+    let holder = Holder::Caller(standing);
+    Ok(VerifiedCertificate::new(
+        &certificate,
+        authority,
+        holder,
+        now,
+    ))
+}
+
+/// What records call a certificate: marked, so that none is taken for one of our keys.
+pub(super) fn credential(hash: &TokenHash) -> CredentialId {
+    CredentialId::new(format!("x5t:{hash}"))
 }
 
 impl NamePattern {
     /// The name of a certificate that fits, if one does.
-    fn find<'a>(&self, certificate: &'a Certificate) -> Option<&'a str> {
+    pub(super) fn find<'a>(&self, certificate: &'a Certificate) -> Option<&'a str> {
         let among = |names: &'a [String], fits: &dyn Fn(&str) -> bool| {
             names.iter().map(String::as_str).find(|name| fits(name))
         };

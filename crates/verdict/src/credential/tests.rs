@@ -2,6 +2,7 @@
 //! the rules that a matrix does not show.
 
 mod binding;
+mod call_certificates;
 mod client_jwt;
 mod introspection;
 mod jwe;

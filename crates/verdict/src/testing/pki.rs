@@ -48,21 +48,28 @@ impl Ca {
         Bytes::copy_from_slice(self.0.der())
     }
 
-    /// The session of a client `billing` with a certificate of this authority.
-    pub(crate) fn session(&self, change: impl FnOnce(&mut CertificateParams)) -> TlsFacts {
+    /// A certificate of this authority for a key of a client `billing`, DER.
+    pub(crate) fn certify(
+        &self,
+        key: &KeyPair,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Vec<u8> {
         let mut params = params("billing");
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         params.subject_alt_names = vec![SanType::URI(
             "spiffe://example.org/billing".try_into().unwrap(),
         )];
         change(&mut params);
+        params.signed_by(key, &self.0).unwrap().der().to_vec()
+    }
+
+    /// The session of a client `billing` with a certificate of this authority.
+    pub(crate) fn session(&self, change: impl FnOnce(&mut CertificateParams)) -> TlsFacts {
         let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.0).unwrap();
+        let certificate = self.certify(&key, change);
         TlsFacts {
             server_name: None,
-            peer_certificate: Some(PeerCertificate::new(Bytes::copy_from_slice(
-                certificate.der(),
-            ))),
+            peer_certificate: Some(PeerCertificate::new(certificate.into())),
             peer_intermediates: Vec::new(),
         }
     }

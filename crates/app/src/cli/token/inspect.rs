@@ -132,7 +132,7 @@ fn inspect(token: &str, now: Timestamp) -> Outcome<Inspected> {
     if paseto::looks_like(token.as_bytes()) {
         return inspect_paseto(token, now);
     }
-    let token = jws::split(token.as_bytes()).map_err(|defect| {
+    let token = jws::split_certified(token.as_bytes()).map_err(|defect| {
         Failure::new(format!("This can not be read as a signed JWT: {defect}."))
     })?;
     let mut findings = Vec::new();
@@ -206,9 +206,14 @@ fn header_findings(token: &Unverified<'_>, findings: &mut Vec<String>) {
     } else if Algorithm::from_name(alg).is_none() {
         findings.push(format!("alg is `{alg}`, which Doorward does not know"));
     }
-    if token.brings_key() {
+    if token.brings_uncertified_key() {
         findings.push(
-            "the header brings a key or its address along (jwk, jku, x5u, x5c): never used"
+            "the header brings a key or its address along (jwk, jku, x5u): never used".to_owned(),
+        );
+    } else if token.brings_key() {
+        findings.push(
+            "the header brings certificates along (x5c): only a client's own call may, where the \
+             client is declared with `call_certificates`"
                 .to_owned(),
         );
     }
@@ -229,7 +234,7 @@ fn header_findings(token: &Unverified<'_>, findings: &mut Vec<String>) {
             }
         }
     }
-    if token.kid().is_none() {
+    if token.kid().is_none() && !token.brings_key() {
         findings.push("there is no kid: a verifier can not find its key".to_owned());
     }
 }

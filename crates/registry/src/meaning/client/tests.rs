@@ -513,7 +513,7 @@ fn a_client_signs_its_calls_only_where_that_is_written_and_where_it_acts_for_its
         (
             "service",
             json!({ "jwks": null }),
-            "spec.signs_calls: calls are verified with the client's keys (write jwks or jwks_uri)\n"
+            "spec.signs_calls: calls are verified with the client's keys (write jwks, jwks_uri or call_certificates)\n"
                 .to_owned(),
         ),
         (
@@ -529,5 +529,88 @@ fn a_client_signs_its_calls_only_where_that_is_written_and_where_it_acts_for_its
     ] {
         let flaws = signs(kind, more.clone()).expect_err(kind);
         assert_eq!(flaws, expected, "{kind} {more}");
+    }
+}
+
+#[test]
+fn certified_calls_know_one_name_and_no_registered_key() {
+    let sections = |more: Value| {
+        let name = json!({ "uri": "spiffe://example.org/export" });
+        let mut section = json!({ "ca_file": "partners/ca.pem", "name": name });
+        for (key, value) in more.as_object().expect("is a map") {
+            section[key] = value.clone();
+        }
+        json!({ "signs_calls": true, "call_certificates": section })
+    };
+    let signs = |section: Value, more: Value| {
+        let mut changes = sections(section);
+        for (key, value) in more.as_object().expect("is a map") {
+            changes[key] = value.clone();
+        }
+        read(with("service", changes))
+    };
+    let own = signs(json!({}), json!({})).expect("is sound");
+    assert!(own.signs_calls && own.jwks.is_none());
+    let own = own.call_certificates.expect("is there");
+    assert_eq!(own.files.roots, std::path::Path::new("partners/ca.pem"));
+    // Keys of the token endpoint may stand beside them.
+    let keys = jwks(Algorithm::ES256);
+    let both = json!({ "auth_method": "private_key_jwt", "jwks": keys });
+    assert!(signs(json!({}), both).expect("is sound").jwks.is_some());
+    let both = json!({ "auth_method": "self_signed_tls_client_auth", "jwks": keys });
+    assert!(signs(json!({}), both).is_ok());
+    // Whatever judges is a part of the version.
+    for other in [
+        json!({ "ca_file": "other.pem" }),
+        json!({ "crl_files": ["partners/ca.crl"] }),
+        json!({ "name": { "dns": "export.example.org" } }),
+    ] {
+        let other = signs(other, json!({})).expect("is sound");
+        let other = other.call_certificates.expect("is there");
+        assert_ne!(other.judged.config, own.judged.config);
+    }
+
+    let one_name = "spec.call_certificates.name: an identity has one name (write one of `uri`, `dns`, `email` and `subject`)\n";
+    let no_family = "spec.call_certificates.name: a client has one name and no family of names (write the whole name, without `*`)\n";
+    for (section, more, expected) in [
+        (json!({ "name": {} }), json!({}), one_name),
+        (
+            json!({ "name": { "uri": "urn:a:b", "dns": "a.example.com" } }),
+            json!({}),
+            one_name,
+        ),
+        (
+            json!({ "name": { "uri": "spiffe://example.org/*" } }),
+            json!({}),
+            no_family,
+        ),
+        (
+            json!({ "name": { "dns": "*.example.org" } }),
+            json!({}),
+            no_family,
+        ),
+        (
+            json!({ "name": { "email": "*@example.org" } }),
+            json!({}),
+            no_family,
+        ),
+        (
+            json!({ "ca_file": "" }),
+            json!({}),
+            "spec.call_certificates.ca_file: the path is empty\n",
+        ),
+        (
+            json!({}),
+            json!({ "jwks": keys }),
+            "spec.jwks: calls are verified by call_certificates, and nothing else asks for these keys\n",
+        ),
+        (
+            json!({}),
+            json!({ "signs_calls": false }),
+            "spec.call_certificates: these are for signs_calls only (write `signs_calls: true`, or leave them out)\n",
+        ),
+    ] {
+        let flaws = signs(section.clone(), more.clone()).expect_err("is no sound client");
+        assert_eq!(flaws, expected, "{section} {more}");
     }
 }
