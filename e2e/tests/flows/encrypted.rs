@@ -57,7 +57,7 @@ fn signed(partner: &SigningKey, id: &str) -> String {
 
 fn encrypted(key: &DecryptionKey, jwt: &str) -> String {
     let cipher = ContentEncryption::A256Gcm;
-    key.encrypt(jwt, cipher, Some(key.kid())).unwrap()
+    key.public().encrypt(jwt, "at+jwt", cipher).unwrap()
 }
 
 fn status(node: &Doorward, token: &str) -> u16 {
