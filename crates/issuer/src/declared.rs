@@ -368,10 +368,7 @@ impl Declared {
 
 /// The form of an API's tokens. Where they are JWTs and the API asks for it, they are encrypted to
 /// the first of its keys; without one nothing is issued, rather than something that all can read.
-fn form(
-    api: &ApiMeaning,
-    keys: &[(ApiName, Arc<DecryptionKeys>)],
-) -> Result<Form, DeclaredError> {
+fn form(api: &ApiMeaning, keys: &[(ApiName, Arc<DecryptionKeys>)]) -> Result<Form, DeclaredError> {
     let name = &api.judged.name;
     match api.token_format {
         TokenFormat::Opaque => Ok(Form::Opaque),

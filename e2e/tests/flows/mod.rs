@@ -4,7 +4,7 @@
 //! hostile; `browsers` holds the lines F of the threat list; `certificates` is about clients with
 //! certificates of a CA; `opaque` about tokens that say nothing, `foreign` about those of another
 //! issuer; `client_jwt` about clients that sign their calls; `encrypted` about tokens that come
-//! encrypted to an API.
+//! encrypted to an API, `sealed` about those that our own issuer encrypts so.
 
 mod browsers;
 mod certificates;
@@ -16,4 +16,6 @@ mod interrupted;
 mod opaque;
 mod replays;
 mod scene;
+mod sealed;
+mod services;
 mod whole;

@@ -585,7 +585,8 @@ async fn the_cap_counts_what_is_sent_encryption_and_all() {
         let declared = Declared::new([&orders], [&basic], &[(name, keys)]);
         world.issuer.declare(declared.expect("sound"));
         let answer = world.token("basic", GRANT).await;
-        let fits = answer.map(|made| (plain.access_token.len()..=cap).contains(&made.access_token.len()));
+        let fits =
+            answer.map(|made| (plain.access_token.len()..=cap).contains(&made.access_token.len()));
         assert_eq!(fits, expected);
     }
 }

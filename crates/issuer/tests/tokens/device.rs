@@ -10,7 +10,11 @@ use serde_json::json;
 
 use crate::world::{ORDERS, World, claims};
 
-pub(crate) async fn start(world: &World, client: &str, more: &str) -> Result<DeviceResponse, Reason> {
+pub(crate) async fn start(
+    world: &World,
+    client: &str,
+    more: &str,
+) -> Result<DeviceResponse, Reason> {
     let body = format!("x=1{more}{}", world.auth(client));
     let params = Params::parse(body.as_bytes()).expect("a form");
     let answer = world

@@ -255,8 +255,14 @@ async fn c04_what_others_encrypted_is_no_token_of_ours() {
     parts[3] = parts[3].chars().rev().collect();
     for (what, bad) in [
         ("changed", parts.join(".")),
-        ("a stranger's", wrap(&api, &jws::sign(&stranger, "at+jwt", &said))),
-        ("of ID tokens' key", wrap(&api, &jws::sign(id_key, "at+jwt", &said))),
+        (
+            "a stranger's",
+            wrap(&api, &jws::sign(&stranger, "at+jwt", &said)),
+        ),
+        (
+            "of ID tokens' key",
+            wrap(&api, &jws::sign(id_key, "at+jwt", &said)),
+        ),
         ("untyped", wrap(&api, &jws::sign(own, "JWT", &said))),
         ("unsigned", wrap(&api, &said)),
         ("twice", wrap(&api, &good)),

@@ -469,6 +469,11 @@ impl Encrypted<'_> {
         }
     }
 
+    /// How it says that the content is encrypted.
+    pub fn enc(&self) -> ContentEncryption {
+        self.enc
+    }
+
     /// Opens it with `key`: the nested text, which is not verified.
     ///
     /// # Errors

@@ -8,8 +8,8 @@ use proof::jose::jwe::MAX_KEYS;
 use verdict::credential::CredentialKind;
 use verdict::route::TokenEncryption;
 
-use crate::api::written::{ApiSpec, TokenEncryptionSpec};
 use crate::api::RouteMeaning;
+use crate::api::written::{ApiSpec, TokenEncryptionSpec};
 use crate::flaw::{Place, Report};
 
 fn at() -> Place {

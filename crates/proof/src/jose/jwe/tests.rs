@@ -182,10 +182,7 @@ fn c01_what_opens_with_the_stand_in_key_is_refused() {
 fn c01_a_header_says_nothing_but_what_exists_here() {
     let [rsa, ec] = keys();
     let enc = ContentEncryption::A256Gcm;
-    let (by_rsa, by_ec) = (
-        encrypt(&rsa, enc, None),
-        encrypt(&ec, enc, None),
-    );
+    let (by_rsa, by_ec) = (encrypt(&rsa, enc, None), encrypt(&ec, enc, None));
     let point = |x: &[u8], y: &[u8], crv: &str| json!({"kty": "EC", "crv": crv, "x": base64url::encode(x), "y": base64url::encode(y)});
     let long = "A".repeat(513);
     for (token, changes, expected) in [
