@@ -45,7 +45,13 @@ const web = { kind: 'confidential', redirect_uris: [CALLBACK], grant_types: CODE
 const fapi = { kind: 'confidential', profile: 'fapi2', redirect_uris: [CALLBACK], grant_types: CODE, identity_scopes: OPENID, grants: ORDERS }
 const service = { kind: 'service', grant_types: ['client_credentials'], grants: { ...ORDERS, stock: ['stock:read'] } }
 
+// Of APIs that the peer does not have.
+const ours = {
+  accounting: secret({ kind: 'service', grant_types: ['client_credentials'], grants: { sealed: ['sealed:read'], vault: ['vault:read'] } }),
+}
+
 const clients = {
+  ...(peer ? {} : ours),
   web: secret({ ...web, post_logout_redirect_uris: ['https://client.example/bye'] }),
   'web-post': secret(web, 'client_secret_post'),
   'web-signed': await signing('ES256', web),
@@ -85,6 +91,8 @@ const facts = {
   peer: Boolean(peer),
   person: { username: 'alice', password: randomBytes(12).toString('base64url'), claims: { name: 'Alice Example', email: 'alice@example.com' } },
   apis: { orders: { audience: 'https://orders.example', url: `${api}/orders`, scopes: ORDERS.orders },
+          sealed: { audience: 'https://sealed.example', url: `${api}/sealed`, scopes: ['sealed:read'] },
+          vault: { audience: 'https://vault.example', url: `${api}/vault`, scopes: ['vault:read'] },
           stock: { audience: 'https://stock.example', url: `${api}/stock`, scopes: ['stock:read'] } },
   clients,
 }

@@ -1,26 +1,27 @@
 //! **Access tokens** (RFC 9068): made here and read back here, for introspection and revocation.
 //!
 //! Each API says in which form: signed, as a JWT or a PASETO, and then whoever else checks them does
-//! it with the published keys; or opaque, a random text, and then the store keeps the same claims under its hash. Reading
-//! accepts only what this issuer signed, or keeps, as an access token: never an identity token for
-//! upstreams, never a foreign or untyped one.
+//! it with the published keys; or opaque, a random text, and then the store keeps the same claims
+//! under its hash. A JWT is encrypted to the API after that where the API asks for it, and then
+//! nobody reads it but the API and this issuer. Reading accepts only what this issuer signed, or
+//! keeps, as an access token: never an identity token for upstreams, never a foreign or untyped one.
 
 use core::time::Duration;
 use std::sync::Arc;
 
 use proof::digest::TokenHash;
 use proof::issued::{self, Environment, Issued, SecretKind};
+use proof::jose::jwe::{ContentEncryption, EncryptDefect, EncryptionKey};
 use proof::jose::jws;
 use proof::jose::jwt::{self, Claims, Expect};
 use proof::paseto;
 use proof::time::{Leeway, Timestamp};
-use registry::api::TokenFormat;
 use serde::{Deserialize as _, Serialize};
 use serde_json::Value;
 use verdict::identity::RoleName;
 
 use crate::Issuer;
-use crate::declared::RegisteredClient;
+use crate::declared::{Declared, RegisteredClient};
 use crate::error::{Outcome, Reason};
 use crate::flow::{Authentication, Binding, Grant};
 use crate::keys::KeyRing;
@@ -28,6 +29,29 @@ use crate::ports::{IssuerStore, KeptToken, KeyPurpose, Person, Secrets, TokenNam
 
 /// `typ` of an access token (RFC 9068 §2.1).
 pub const TYPE: &str = "at+jwt";
+
+/// The form of an access token.
+#[derive(Debug, Clone)]
+pub(crate) enum Form {
+    /// A signed JWT.
+    Jwt,
+    /// The same, encrypted to this key of an API.
+    Encrypted(Arc<EncryptionKey>),
+    /// A random text, whose claims are kept.
+    Opaque,
+    /// A signed PASETO.
+    Paseto,
+}
+
+impl Form {
+    /// Whether a token of the one form is one of the other too.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Encrypted(one), Self::Encrypted(other)) => one.kid() == other.kid(),
+            (one, other) => core::mem::discriminant(one) == core::mem::discriminant(other),
+        }
+    }
+}
 
 /// What goes into an access token.
 pub(crate) struct AccessToken<'a> {
@@ -131,20 +155,23 @@ pub(crate) struct Made {
 
 impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
     /// Makes an access token. An opaque one is worth nothing until it is kept.
-    pub(crate) fn make_token(&self, token: &AccessToken<'_>, form: TokenFormat) -> Outcome<Made> {
+    pub(crate) fn make_token(&self, token: &AccessToken<'_>, form: &Form) -> Outcome<Made> {
         let claims = claims_json(token);
         let made = match form {
-            TokenFormat::Jwt => {
-                let ring = self.keys().ring();
-                let key = ring
-                    .signer(KeyPurpose::Access)
-                    .ok_or(Reason::NoSigningKey)?;
-                Made {
-                    text: jws::sign(key, TYPE, &claims),
-                    kept: None,
-                }
+            Form::Jwt => Made {
+                text: self.signed(&claims)?,
+                kept: None,
+            },
+            Form::Encrypted(key) => {
+                let signed = self.signed(&claims)?;
+                let text = key.encrypt(&signed, TYPE, ContentEncryption::A256Gcm);
+                let text = text.map_err(|defect| match defect {
+                    EncryptDefect::TooLong => Reason::TokenTooLarge,
+                    EncryptDefect::Provider => Reason::Internal,
+                })?;
+                Made { text, kept: None }
             }
-            TokenFormat::Paseto => {
+            Form::Paseto => {
                 let ring = self.keys().ring();
                 let key = ring
                     .signer(KeyPurpose::AccessPaseto)
@@ -156,7 +183,7 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
                     .ok_or(Reason::TokenTooLarge)?;
                 Made { text, kept: None }
             }
-            TokenFormat::Opaque => {
+            Form::Opaque => {
                 let issued = Issued::generate(
                     self.brand(),
                     SecretKind::OpaqueToken,
@@ -183,6 +210,15 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
             return Err(Reason::TokenTooLarge.into());
         }
         Ok(made)
+    }
+
+    /// The claims as a signed JWT.
+    fn signed(&self, claims: &str) -> Outcome<String> {
+        let ring = self.keys().ring();
+        let key = ring
+            .signer(KeyPurpose::Access)
+            .ok_or(Reason::NoSigningKey)?;
+        Ok(jws::sign(key, TYPE, claims))
     }
 }
 
@@ -224,6 +260,8 @@ pub struct ReadToken {
     claims: Claims,
     /// The key that signed it, with its purpose; none of an opaque one.
     signed_by: Option<(KeyPurpose, String)>,
+    /// The key that opened it; none of one that was not encrypted.
+    opened_by: Option<String>,
     client_id: String,
     token_id: String,
     expires_at: Timestamp,
@@ -284,11 +322,22 @@ impl ReadToken {
     pub fn issued_at(&self) -> Timestamp {
         self.issued_at
     }
-    /// Whether it is in its time, and its key still published.
-    pub(crate) fn is_current(&self, ring: &KeyRing, now: Timestamp, leeway: Leeway) -> bool {
+    /// Whether it is in its time, its key still published, and the key that opened it still one
+    /// that opens.
+    pub(crate) fn is_current(
+        &self,
+        ring: &KeyRing,
+        declared: &Declared,
+        now: Timestamp,
+        leeway: Leeway,
+    ) -> bool {
         self.signed_by
             .as_ref()
             .is_none_or(|(purpose, kid)| ring.verifier(*purpose, kid).is_some())
+            && self
+                .opened_by
+                .as_ref()
+                .is_none_or(|kid| declared.opens(kid))
             && jwt::within(self.expires_at, self.claims.nbf, now, leeway).is_ok()
     }
 }
@@ -328,6 +377,24 @@ pub(crate) fn read(
     let claims = Claims::parse(&payload).ok()?;
     let signed_by = Some((KeyPurpose::Access, kid));
     checked(signed_by, claims, payload.typ(), issuer, now, leeway)
+}
+
+/// The same for one that was encrypted to an API that is declared. What is in it is signed, and
+/// never encrypted once more.
+pub(crate) fn read_encrypted(
+    ring: &KeyRing,
+    declared: &Declared,
+    issuer: &str,
+    token: &[u8],
+    now: Timestamp,
+    leeway: Leeway,
+) -> Option<ReadToken> {
+    let (kid, nested) = declared.open(token)?;
+    let read = read(ring, issuer, nested.expose(), now, leeway)?;
+    Some(ReadToken {
+        opened_by: Some(kid),
+        ..read
+    })
 }
 
 /// The same for one in the form of PASETO. It has no type: its key signs access tokens and nothing
@@ -371,6 +438,7 @@ fn checked(
     jwt::check(&claims, typ, &expect, now).ok()?;
     Some(ReadToken {
         signed_by,
+        opened_by: None,
         client_id: claims.client_id.clone()?,
         token_id: claims.jti.clone()?,
         expires_at: claims.exp?,

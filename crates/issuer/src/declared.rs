@@ -2,17 +2,20 @@
 //! when the configuration changes and swapped whole. Everything that a request would otherwise have
 //! to work out (which scopes a client holds for which API, its keys ready to verify) is worked out
 //! here. It refuses what can't be meant: one audience for two APIs, a grant for an unknown API, a
-//! client whose keys don't fit its method.
+//! client whose keys don't fit its method, an API that wants its tokens encrypted and has no key.
 
 use core::time::Duration;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::access::Form;
 use crate::ports::KeyPurpose;
 use proof::issued::Environment;
 use proof::jose::alg::Algorithm;
+use proof::jose::jwe::{self, DecryptionKeys};
 use proof::jose::jwk::JwkSet;
 use proof::jose::verifying::VerifyingKey;
+use proof::secret::Secret;
 use registry::api::{ApiMeaning, TokenFormat};
 use registry::client::{
     CertificateSubject, ClientAuthMethod, ClientKind, ClientMeaning, GrantType, IdentityScope,
@@ -78,6 +81,9 @@ pub enum DeclaredError {
     /// A `private_key_jwt` client has no key that can be used.
     #[error("the client {0} authenticates by private_key_jwt and has no usable key")]
     NoKeys(ClientId),
+    /// An API asks for encrypted tokens, and none of its keys is at hand.
+    #[error("the API {0} asks for encrypted tokens and has no key to encrypt them to")]
+    NoEncryptionKey(ApiName),
 }
 
 /// An API as the issuer knows it.
@@ -92,7 +98,7 @@ pub struct DeclaredApi {
     /// Life of access tokens for it.
     pub token_lifetime: Duration,
     /// The form of those tokens.
-    pub token_format: TokenFormat,
+    pub(crate) form: Form,
     scopes: Vec<Arc<str>>,
     /// What people read of each scope, in the same order.
     words: Vec<Box<str>>,
@@ -241,16 +247,19 @@ pub struct Declared {
     scopes: Vec<Arc<str>>,
     /// Whether an API's tokens are PASETOs.
     paseto: bool,
+    /// The keys that open tokens for its APIs, by their own names.
+    opening: HashMap<String, Arc<DecryptionKeys>>,
 }
 
 impl Declared {
-    /// Joins APIs and clients.
+    /// Joins APIs, clients, and the keys of those APIs that ask for encrypted tokens.
     ///
     /// # Errors
     /// The first [`DeclaredError`].
     pub fn new<'a>(
         apis: impl IntoIterator<Item = &'a ApiMeaning>,
         clients: impl IntoIterator<Item = &'a ClientMeaning>,
+        keys: &[(ApiName, Arc<DecryptionKeys>)],
     ) -> Result<Self, DeclaredError> {
         let mut by_name: HashMap<ApiName, Arc<DeclaredApi>> = HashMap::new();
         let mut by_audience: HashMap<Arc<str>, ApiName> = HashMap::new();
@@ -261,7 +270,7 @@ impl Declared {
                 audiences: meaning.judged.audiences.clone(),
                 environment: meaning.judged.environment,
                 token_lifetime: meaning.token_lifetime,
-                token_format: meaning.token_format,
+                form: form(meaning, keys)?,
                 words: meaning
                     .scopes
                     .iter()
@@ -302,12 +311,31 @@ impl Declared {
                 return Err(DeclaredError::ClientTwice(id));
             }
         }
-        let mut formats = by_name.values().map(|api| api.token_format);
+        let mut forms = by_name.values().map(|api| &api.form);
+        let named = keys.iter().flat_map(|(_, keys)| {
+            let all = keys.all().iter();
+            all.map(|key| (key.kid().to_owned(), keys.clone()))
+        });
         Ok(Self {
             clients: registered,
             scopes: known_scopes,
-            paseto: formats.any(|format| format == TokenFormat::Paseto),
+            paseto: forms.any(|form| matches!(form, Form::Paseto)),
+            opening: named.collect(),
         })
+    }
+
+    /// Opens what was encrypted to an API, with the key that it names, and says its name: what we
+    /// encrypt always names one. The nested text is not verified.
+    pub(crate) fn open(&self, token: &[u8]) -> Option<(String, Secret)> {
+        let encrypted = jwe::split(token).ok()?;
+        let kid = encrypted.kid()?;
+        let key = self.opening.get(kid)?.named(kid)?;
+        Some((kid.to_owned(), encrypted.open(key).ok()?))
+    }
+
+    /// Whether a key of this name still opens tokens.
+    pub(crate) fn opens(&self, kid: &str) -> bool {
+        self.opening.contains_key(kid)
     }
 
     /// The client with this `client_id`.
@@ -335,6 +363,23 @@ impl Declared {
     /// Every scope of every API, sorted.
     pub fn scopes(&self) -> &[Arc<str>] {
         &self.scopes
+    }
+}
+
+/// The form of an API's tokens. Where they are JWTs and the API asks for it, they are encrypted to
+/// the first of its keys; without one nothing is issued, rather than something that all can read.
+fn form(api: &ApiMeaning, keys: &[(ApiName, Arc<DecryptionKeys>)]) -> Result<Form, DeclaredError> {
+    let name = &api.judged.name;
+    match api.token_format {
+        TokenFormat::Opaque => Ok(Form::Opaque),
+        TokenFormat::Paseto => Ok(Form::Paseto),
+        TokenFormat::Jwt if api.judged.encryption.is_none() => Ok(Form::Jwt),
+        TokenFormat::Jwt => keys
+            .iter()
+            .find(|(of, _)| of == name)
+            .and_then(|(_, keys)| keys.all().first())
+            .map(|key| Form::Encrypted(key.public().clone()))
+            .ok_or_else(|| DeclaredError::NoEncryptionKey(name.clone())),
     }
 }
 

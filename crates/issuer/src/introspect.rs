@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use proof::digest::TokenHash;
+use proof::jose::jwe;
 use proof::paseto;
 use proof::time::Timestamp;
 use registry::client::IdentityScope;
@@ -104,24 +105,27 @@ impl<S: IssuerStore + Flows, C: Secrets + People> Issuer<S, C> {
 
 impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
     /// Reads an access token of ours that is in its time. A verification is remembered, a verdict
-    /// is not: times and the key's publication are judged on every hit (threat C6). What is kept of
-    /// an opaque token never changes, so one that was found need not be asked for again.
+    /// is not: times and whether its keys still count are judged on every hit (threat C6). What is
+    /// kept of an opaque token never changes, so one that was found need not be asked for again.
     pub(crate) async fn read_token(
         &self,
         token: &str,
         now: Timestamp,
     ) -> Outcome<Option<Arc<ReadToken>>> {
-        let ring = self.keys().ring();
+        let (ring, declared) = (self.keys().ring(), self.declared());
+        let (issuer, leeway) = (self.endpoints().issuer(), self.leeway());
         let hash = TokenHash::of(token.as_bytes());
         if let Some(known) = self.read_tokens.get(&hash) {
-            return Ok(known.is_current(&ring, now, self.leeway()).then_some(known));
+            let is_current = known.is_current(&ring, &declared, now, leeway);
+            return Ok(is_current.then_some(known));
         }
-        let (issuer, leeway) = (self.endpoints().issuer(), self.leeway());
         let read = if access::is_opaque(self.brand(), token) {
             let kept = self.store().kept_token(&hash).await?;
             kept.and_then(|claims| access::read_kept(issuer, &claims, now, leeway))
         } else if paseto::looks_like(token.as_bytes()) {
             access::read_paseto(&ring, issuer, token.as_bytes(), now, leeway)
+        } else if jwe::looks_like(token.as_bytes()) {
+            access::read_encrypted(&ring, &declared, issuer, token.as_bytes(), now, leeway)
         } else {
             access::read(&ring, issuer, token.as_bytes(), now, leeway)
         };

@@ -9,6 +9,8 @@
     reason = "its answer is for the benchmark to read"
 )]
 
+mod processor;
+
 use std::error::Error;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -41,7 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("no tokens".into());
     }
     let lasts = Duration::from_secs_f64(seconds.parse()?);
-    let (began, before) = (Instant::now(), processor_time()?);
+    let (began, before) = (Instant::now(), processor::time()?);
     let mut count = 0u64;
     'time: loop {
         for (input, signature) in &signed {
@@ -54,15 +56,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
         }
     }
-    let spent = processor_time()?.saturating_sub(before);
+    let spent = processor::time()?.saturating_sub(before);
     let each = spent.as_secs_f64() * 1e6 / count as f64;
     println!("{{\"verifications\":{count},\"cpu_us\":{each:.3}}}");
     Ok(())
-}
-
-/// Time that this process was on a processor.
-fn processor_time() -> Result<Duration, Box<dyn Error>> {
-    let text = std::fs::read_to_string("/proc/self/schedstat")?;
-    let nanos = text.split(' ').next().ok_or("an empty schedstat")?;
-    Ok(Duration::from_nanos(nanos.parse()?))
 }

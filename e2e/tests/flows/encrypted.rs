@@ -35,7 +35,7 @@ resources:
 "#;
 
 /// A key in a file of the node's place, replaced at once as a rotation does it.
-fn write(place: &Path, file: &str, key: &SigningKey) -> DecryptionKey {
+pub(super) fn write(place: &Path, file: &str, key: &SigningKey) -> DecryptionKey {
     let der = key.to_pkcs8().unwrap();
     let text = base64std::encode(der.expose());
     let pem = format!("-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n");
@@ -57,7 +57,7 @@ fn signed(partner: &SigningKey, id: &str) -> String {
 
 fn encrypted(key: &DecryptionKey, jwt: &str) -> String {
     let cipher = ContentEncryption::A256Gcm;
-    key.encrypt(jwt, cipher, Some(key.kid())).unwrap()
+    key.public().encrypt(jwt, "at+jwt", cipher).unwrap()
 }
 
 fn status(node: &Doorward, token: &str) -> u16 {

@@ -4,8 +4,8 @@
 //! hostile; `browsers` holds the lines F of the threat list; `certificates` is about clients with
 //! certificates of a CA; `opaque` about tokens that say nothing, `foreign` about those of another
 //! issuer; `client_jwt` about clients that sign their calls, `call_certificates` about those of them
-//! whose keys an authority certifies; `encrypted` about tokens that come
-//! encrypted to an API.
+//! whose keys an authority certifies; `encrypted` about tokens that come encrypted to an API,
+//! `sealed` about those that our own issuer encrypts so.
 
 mod browsers;
 mod call_certificates;
@@ -18,4 +18,6 @@ mod interrupted;
 mod opaque;
 mod replays;
 mod scene;
+mod sealed;
+mod services;
 mod whole;

@@ -1,21 +1,17 @@
 //! Opaque access tokens: from the token endpoint through the gateway to an upstream that gets a
 //! signed JWT instead, and their end, which is felt at once.
 
-use core::net::SocketAddr;
 use core::time::Duration;
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use proof::jose::alg::Algorithm;
 use serde_json::{Value, json};
 use testkit::bound::ProofKey;
-use testkit::browser::encode;
-use testkit::doorward::{BASE, Doorward, Place};
-use testkit::postgres;
-use testkit::upstream::Upstream;
+use testkit::doorward::Doorward;
 use testkit::wire::{self, Answer};
 
 use super::scene::claims;
+use super::services::World;
 
 const RESOURCES: &str = r#"
 resources:
@@ -55,95 +51,6 @@ const ORDERS: &str = "https://orders.example";
 const STOCK: &str = "https://stock.example";
 const DEAD: &str = r#"{"active":false}"#;
 
-struct World {
-    one: Doorward,
-    two: Option<Doorward>,
-    origin: String,
-    secrets: BTreeMap<&'static str, String>,
-    upstream: Upstream,
-}
-
-impl World {
-    fn start() -> Self {
-        let place = Place::new().unwrap();
-        let origin = format!("http://{}", place.issuer);
-        Self::in_place(place, origin, BASE)
-    }
-
-    /// Two nodes on one PostgreSQL; `None` only where that was switched off.
-    fn two_nodes() -> Option<Self> {
-        let database = postgres::shared()?.create_database().unwrap();
-        let (one, two) = (Place::new().unwrap(), Place::new().unwrap());
-        std::fs::copy(one.path().join("master.key"), two.path().join("master.key")).unwrap();
-        let origin = format!("http://{}", one.issuer);
-        let base = format!("{BASE}database: {{ url: '{database}' }}\n");
-        let mut world = Self::in_place(one, origin.clone(), &base);
-        let own = base.replace("'http://@ISSUER@'", &format!("'{origin}'"));
-        let settings = format!("{own}{RESOURCES}").replace("@UPSTREAM@", &world.upstream.url());
-        world.two = Some(two.start(&settings).unwrap());
-        Some(world)
-    }
-
-    fn in_place(place: Place, origin: String, base: &str) -> Self {
-        let upstream = Upstream::start().unwrap();
-        let settings = format!("{base}{RESOURCES}").replace("@UPSTREAM@", &upstream.url());
-        let one = place.start(&settings).unwrap();
-        let secrets = ["shop", "server"].map(|client| {
-            let path = format!("/v1/clients/{client}/secrets");
-            let made = one.make("POST", &path, &json!({ "label": "tests" }));
-            let secret = made.unwrap()["secret"].as_str().unwrap().to_owned();
-            (client, secret)
-        });
-        Self {
-            one,
-            two: None,
-            origin,
-            secrets: secrets.into(),
-            upstream,
-        }
-    }
-
-    fn post(
-        &self,
-        node: SocketAddr,
-        path: &str,
-        client: &str,
-        fields: &[(&str, &str)],
-        more: &[(&str, &str)],
-    ) -> Answer {
-        let pair = format!("{client}:{}", self.secrets[client]);
-        let basic = format!("Basic {}", proof::base64std::encode(pair.as_bytes()));
-        let mut headers = vec![
-            ("host", self.origin.split("://").nth(1).unwrap()),
-            ("content-type", "application/x-www-form-urlencoded"),
-            ("authorization", &basic),
-        ];
-        headers.extend(more);
-        wire::call(node, "POST", path, &headers, encode(fields).as_bytes()).unwrap()
-    }
-
-    fn asked(&self, resource: &str, more: &[(&str, &str)]) -> Answer {
-        let fields = [("grant_type", "client_credentials"), ("resource", resource)];
-        self.post(self.one.issuer(), "/oauth/token", "shop", &fields, more)
-    }
-
-    fn token(&self, resource: &str) -> String {
-        let answer = self.asked(resource, &[]);
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        answer.json()["access_token"].as_str().unwrap().to_owned()
-    }
-
-    fn introspect(&self, client: &str, token: &str) -> Answer {
-        let node = self.one.issuer();
-        self.post(node, "/oauth/introspect", client, &[("token", token)], &[])
-    }
-
-    fn revoke(&self, node: SocketAddr, token: &str) {
-        let answer = self.post(node, "/oauth/revoke", "shop", &[("token", token)], &[]);
-        assert_eq!(answer.status, 200, "{}", answer.text());
-    }
-}
-
 fn get(node: &Doorward, path: &str, token: &str) -> Answer {
     let bearer = format!("Bearer {token}");
     node.get(path, &[("authorization", &bearer)]).unwrap()
@@ -155,7 +62,7 @@ fn status(node: &Doorward, token: &str) -> u16 {
 
 #[test]
 fn opaque_outside_a_jwt_inside_and_dead_at_once() {
-    let world = World::start();
+    let world = World::start(RESOURCES);
     let token = world.token(ORDERS);
     assert!(token.starts_with("dw_ot_live_"), "{token}");
     assert!(!token.contains('.'));
@@ -219,7 +126,7 @@ fn opaque_outside_a_jwt_inside_and_dead_at_once() {
 
 #[test]
 fn i02_neither_the_database_nor_the_log_holds_a_token() {
-    let mut world = World::start();
+    let mut world = World::start(RESOURCES);
     let tokens = [world.token(ORDERS), world.token(ORDERS)];
     assert_eq!(status(&world.one, &tokens[0]), 200);
     assert_eq!(status(&world.one, &tokens[0].replace("_ot_", "_ox_")), 401);
@@ -245,7 +152,7 @@ fn i02_neither_the_database_nor_the_log_holds_a_token() {
 
 #[test]
 fn a_restart_and_a_crash_forget_neither_tokens_nor_revocations() {
-    let mut world = World::start();
+    let mut world = World::start(RESOURCES);
     let (good, dead) = (world.token(ORDERS), world.token(ORDERS));
     world.revoke(world.one.issuer(), &dead);
     for crash in [false, true] {
@@ -271,17 +178,12 @@ fn a_restart_and_a_crash_forget_neither_tokens_nor_revocations() {
 
 #[test]
 fn d01_a_token_that_is_bound_to_a_key_is_no_bearer_token() {
-    let world = World::start();
+    let world = World::start(RESOURCES);
     let (mine, thief) = (
         ProofKey::new(Algorithm::ES256),
         ProofKey::new(Algorithm::ES256),
     );
-    let address = format!("{}/oauth/token", world.origin);
-    let mut proof = mine.claims("POST", &address, None);
-    let first = world.asked(ORDERS, &[("dpop", &mine.sign(&mine.header(), &proof))]);
-    proof["nonce"] = json!(first.header("dpop-nonce").unwrap());
-    proof["jti"] = json!("another");
-    let answer = world.asked(ORDERS, &[("dpop", &mine.sign(&mine.header(), &proof))]);
+    let answer = world.asked_with_proof(ORDERS, &mine);
     assert_eq!(answer.json()["token_type"], "DPoP", "{}", answer.text());
     let token = answer.json()["access_token"].as_str().unwrap().to_owned();
     assert!(token.starts_with("dw_ot_live_"), "{token}");
@@ -305,7 +207,7 @@ fn d01_a_token_that_is_bound_to_a_key_is_no_bearer_token() {
 
 #[test]
 fn what_one_node_issued_the_other_knows_and_what_one_revoked_the_other_refuses() {
-    let Some(world) = World::two_nodes() else {
+    let Some(world) = World::two_nodes(RESOURCES, |_| {}) else {
         return;
     };
     let two = world.two.as_ref().unwrap();

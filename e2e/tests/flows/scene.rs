@@ -3,6 +3,7 @@
 
 use core::net::SocketAddr;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::OnceLock;
 
 use proof::base64url;
@@ -10,7 +11,7 @@ use proof::digest::sha256;
 use proof::jose::alg::Algorithm;
 use serde_json::{Value, json};
 use testkit::bound::ProofKey;
-use testkit::browser::{Browser, encode, sent_to};
+use testkit::browser::{Browser, encode, field, sent_to};
 use testkit::doorward::{BASE, Doorward, Place};
 use testkit::postgres;
 use testkit::tokens::{ForeignIssuer, now};
@@ -103,6 +104,19 @@ impl Scene {
         Self::in_place(place, &origin, BASE, backchannel)
     }
 
+    /// One node whose API has its tokens encrypted to the key in `orders.pem`, which `write` puts
+    /// into the node's folder.
+    pub(super) fn encrypting(write: impl FnOnce(&Path)) -> Self {
+        let place = Place::new().unwrap();
+        write(place.path());
+        let origin = format!("http://{}", place.issuer);
+        let taken = "      credentials: [jwt]\n";
+        let asked = format!("{taken}      token_encryption: {{ key_files: [orders.pem] }}\n");
+        let resources = RESOURCES.replace(taken, &asked);
+        assert_ne!(resources, RESOURCES);
+        Self::with(place, &origin, BASE, "", &resources)
+    }
+
     /// One node whose issuer is reached over TLS.
     pub(super) fn over_tls() -> Self {
         let place = Place::new().unwrap();
@@ -128,6 +142,10 @@ impl Scene {
     }
 
     fn in_place(place: Place, origin: &str, base: &str, backchannel: &str) -> Self {
+        Self::with(place, origin, base, backchannel, RESOURCES)
+    }
+
+    fn with(place: Place, origin: &str, base: &str, backchannel: &str, resources: &str) -> Self {
         let upstream = Upstream::start().unwrap();
         let bank = ForeignIssuer::with_algorithm("bank", Algorithm::ES256);
         let (outbound, backchannel) = match backchannel {
@@ -137,7 +155,7 @@ impl Scene {
                 format!("backchannel_logout_uri: '{uri}',"),
             ),
         };
-        let settings = format!("{base}{outbound}{RESOURCES}")
+        let settings = format!("{base}{outbound}{resources}")
             .replace("'http://@ISSUER@'", &format!("'{origin}'"))
             .replace("@UPSTREAM@", &upstream.url())
             .replace("@JWKS@", &bank.jwks().to_string())
@@ -477,6 +495,19 @@ impl Tokens {
             id: text("id_token"),
         }
     }
+}
+
+/// What allows a device: a person types its code on the page and says yes.
+pub(super) fn allow_device(scene: &Scene, user_code: &str, who: &str) {
+    let mut browser = scene.browser();
+    let page = browser.open("/device").unwrap();
+    let page = scene.log_in(&mut browser, &page, who);
+    let ticket = field(&page, "ticket").unwrap();
+    let page = browser
+        .submit("/device", &[("ticket", &ticket), ("user_code", user_code)])
+        .unwrap();
+    let done = browser.decide(&page, "allow").unwrap();
+    assert_eq!(done.status, 200, "{}", done.text());
 }
 
 /// A JWT's claims, unverified.

@@ -3,7 +3,10 @@
 
 pub(crate) mod inspect;
 mod mint;
+mod opened;
 mod verify;
+
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use web::admin::view::{RevokeTokens, RevokedTokens};
@@ -32,10 +35,14 @@ pub(crate) enum TokenAct {
 pub(crate) struct TokenArg {
     /// The token; better piped in, since the shell remembers arguments
     token: Option<String>,
+    /// File with the API's private key, which opens a token that is encrypted to it (PKCS#8 in PEM)
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
 }
 
 impl TokenArg {
-    /// The token, wherever it was given, without `Bearer` and blanks.
+    /// The token, wherever it was given, without `Bearer` and blanks, and opened where there is a key
+    /// for that.
     fn read(self, screen: Screen) -> Outcome<String> {
         let text = match self.token {
             Some(token) => {
@@ -49,7 +56,10 @@ impl TokenArg {
             .get(..7)
             .filter(|start| start.eq_ignore_ascii_case("bearer "))
             .map_or(text, |_| &text[7..]);
-        Ok(bare.trim().to_owned())
+        match &self.key_file {
+            Some(key) => opened::open(bare.trim(), key, screen),
+            None => Ok(bare.trim().to_owned()),
+        }
     }
 }
 

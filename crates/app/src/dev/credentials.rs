@@ -43,6 +43,8 @@ pub(super) struct Demo {
     pub(super) partner_secret: Option<Secret>,
     /// Of the client `shop-reports`, likewise.
     pub(super) reports_secret: Option<Secret>,
+    /// Of the client `shop-accounting`, likewise.
+    pub(super) accounting_secret: Option<Secret>,
     /// Of the client `shop-courier`, likewise.
     pub(super) courier_secret: Option<Secret>,
     /// Of the account `alice`.
@@ -181,6 +183,7 @@ pub(super) async fn make(
     };
     let partner_secret = of_client("shop-partner").await?;
     let reports_secret = of_client("shop-reports").await?;
+    let accounting_secret = of_client("shop-accounting").await?;
     let courier_secret = of_client("shop-courier").await?;
     let password =
         owned_secret::create_password(store, hasher, &actor, &ctx, "alice", None, None).await?;
@@ -240,6 +243,7 @@ pub(super) async fn make(
         client_secret: shown(client)?,
         partner_secret,
         reports_secret,
+        accounting_secret,
         courier_secret,
         password: shown(password)?,
         person,

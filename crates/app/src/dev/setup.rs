@@ -127,6 +127,10 @@ pub(super) fn prepare(dir: &Path, ports: &Ports) -> Result<Installed> {
         let key = proof::random::random_base62(40, &SystemEntropy);
         write_private(&ledger, key.as_bytes())?;
     }
+    let invoices = dir.join("invoices.pem");
+    if !invoices.exists() {
+        private_key(&invoices)?;
+    }
     let tls = dir.join("tls");
     if !tls.join("localhost.key").exists() {
         private_dir(&tls)?;
@@ -182,6 +186,12 @@ pub(super) fn write_private(path: &Path, content: &[u8]) -> Result<()> {
 
 /// The key of the client that signs its calls; its public half as a key set.
 fn export_keys(dir: &Path) -> Result<String> {
+    let key = private_key(&dir.join("export.key"))?;
+    Ok(serde_json::json!({ "keys": [key.public_jwk().to_json()] }).to_string())
+}
+
+/// A new key on P-256, written as PKCS#8 in PEM.
+fn private_key(path: &Path) -> Result<SigningKey> {
     let key = SigningKey::generate(Algorithm::ES256).context("a key can't be made")?;
     let der = key.to_pkcs8().context("a key can't be written")?;
     let base64 = proof::base64std::encode(der.expose());
@@ -193,8 +203,8 @@ fn export_keys(dir: &Path) -> Result<String> {
         "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
         lines.join("\n")
     );
-    write_private(&dir.join("export.key"), pem.as_bytes())?;
-    Ok(serde_json::json!({ "keys": [key.public_jwk().to_json()] }).to_string())
+    write_private(path, pem.as_bytes())?;
+    Ok(key)
 }
 
 /// A private CA and a certificate for localhost, signed by it.

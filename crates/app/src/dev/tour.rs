@@ -4,6 +4,7 @@
 mod certificates;
 mod client_jwt;
 mod door;
+mod encrypted;
 mod explained;
 mod objects;
 mod operations;
@@ -140,6 +141,10 @@ impl Tour {
         }
         if let Some(secret) = &demo.reports_secret {
             paseto::tokens(&mut book, &scene, &format!("shop-reports:{}", text(secret)));
+        }
+        if let Some(secret) = &demo.accounting_secret {
+            let client = format!("shop-accounting:{}", text(secret));
+            encrypted::tokens(&mut book, &scene, &client);
         }
         tokens::bound(&mut book, &scene)?;
         if declared.asks_for_nonces() {

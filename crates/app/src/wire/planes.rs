@@ -274,6 +274,7 @@ impl Planes {
             // What a key opened that is gone is opened no more.
             shared.facts.forget_tokens();
         }
+        // Before the issuer encrypts to a new key, the gateway opens with it.
         shared.facts.decryption().configure(prepared.decryption);
         shared.facts.authorities().configure(prepared.authorities);
         shared.facts.calling_clients().configure(prepared.clients);
@@ -317,7 +318,10 @@ impl Planes {
         let loaded = shared.loaded.load();
         let settings = &loaded.settings;
         let base = super::base_of(shared.reload.path());
-        let declared = Declared::new(meaning.apis.iter().map(|api| &**api), &meaning.clients)?;
+        // Read once for both: what the issuer encrypts is what the gateway beside it opens.
+        let decryption = decryption_keys(meaning, &base)?;
+        let apis = meaning.apis.iter().map(|api| &**api);
+        let declared = Declared::new(apis, &meaning.clients, &decryption)?;
         let mut prepared = Vec::new();
         for (duty, gateway) in self
             .by_duty
@@ -352,7 +356,6 @@ impl Planes {
             }
         }
         let authorities = authorities(shared, meaning)?;
-        let decryption = decryption_keys(meaning, &base)?;
         let asked = meaning
             .issuers
             .iter()
@@ -483,7 +486,7 @@ fn authorities(shared: &Shared, meaning: &Meaning) -> Result<outbound::authoriti
         .map_err(|(id, defect)| anyhow::anyhow!("client certificates, files {id}: {defect}"))
 }
 
-/// Reads the keys that open encrypted tokens.
+/// Reads the keys that open encrypted tokens, in the order in which they are declared.
 fn decryption_keys(meaning: &Meaning, base: &Path) -> Result<Vec<(ApiName, Arc<DecryptionKeys>)>> {
     let asking = meaning
         .apis

@@ -26,7 +26,7 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
             binding: asked.binding.as_ref(),
             act: None,
         };
-        let made = self.make_token(&token, target.format)?;
+        let made = self.make_token(&token, &target.form)?;
         if let Some(kept) = made.kept {
             self.store().keep_token(kept).await?;
         }

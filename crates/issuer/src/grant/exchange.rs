@@ -46,7 +46,7 @@ impl<S: IssuerStore, C: Secrets + People> Issuer<S, C> {
         }
         let (audiences, apis) = audiences(asked, &subject)?;
         let scopes = scopes(asked, &subject, &apis)?;
-        let format = target::format(&apis)?;
+        let form = target::form(&apis)?;
         let lifetime = apis
             .iter()
             .map(|granted| granted.api.token_lifetime)
@@ -80,7 +80,7 @@ impl<S: IssuerStore, C: Secrets + People> Issuer<S, C> {
                 binding: asked.binding.as_ref(),
                 act: act.as_ref(),
             },
-            format,
+            &form,
         )?;
         if let Some(kept) = made.kept {
             self.store().keep_token(kept).await?;

@@ -99,7 +99,7 @@ impl<S: IssuerStore, C: Secrets + People> Issuer<S, C> {
                 binding: asked.binding.as_ref(),
                 act: None,
             },
-            target.format,
+            &target.form,
         )?;
         let id_token = if target.has(IdentityScope::Openid) {
             let ring = self.keys().ring();

@@ -5,9 +5,9 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use registry::api::TokenFormat;
 use registry::client::IdentityScope;
 
+use crate::access::Form;
 use crate::declared::{GrantedApi, RegisteredClient};
 use crate::error::{Outcome, Reason};
 use crate::flow::Grant;
@@ -30,7 +30,7 @@ pub(crate) struct Target {
     /// Its life: the shortest of its APIs' and the client's own.
     pub(crate) lifetime: Duration,
     /// Its form, which its APIs agree in.
-    pub(crate) format: TokenFormat,
+    pub(crate) form: Form,
 }
 
 /// Narrows what a client is granted to what the request asks for.
@@ -62,20 +62,21 @@ pub(crate) fn narrow(client: &RegisteredClient, params: &Params<'_>) -> Outcome<
         .min()
         .ok_or(Reason::TargetNeeded)?;
     Ok(Target {
-        format: format(&apis)?,
+        form: form(&apis)?,
         audiences,
         scopes,
         lifetime,
     })
 }
 
-/// The form of a token for these APIs. One token has one; where APIs disagree, the client asks for a
-/// token for each (RFC 8707 §2.2). UserInfo has no say, since it takes both, and alone gets a JWT.
-pub(crate) fn format(apis: &[&GrantedApi]) -> Outcome<TokenFormat> {
-    let mut formats = apis.iter().map(|granted| granted.api.token_format);
-    let first = formats.next().unwrap_or_default();
-    if formats.all(|format| format == first) {
-        Ok(first)
+/// The form of a token for these APIs. One token has one, and is encrypted to one key or to none;
+/// where APIs disagree, the client asks for a token for each (RFC 8707 §2.2). UserInfo has no say,
+/// since it takes them all, and alone gets a JWT.
+pub(crate) fn form(apis: &[&GrantedApi]) -> Outcome<Form> {
+    let mut forms = apis.iter().map(|granted| &granted.api.form);
+    let first = forms.next().unwrap_or(&Form::Jwt);
+    if forms.all(|form| form.is_same(first)) {
+        Ok(first.clone())
     } else {
         Err(Reason::MixedTargets.into())
     }
@@ -130,7 +131,7 @@ pub(crate) struct PersonTarget<'a> {
     /// Its life.
     pub(crate) lifetime: Duration,
     /// Its form.
-    pub(crate) format: TokenFormat,
+    pub(crate) form: Form,
 }
 
 impl PersonTarget<'_> {
@@ -234,7 +235,7 @@ pub(crate) fn of_grant<'a>(
         .min()
         .unwrap_or(USERINFO_LIFETIME);
     Ok(PersonTarget {
-        format: format(&apis)?,
+        form: form(&apis)?,
         audiences,
         scopes,
         lifetime,
@@ -278,7 +279,7 @@ pub(crate) fn requested(
         return by_scopes(client, identity, of_apis);
     }
     let (audiences, apis) = resources(client, params)?;
-    format(&apis)?;
+    form(&apis)?;
     let mut scopes: Vec<String> = identity.into_iter().map(str::to_owned).collect();
     let held = apis.iter().flat_map(|granted| &granted.scopes);
     if asked.is_none() {
@@ -320,7 +321,7 @@ fn by_scopes(
             apis.push(only);
         }
     }
-    format(&apis)?;
+    form(&apis)?;
     let mut scopes: Vec<String> = identity
         .into_iter()
         .chain(of_apis)

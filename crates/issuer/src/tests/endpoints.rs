@@ -1,17 +1,21 @@
 //! Introspection, revocation, metadata, identity tokens.
 
 use core::time::Duration;
+use std::sync::Arc;
 
+use proof::jose::jwe::DecryptionKeys;
 use proof::jose::jws;
 use proof::random::SystemEntropy;
 use proof::time::{Leeway, Timestamp};
 use registry::actor::Actor;
+use registry::api::TokenFormat;
 use registry::client::ClientAuthMethod;
 use serde_json::{Value, json};
 use verdict::identity::{
     ApiAllow, ApplicationId, ClientId, CredentialId, Principal, RoleName, Scopes, Standing,
     SubjectId, TenantId,
 };
+use verdict::route::{ApiName, TokenEncryption};
 
 use super::world::{ISSUER, NOW, ORDERS, World, api, client};
 use crate::declared::{Declared, DeclaredError};
@@ -174,7 +178,7 @@ async fn a_token_of_a_client_that_is_gone_is_inactive() {
     );
     world
         .issuer
-        .declare(Declared::new([&orders], [&server]).expect("sound"));
+        .declare(Declared::new([&orders], [&server], &[]).expect("sound"));
     assert_eq!(world.introspect("server", &token).await, inactive());
 }
 
@@ -486,31 +490,47 @@ fn a_declaration_that_can_not_be_meant_is_refused() {
     let keyless = client("a", ClientAuthMethod::PrivateKeyJwt, &[]);
 
     let apis = [&orders, &sandbox];
-    assert!(Declared::new(apis, [&plain]).is_ok());
+    assert!(Declared::new(apis, [&plain], &[]).is_ok());
     assert!(matches!(
-        Declared::new([&orders, &twin], []),
+        Declared::new([&orders, &twin], [], &[]),
         Err(DeclaredError::AudienceTwice { .. })
     ));
     assert!(matches!(
-        Declared::new(apis, [&plain, &plain]),
+        Declared::new(apis, [&plain, &plain], &[]),
         Err(DeclaredError::ClientTwice(_))
     ));
     assert!(matches!(
-        Declared::new(apis, [&unknown]),
+        Declared::new(apis, [&unknown], &[]),
         Err(DeclaredError::UnknownApi { .. })
     ));
     assert!(matches!(
-        Declared::new(apis, [&scope]),
+        Declared::new(apis, [&scope], &[]),
         Err(DeclaredError::UnknownScope { .. })
     ));
     assert!(matches!(
-        Declared::new(apis, [&wall]),
+        Declared::new(apis, [&wall], &[]),
         Err(DeclaredError::Wall { .. })
     ));
     assert!(matches!(
-        Declared::new(apis, [&keyless]),
+        Declared::new(apis, [&keyless], &[]),
         Err(DeclaredError::NoKeys(_))
     ));
+
+    // Rather no token than one that everybody can read.
+    let mut secret = api("orders", ORDERS, Live, 10);
+    let judged = Arc::get_mut(&mut secret.judged).expect("nobody else has it");
+    judged.encryption = Some(TokenEncryption { required: false });
+    let no_key = Arc::new(DecryptionKeys::new(Vec::new()));
+    let of = |name: &str| [(ApiName::new(name), no_key.clone())];
+    for keys in [&[][..], &of("stock"), &of("orders")] {
+        assert!(matches!(
+            Declared::new([&secret], [&plain], keys),
+            Err(DeclaredError::NoEncryptionKey(_))
+        ));
+    }
+    // It is asked for where the tokens are JWTs.
+    secret.token_format = TokenFormat::Opaque;
+    assert!(Declared::new([&secret], [&plain], &[]).is_ok());
 }
 
 fn standing() -> Standing {

@@ -1,11 +1,19 @@
 //! The token endpoint: what comes of a good request, and the golden matrix of bad ones.
 
+use std::sync::Arc;
+
+use proof::issued::Environment;
 use proof::jose::alg::Algorithm;
+use proof::jose::jwe::{DecryptionKey, DecryptionKeys};
+use proof::jose::key::SigningKey;
+use registry::client::ClientAuthMethod;
 use serde_json::json;
 use verdict::identity::LifeState;
+use verdict::route::{ApiName, TokenEncryption};
 
-use super::world::{NOW, ORDERS, STOCK, World, basic};
+use super::world::{NOW, ONE, ORDERS, STOCK, World, api, basic, client};
 use crate::IssuerSettings;
+use crate::declared::Declared;
 use crate::error::{ErrorCode, Reason};
 use crate::keys::KeySettings;
 use crate::ports::KeyPurpose;
@@ -554,4 +562,31 @@ async fn a_token_above_the_cap_is_refused() {
         world.token("basic", GRANT).await.err(),
         Some(Reason::TokenTooLarge)
     );
+}
+
+#[tokio::test]
+async fn the_cap_counts_what_is_sent_encryption_and_all() {
+    let settings = |max_token_bytes| IssuerSettings {
+        max_token_bytes,
+        ..IssuerSettings::default()
+    };
+    for (cap, expected) in [(800, Err(Reason::TokenTooLarge)), (2000, Ok(true))] {
+        let world = World::with(KeySettings::default(), settings(cap)).await;
+        let plain = world.token("basic", GRANT).await.expect("signed alone");
+        assert!(plain.access_token.len() <= cap);
+        let key = SigningKey::generate(Algorithm::ES256).expect("a key");
+        let key = DecryptionKey::from_pkcs8(&key.to_pkcs8().expect("its text"));
+        let keys = Arc::new(DecryptionKeys::new(vec![key.expect("opens")]));
+        let name = ApiName::new("orders");
+        let mut orders = api("orders", ORDERS, Environment::Live, 10);
+        let judged = Arc::get_mut(&mut orders.judged).expect("nobody else has it");
+        judged.encryption = Some(TokenEncryption { required: true });
+        let basic = client("basic", ClientAuthMethod::ClientSecretBasic, ONE);
+        let declared = Declared::new([&orders], [&basic], &[(name, keys)]);
+        world.issuer.declare(declared.expect("sound"));
+        let answer = world.token("basic", GRANT).await;
+        let fits =
+            answer.map(|made| (plain.access_token.len()..=cap).contains(&made.access_token.len()));
+        assert_eq!(fits, expected);
+    }
 }

@@ -550,7 +550,7 @@ pub(crate) fn client(
 }
 
 const BOTH: &[(&str, &[&str])] = &[("orders", &["orders:read"]), ("stock", &["stock:read"])];
-const ONE: &[(&str, &[&str])] = &[("orders", &["orders:read", "orders:write"])];
+pub(crate) const ONE: &[(&str, &[&str])] = &[("orders", &["orders:read", "orders:write"])];
 
 impl World {
     /// Clients: `basic` and `post` (one API), `both` (two APIs), `none` (no API), `server`
@@ -607,7 +607,7 @@ impl World {
                 10,
             ),
         ];
-        let declared = Declared::new(&apis, &clients).expect("a sound declaration");
+        let declared = Declared::new(&apis, &clients, &[]).expect("a sound declaration");
 
         let secrets = Arc::new(MemorySecrets::default());
         let revocations = Arc::new(MemoryRevocations::default());

@@ -424,7 +424,7 @@ fn declared(clients: &[ClientMeaning]) -> Declared {
             &[("stock:read", "See what is in stock"), ("export", "")],
         ),
     ];
-    Declared::new(&apis, clients).expect("a sound declaration")
+    Declared::new(&apis, clients, &[]).expect("a sound declaration")
 }
 
 /// One browser, with its cookies.

@@ -10,7 +10,11 @@ use serde_json::json;
 
 use crate::world::{ORDERS, World, claims};
 
-async fn start(world: &World, client: &str, more: &str) -> Result<DeviceResponse, Reason> {
+pub(crate) async fn start(
+    world: &World,
+    client: &str,
+    more: &str,
+) -> Result<DeviceResponse, Reason> {
     let body = format!("x=1{more}{}", world.auth(client));
     let params = Params::parse(body.as_bytes()).expect("a form");
     let answer = world
@@ -20,14 +24,14 @@ async fn start(world: &World, client: &str, more: &str) -> Result<DeviceResponse
     answer.map_err(|refusal| refusal.reason())
 }
 
-fn poll(device: &DeviceResponse) -> String {
+pub(crate) fn poll(device: &DeviceResponse) -> String {
     format!(
         "grant_type=urn:ietf:params:oauth:grant-type:device_code&device_code={}",
         device.device_code
     )
 }
 
-async fn decide(world: &World, device: &DeviceResponse, decision: DeviceDecision) {
+pub(crate) async fn decide(world: &World, device: &DeviceResponse, decision: DeviceDecision) {
     let audit = AuditDraft {
         id: uuid_v7(world.now(), &SystemEntropy),
         at: world.now(),

@@ -4,6 +4,7 @@
 mod bound;
 mod code;
 mod device;
+mod encrypted;
 mod exchange;
 mod opaque;
 mod paseto;

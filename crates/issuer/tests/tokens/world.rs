@@ -24,6 +24,7 @@ use proof::base64url;
 use proof::digest::{TokenHash, sha256};
 use proof::issued::{Brand, Environment, Presented};
 use proof::jose::alg::Algorithm;
+use proof::jose::jwe::{DecryptionKey, DecryptionKeys};
 use proof::jose::jwk::JwkSet;
 use proof::jose::jws;
 use proof::jose::key::SigningKey;
@@ -42,7 +43,7 @@ use serde_json::{Map, Value, json};
 use store::{Location, Settings, Store};
 use verdict::facts::{Answer, KeyCheck, Unavailable};
 use verdict::identity::{ApplicationId, ClientId, RoleName, Scopes};
-use verdict::route::{Api, ApiName};
+use verdict::route::{Api, ApiName, TokenEncryption};
 
 pub(crate) const ISSUER: &str = "https://id.example.com";
 pub(crate) const TOKEN: &str = "https://id.example.com/oauth/token";
@@ -209,6 +210,26 @@ fn api(name: &str, environment: Environment, token_format: TokenFormat) -> ApiMe
     }
 }
 
+/// Keys that an API opens its tokens with, the current one first.
+pub(crate) type Keys = Option<Arc<DecryptionKeys>>;
+
+/// An RSA key (0), one on P-256 (1), or another (2), from the vectors.
+pub(crate) fn key(index: usize) -> DecryptionKey {
+    let vectors = include_str!("../../../../vectors/jose/jwe.json");
+    let vectors: Value = serde_json::from_str(vectors).expect("JSON");
+    let pem = match index {
+        2 => &vectors["agreement"]["pem"],
+        index => &vectors["keys"][index]["pem"],
+    };
+    let pem = pem.as_str().expect("a key");
+    DecryptionKey::from_pem(&Secret::from_text(pem.to_owned())).expect("a key")
+}
+
+/// Several of them.
+pub(crate) fn keys<const N: usize>(indexes: [usize; N]) -> Keys {
+    Some(Arc::new(DecryptionKeys::new(indexes.map(key).into())))
+}
+
 fn client(id: &str, kind: ClientKind, method: ClientAuthMethod) -> ClientMeaning {
     ClientMeaning {
         kind,
@@ -269,6 +290,26 @@ fn clients(key: &SigningKey) -> Vec<ClientMeaning> {
     ]
 }
 
+fn declared(client_key: &SigningKey, formats: [TokenFormat; 2], keys: [Keys; 2]) -> Declared {
+    let mut apis = vec![api("sandbox", Environment::Test, TokenFormat::Jwt)];
+    let mut held = Vec::new();
+    for ((name, format), keys) in ["orders", "stock"].into_iter().zip(formats).zip(keys) {
+        let mut api = api(name, Environment::Live, format);
+        if let Some(keys) = keys {
+            let judged = Arc::get_mut(&mut api.judged).expect("nobody else has it");
+            judged.encryption = Some(TokenEncryption { required: true });
+            held.push((ApiName::new(name), keys));
+        }
+        apis.push(api);
+    }
+    let mut clients = clients(client_key);
+    // Nobody here needs an RSA key.
+    for client in &mut clients {
+        client.id_token_alg = Algorithm::ES256;
+    }
+    Declared::new(&apis, &clients, &held).expect("a sound declaration")
+}
+
 impl World {
     pub(crate) async fn new() -> Self {
         Self::made(None, [TokenFormat::Jwt; 2]).await
@@ -277,6 +318,20 @@ impl World {
     /// The forms of tokens for `orders` and for `stock`.
     pub(crate) async fn with(orders: TokenFormat, stock: TokenFormat) -> Self {
         Self::made(None, [orders, stock]).await
+    }
+
+    /// The keys that tokens for `orders` and for `stock` are encrypted to.
+    pub(crate) async fn encrypting(orders: Keys, stock: Keys) -> Self {
+        let world = Self::new().await;
+        world.encrypt(orders, stock);
+        world
+    }
+
+    /// Other keys are declared.
+    pub(crate) fn encrypt(&self, orders: Keys, stock: Keys) {
+        let formats = [TokenFormat::Jwt; 2];
+        self.issuer
+            .declare(declared(&self.client_key, formats, [orders, stock]));
     }
 
     /// One process that remembers proofs by itself.
@@ -319,7 +374,7 @@ impl World {
         surroundings: &Arc<Surroundings>,
         client_key: &SigningKey,
         proofs: Option<Arc<Surroundings>>,
-        [orders, stock]: [TokenFormat; 2],
+        formats: [TokenFormat; 2],
     ) -> Issuer<Store, Surroundings> {
         let kek = KeyEncryptionKey::from_bytes("k1", &Secret::new([7u8; 32])).expect("a key");
         let keys = Arc::new(KeyManager::new(
@@ -345,17 +400,7 @@ impl World {
             },
             keys,
         );
-        let apis = [
-            api("orders", Environment::Live, orders),
-            api("stock", Environment::Live, stock),
-            api("sandbox", Environment::Test, TokenFormat::Jwt),
-        ];
-        let mut clients = clients(client_key);
-        // Nobody here needs an RSA key.
-        for client in &mut clients {
-            client.id_token_alg = Algorithm::ES256;
-        }
-        issuer.declare(Declared::new(&apis, &clients).expect("a sound declaration"));
+        issuer.declare(declared(client_key, formats, [None, None]));
         issuer
             .keys()
             .tick(NOW)

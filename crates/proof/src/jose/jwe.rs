@@ -1,23 +1,24 @@
-//! Compact JWE (RFC 7516 §7.1), to take signed JWTs that others encrypted to a key of ours. Two ways
-//! to agree on the content's key, `RSA-OAEP-256` and `ECDH-ES` on P-256, each key pinned to the one
-//! of its type; two ciphers, `A128GCM` and `A256GCM`; nothing else exists here: no password, no
-//! compression, no key wrap, no extension, and no content but a nested JWT. Bounds come before any
-//! cryptography, and whatever goes wrong with a key is one defect (RFC 7516 §11.5).
+//! Compact JWE (RFC 7516 §7.1), to take signed JWTs that were encrypted to a key of ours, and to
+//! encrypt them so ([`EncryptionKey`]). Two ways to agree on the content's key, `RSA-OAEP-256` and
+//! `ECDH-ES` on P-256, each key pinned to the one of its type; two ciphers, `A128GCM` and `A256GCM`;
+//! nothing else exists here: no password, no compression, no key wrap, no extension, and no content
+//! but a nested JWT. Bounds come before any cryptography, and whatever goes wrong with a key is one
+//! defect (RFC 7516 §11.5).
 
-use std::fmt;
+mod encrypting;
+
+pub use encrypting::{EncryptDefect, EncryptionKey};
+
+use std::{fmt, sync::Arc};
 
 use aws_lc_rs::{
     aead::{self, Aad, LessSafeKey, Nonce, UnboundKey},
-    agreement::{self, EphemeralPrivateKey, PrivateKey, UnparsedPublicKey},
+    agreement::{self, PrivateKey, UnparsedPublicKey},
     encoding::AsDer as _,
-    rand::{self, SystemRandom},
-    rsa::{
-        OAEP_SHA256_MGF1SHA256, OaepPrivateDecryptingKey, OaepPublicEncryptingKey,
-        PrivateDecryptingKey,
-    },
+    rsa::{OAEP_SHA256_MGF1SHA256, OaepPrivateDecryptingKey, PrivateDecryptingKey},
 };
 use rustls_pki_types::{PrivateKeyDer, pem::PemObject as _};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -321,14 +322,14 @@ fn party(header: &Map<String, Value>, name: &str) -> Result<Vec<u8>, JweDefect> 
     }
 }
 
-/// A private key that opens what others encrypted to its public half, in one way.
+/// A private key that opens what was encrypted to its public half, in one way.
 pub struct DecryptionKey {
     pair: Pair,
-    kid: String,
+    public: Arc<EncryptionKey>,
 }
 
 enum Pair {
-    Rsa(OaepPrivateDecryptingKey, OaepPublicEncryptingKey),
+    Rsa(OaepPrivateDecryptingKey),
     P256(PrivateKey),
 }
 
@@ -351,38 +352,40 @@ impl DecryptionKey {
     /// As [`DecryptionKey::from_pem`].
     pub fn from_pkcs8(pkcs8: &Secret) -> Result<Self, KeyDefect> {
         let der = pkcs8.expose();
-        let (pair, jwk) = if let Ok(key) = PrivateDecryptingKey::from_pkcs8(der) {
+        let (pair, public) = if let Ok(key) = PrivateDecryptingKey::from_pkcs8(der) {
             if key.key_size_bits() < MIN_RSA_BITS {
                 return Err(KeyDefect::Public(JwkDefect::KeySize));
             }
             let public = key.public_key();
             let spki = public.as_der().map_err(|_| KeyDefect::Encode)?;
             let jwk = Jwk::from_spki_der(spki.as_ref()).map_err(KeyDefect::Public)?;
-            let public = OaepPublicEncryptingKey::new(public).map_err(|_| KeyDefect::Encode)?;
+            let public = EncryptionKey::rsa(public, &jwk)?;
             let key = OaepPrivateDecryptingKey::new(key).map_err(|_| KeyDefect::Pkcs8)?;
-            (Pair::Rsa(key, public), jwk)
+            (Pair::Rsa(key), public)
         } else {
             let key = PrivateKey::from_private_key_der(&agreement::ECDH_P256, der)
                 .map_err(|_| KeyDefect::Pkcs8)?;
             let point = key.compute_public_key().map_err(|_| KeyDefect::Pkcs8)?;
             let jwk = Jwk::from_point(Family::P256, point.as_ref()).map_err(KeyDefect::Public)?;
-            (Pair::P256(key), jwk)
+            (Pair::P256(key), EncryptionKey::p256(point.as_ref(), &jwk))
         };
-        let kid = jwk.thumbprint();
-        Ok(Self { pair, kid })
+        let public = Arc::new(public);
+        Ok(Self { pair, public })
+    }
+
+    /// Its public half, which encrypts to it.
+    pub fn public(&self) -> &Arc<EncryptionKey> {
+        &self.public
     }
 
     /// The key's name: its RFC 7638 thumbprint.
     pub fn kid(&self) -> &str {
-        &self.kid
+        self.public.kid()
     }
 
     /// Its one algorithm.
     pub fn alg(&self) -> KeyManagement {
-        match &self.pair {
-            Pair::Rsa(..) => KeyManagement::RsaOaep256,
-            Pair::P256(_) => KeyManagement::EcdhEs,
-        }
+        self.public.alg()
     }
 
     /// The content's key, and whether it is the one that was sent. If not, it is one that opens
@@ -390,7 +393,7 @@ impl DecryptionKey {
     fn content_key(&self, sent: &SentKey, enc: ContentEncryption) -> Option<SharedKey> {
         let length = enc.cipher().key_len();
         match (&self.pair, sent) {
-            (Pair::Rsa(key, _), SentKey::Rsa(encrypted)) => {
+            (Pair::Rsa(key), SentKey::Rsa(encrypted)) => {
                 let mut buffer = Zeroizing::new(vec![0; key.min_output_size()]);
                 let plain = key.decrypt(&OAEP_SHA256_MGF1SHA256, encrypted, &mut buffer, None);
                 Some(match plain {
@@ -415,59 +418,12 @@ impl DecryptionKey {
             _ => None,
         }
     }
-
-    /// Encrypts a signed JWT to this key, as someone does who has its public half. `None` where the
-    /// provider has no randomness or no memory.
-    pub fn encrypt(&self, jwt: &str, enc: ContentEncryption, kid: Option<&str>) -> Option<String> {
-        let mut header = json!({"alg": self.alg().name(), "enc": enc.name(), "cty": "JWT"});
-        if let Some(kid) = kid {
-            header["kid"] = kid.into();
-        }
-        let (content_key, sent) = match &self.pair {
-            Pair::Rsa(_, public) => {
-                let mut key = Zeroizing::new(vec![0; enc.cipher().key_len()]);
-                rand::fill(&mut key).ok()?;
-                let mut sent = vec![0; public.ciphertext_size()];
-                let sent = public
-                    .encrypt(&OAEP_SHA256_MGF1SHA256, &key, &mut sent, None)
-                    .ok()?;
-                (key, base64url::encode(sent))
-            }
-            Pair::P256(own) => {
-                let random = SystemRandom::new();
-                let once = EphemeralPrivateKey::generate(&agreement::ECDH_P256, &random).ok()?;
-                let point = once.compute_public_key().ok()?;
-                let (x, y) = point.as_ref().get(1..)?.split_at_checked(32)?;
-                header["epk"] = json!({
-                    "kty": "EC", "crv": "P-256",
-                    "x": base64url::encode(x), "y": base64url::encode(y),
-                });
-                let own = own.compute_public_key().ok()?;
-                let peer = UnparsedPublicKey::new(&agreement::ECDH_P256, own.as_ref());
-                let key = agreement::agree_ephemeral(once, peer, (), |shared| {
-                    Ok(concat_kdf(shared, enc, b"", b""))
-                })
-                .ok()?;
-                (key, String::new())
-            }
-        };
-        let covered = base64url::encode(header.to_string().as_bytes());
-        let mut iv = [0; IV_BYTES];
-        rand::fill(&mut iv).ok()?;
-        let cipher = LessSafeKey::new(UnboundKey::new(enc.cipher(), &content_key).ok()?);
-        let mut content = jwt.as_bytes().to_vec();
-        let nonce = Nonce::assume_unique_for_key(iv);
-        let tag = cipher
-            .seal_in_place_separate_tag(nonce, Aad::from(covered.as_bytes()), &mut content)
-            .ok()?;
-        let [iv, content, tag] = [&iv, &content[..], tag.as_ref()].map(base64url::encode);
-        Some([covered, sent, iv, content, tag].join("."))
-    }
 }
 
 impl fmt::Debug for DecryptionKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "DecryptionKey({}, {}, ***)", self.alg().name(), self.kid)
+        let (alg, kid) = (self.alg().name(), self.kid());
+        write!(f, "DecryptionKey({alg}, {kid}, ***)")
     }
 }
 
@@ -511,6 +467,11 @@ impl Encrypted<'_> {
             SentKey::Rsa(_) => KeyManagement::RsaOaep256,
             SentKey::Ecdh { .. } => KeyManagement::EcdhEs,
         }
+    }
+
+    /// How it says that the content is encrypted.
+    pub fn enc(&self) -> ContentEncryption {
+        self.enc
     }
 
     /// Opens it with `key`: the nested text, which is not verified.
@@ -558,7 +519,7 @@ pub struct DecryptionKeys {
 }
 
 impl DecryptionKeys {
-    /// Keys in any order.
+    /// Keys: what is newly made is encrypted to the first. For opening their order says nothing.
     pub fn new(keys: Vec<DecryptionKey>) -> Self {
         let mut names: Vec<_> = keys.iter().map(DecryptionKey::kid).collect();
         names.sort_unstable();
@@ -588,6 +549,11 @@ impl DecryptionKeys {
         &self.keys
     }
 
+    /// The one of this name.
+    pub fn named(&self, kid: &str) -> Option<&DecryptionKey> {
+        self.keys.iter().find(|key| key.kid() == kid)
+    }
+
     /// Opens a token: with the only key, or with the one of several that it names. The nested text is
     /// not verified.
     ///
@@ -598,9 +564,9 @@ impl DecryptionKeys {
         let key = match &self.keys[..] {
             // A name that its sender gave it is no reason to refuse what it opens.
             [only] => only,
-            keys => keys
-                .iter()
-                .find(|key| encrypted.kid() == Some(key.kid()))
+            _ => encrypted
+                .kid()
+                .and_then(|kid| self.named(kid))
                 .ok_or(JweDefect::NoKey)?,
         };
         encrypted.open(key)

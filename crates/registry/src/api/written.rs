@@ -564,10 +564,11 @@ pub struct CertificateIdentitySpec {
 #[serde(deny_unknown_fields)]
 pub struct TokenEncryptionSpec {
     /// PEM files with the API's private keys (PKCS#8; RSA of 2048 bits and more, or EC P-256); read
-    /// again when they change. Of several, a token names one by its RFC 7638 thumbprint.
+    /// again when they change. Of several, a token names one by its RFC 7638 thumbprint; our own
+    /// issuer encrypts its JWTs to the first.
     #[schemars(length(min = 1, max = 8))]
     pub key_files: Vec<String>,
-    /// Whether a JWT that is only signed is refused; default yes.
+    /// Whether a JWT that is only signed is refused; default yes. Our own issuer encrypts either way.
     #[serde(
         default,
         deserialize_with = "present",

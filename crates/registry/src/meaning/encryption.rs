@@ -1,5 +1,6 @@
 //! What an API's `token_encryption` means: which files hold the keys that open its tokens, and
-//! whether there is a token left that it takes.
+//! whether there is a token left that it takes. Whose tokens they are is all the same: issuers that
+//! are trusted encrypt to the public half, and our own does so by itself.
 
 use std::path::PathBuf;
 
@@ -7,8 +8,8 @@ use proof::jose::jwe::MAX_KEYS;
 use verdict::credential::CredentialKind;
 use verdict::route::TokenEncryption;
 
+use crate::api::RouteMeaning;
 use crate::api::written::{ApiSpec, TokenEncryptionSpec};
-use crate::api::{RouteMeaning, TokenFormat};
 use crate::flaw::{Place, Report};
 
 fn at() -> Place {
@@ -40,30 +41,15 @@ pub(super) fn mean(
 
 /// Says so where no token could ever be taken.
 pub(super) fn meets_its_tokens(spec: &ApiSpec, routes: &[RouteMeaning], report: &mut Report<'_>) {
-    let Some(written) = &spec.token_encryption else {
-        return;
-    };
-    let judged = || routes.iter().map(|route| &route.judged);
-    if routes.is_empty() {
+    if spec.token_encryption.is_none() || routes.is_empty() {
         return;
     }
-    if !judged().any(|route| route.takes(CredentialKind::Jwt)) {
+    let mut judged = routes.iter().map(|route| &route.judged);
+    if !judged.any(|route| route.takes(CredentialKind::Jwt)) {
         report.hinted(
             at(),
             "no route takes `jwt`, and no other token comes encrypted",
             "write `jwt` under `credentials`, or leave `token_encryption` out",
-        );
-        return;
-    }
-    let ours = judged().any(|route| route.api.issuers.iter().any(|issuer| issuer.own));
-    if ours
-        && written.required.unwrap_or(true)
-        && spec.token_format.unwrap_or_default() == TokenFormat::Jwt
-    {
-        report.hinted(
-            at().key("required"),
-            "the JWTs of our own issuer are not encrypted, so none of them would pass",
-            "leave `own` out of `issuers`, or write `required: false`",
         );
     }
 }
@@ -96,8 +82,6 @@ mod tests {
             if !written.is_null() {
                 spec["token_encryption"]["required"] = written;
             }
-            spec["token_format"] = json!("opaque");
-            spec["credentials"] = json!(["jwt", "opaque"]);
             let documents = read_all([document("Api", "orders", spec)]).unwrap();
             let meaning = mean_all(&documents, &context()).expect("is sound");
             let api = meaning.api("orders").expect("is there");
@@ -110,7 +94,6 @@ mod tests {
     fn what_could_never_be_met_is_a_flaw() {
         let good = json!({ "key_files": ["a.pem"] });
         let many: Vec<_> = (0..9).map(|n| format!("{n}.pem")).collect();
-        let offered = json!({ "key_files": ["a.pem"], "required": false });
         for (encryption, more, part) in [
             (&json!({ "key_files": [] }), json!({}), "key_files"),
             (
@@ -120,7 +103,6 @@ mod tests {
             ),
             (&json!({ "key_files": ["a", "a"] }), json!({}), "key_files"),
             (&json!({ "key_files": many }), json!({}), "at most 8 keys"),
-            (&good, json!({}), "our own issuer are not encrypted"),
             (
                 &good,
                 json!({ "credentials": ["api_key"] }),
@@ -130,9 +112,10 @@ mod tests {
             let lines = flaws(encryption, &more);
             assert!(lines.contains(part), "{part}: {lines}");
         }
+        // Our own issuer encrypts its JWTs, and other forms stand beside them.
         let opaque = json!({ "token_format": "opaque", "credentials": ["jwt", "opaque"] });
-        for (encryption, more) in [(&offered, json!({})), (&good, opaque)] {
-            assert_eq!(flaws(encryption, &more), "no flaw\n");
+        for more in [json!({}), json!({ "issuers": ["own"] }), opaque] {
+            assert_eq!(flaws(&good, &more), "no flaw\n");
         }
     }
 }

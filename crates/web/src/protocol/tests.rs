@@ -392,7 +392,7 @@ impl World {
             signatures: Default::default(),
         };
         orders.judged = Arc::new(judged);
-        issuer.declare(Declared::new([&orders], [&client()]).expect("sound"));
+        issuer.declare(Declared::new([&orders], [&client()], &[]).expect("sound"));
         Self {
             router: router(Arc::new(issuer), Arc::new(|| NOW)),
             admitted: admitted(&endpoints).await,

@@ -13,6 +13,7 @@ use registry::units::Moment;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::opened;
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::screen::{Screen, length, seen_from};
 
@@ -116,9 +117,13 @@ fn other_than_jws(token: &str) -> Option<Failure> {
     }
     match token.split('.').count() {
         3 => None,
-        5 => Some(Failure::new(
-            "This is an encrypted token (JWE); only its recipient can read it.",
-        )),
+        5 => Some(
+            Failure::new(format!(
+                "This is {}; only its recipient can read it.",
+                opened::about(token)
+            ))
+            .next("whoever has the API's private key can: `--key-file`"),
+        ),
         parts => Some(
             Failure::new(format!(
                 "This is not a signed JWT: it has {parts} parts and not 3."

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use clap::Args;
 use http::Method;
 use proof::jose::alg::Algorithm;
+use proof::jose::jwe;
 use proof::jose::jwk::JwkSet;
 use proof::jose::jws;
 use proof::jose::jwt::{self, Claims, Expect};
@@ -13,7 +14,7 @@ use proof::paseto::{self, PasetoDefect};
 use proof::time::Leeway;
 use url::Url;
 
-use super::TokenArg;
+use super::{TokenArg, opened};
 use crate::cli::Global;
 use crate::cli::client::Http;
 use crate::cli::failure::{Failure, Outcome};
@@ -64,6 +65,10 @@ fn judge(text: &str, set: &JwkSet, args: &VerifyArgs, screen: Screen) -> Outcome
     let refused = |why: String| Failure::new(format!("The token is not valid: {why}."));
     if paseto::looks_like(text.as_bytes()) {
         return judge_paseto(text, set, args, screen);
+    }
+    if jwe::looks_like(text.as_bytes()) {
+        let words = format!("This is {}: its signature is within.", opened::about(text));
+        return Err(Failure::new(words).next("open it with the API's private key: `--key-file`"));
     }
     let token = jws::split(text.as_bytes()).map_err(|defect| refused(defect.to_string()))?;
     let candidates: Vec<_> = set
@@ -176,7 +181,10 @@ mod tests {
 
     fn args(issuer: Option<&str>, audience: Option<&str>) -> VerifyArgs {
         VerifyArgs {
-            token: TokenArg { token: None },
+            token: TokenArg {
+                token: None,
+                key_file: None,
+            },
             jwks: String::new(),
             issuer: issuer.map(str::to_owned),
             audiences: audience.map(str::to_owned).into_iter().collect(),

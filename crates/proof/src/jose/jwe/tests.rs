@@ -19,11 +19,21 @@ fn keys() -> [DecryptionKey; 2] {
 
 const NESTED: &str = "eyJhbGciOiJFUzI1NiJ9.e30.AAAA";
 
+/// The nested text encrypted under a name of the sender's choice, or under none.
+fn encrypt(key: &DecryptionKey, enc: ContentEncryption, kid: Option<&str>) -> String {
+    let members = kid.map_or(json!({}), |kid| json!({ "kid": kid }));
+    key.public().seal(NESTED, &members, enc).unwrap()
+}
+
+fn header_of(token: &str) -> Value {
+    let header = token.split('.').next().unwrap();
+    serde_json::from_slice(&base64url::decode(header.as_bytes()).unwrap()).unwrap()
+}
+
 /// A token with members of its header replaced (`null` removes), which breaks its seal.
 fn with_header(token: &str, changes: &Value) -> String {
-    let (header, rest) = token.split_once('.').unwrap();
-    let mut header: Value =
-        serde_json::from_slice(&base64url::decode(header.as_bytes()).unwrap()).unwrap();
+    let (_, rest) = token.split_once('.').unwrap();
+    let mut header = header_of(token);
     for (name, value) in changes.as_object().unwrap() {
         let members = header.as_object_mut().unwrap();
         match value {
@@ -94,7 +104,7 @@ fn the_key_of_rfc_7518_appendix_c_is_derived() {
 fn c01_a_flipped_bit_in_any_part_is_one_defect() {
     for key in keys() {
         for enc in ContentEncryption::ALL {
-            let token = key.encrypt(NESTED, enc, Some("k")).unwrap();
+            let token = encrypt(&key, enc, Some("k"));
             let opened = split(token.as_bytes()).unwrap().open(&key).unwrap();
             assert_eq!(opened.expose_text(), Some(NESTED));
             let parts: Vec<_> = token.split('.').collect();
@@ -124,7 +134,7 @@ fn c01_a_key_opens_in_its_own_way_only() {
     let [rsa, ec] = keys();
     let enc = ContentEncryption::A256Gcm;
     for (of, other) in [(&rsa, &ec), (&ec, &rsa)] {
-        let token = of.encrypt(NESTED, enc, None).unwrap();
+        let token = encrypt(of, enc, None);
         let refused = split(token.as_bytes()).unwrap().open(other).map(|_| ());
         assert_eq!(refused, Err(JweDefect::WrongAlgorithm));
         // Another cipher of the same key.
@@ -133,7 +143,7 @@ fn c01_a_key_opens_in_its_own_way_only() {
         assert_eq!(refused, Err(JweDefect::Undecryptable));
     }
     let stranger = key(&vectors()["agreement"]["pem"]);
-    let token = stranger.encrypt(NESTED, enc, None).unwrap();
+    let token = encrypt(&stranger, enc, None);
     let refused = split(token.as_bytes()).unwrap().open(&ec).map(|_| ());
     assert_eq!(refused, Err(JweDefect::Undecryptable));
 }
@@ -143,7 +153,7 @@ fn c01_a_key_opens_in_its_own_way_only() {
 fn c01_what_opens_with_the_stand_in_key_is_refused() {
     let [rsa, _] = keys();
     let enc = ContentEncryption::A256Gcm;
-    let token = rsa.encrypt(NESTED, enc, None).unwrap();
+    let token = encrypt(&rsa, enc, None);
     let covered = token.split_once('.').unwrap().0;
     let mut content = NESTED.as_bytes().to_vec();
     let cipher = LessSafeKey::new(UnboundKey::new(enc.cipher(), &[0; 32]).unwrap());
@@ -172,10 +182,7 @@ fn c01_what_opens_with_the_stand_in_key_is_refused() {
 fn c01_a_header_says_nothing_but_what_exists_here() {
     let [rsa, ec] = keys();
     let enc = ContentEncryption::A256Gcm;
-    let (by_rsa, by_ec) = (
-        rsa.encrypt(NESTED, enc, None).unwrap(),
-        ec.encrypt(NESTED, enc, None).unwrap(),
-    );
+    let (by_rsa, by_ec) = (encrypt(&rsa, enc, None), encrypt(&ec, enc, None));
     let point = |x: &[u8], y: &[u8], crv: &str| json!({"kty": "EC", "crv": crv, "x": base64url::encode(x), "y": base64url::encode(y)});
     let long = "A".repeat(513);
     for (token, changes, expected) in [
@@ -239,9 +246,7 @@ fn c01_a_header_says_nothing_but_what_exists_here() {
 #[test]
 fn b05_bounds_come_before_any_key() {
     let [rsa, _] = keys();
-    let token = rsa
-        .encrypt(NESTED, ContentEncryption::A128Gcm, None)
-        .unwrap();
+    let token = encrypt(&rsa, ContentEncryption::A128Gcm, None);
     let long = "A".repeat(MAX_TOKEN_BYTES);
     let header = format!("{}.....", "A".repeat(MAX_HEADER_BYTES + 1));
     for (bad, expected) in [
@@ -271,9 +276,9 @@ fn keys_are_told_apart_by_their_names() {
     let [rsa, ec] = keys();
     let enc = ContentEncryption::A256Gcm;
     let (first, second) = (rsa.kid().to_owned(), ec.kid().to_owned());
-    let named = ec.encrypt(NESTED, enc, Some(&second)).unwrap();
-    let other = ec.encrypt(NESTED, enc, Some("their-name")).unwrap();
-    let wrong = ec.encrypt(NESTED, enc, Some(&first)).unwrap();
+    let named = encrypt(&ec, enc, Some(&second));
+    let other = encrypt(&ec, enc, Some("their-name"));
+    let wrong = encrypt(&ec, enc, Some(&first));
     let both = DecryptionKeys::new(vec![rsa, ec]);
     let opens = |keys: &DecryptionKeys, token: &str| keys.open(token.as_bytes()).map(|_| ());
     assert_eq!(opens(&both, &named), Ok(()));
@@ -287,6 +292,72 @@ fn keys_are_told_apart_by_their_names() {
     assert_eq!(DecryptionKeys::new(vec![ec, rsa]).version(), both.version());
     assert_eq!(opens(&one.shut(), &named), Err(JweDefect::NoKey));
     assert_eq!(one.shut().version(), one.version());
+}
+
+#[test]
+fn what_is_encrypted_names_its_key_and_says_what_it_is() {
+    let [rsa, ec] = keys();
+    for key in [&rsa, &ec] {
+        for enc in ContentEncryption::ALL {
+            let public = key.public();
+            assert_eq!((public.kid(), public.alg()), (key.kid(), key.alg()));
+            let token = public.encrypt(NESTED, "at+jwt", enc).unwrap();
+            assert!(looks_like(token.as_bytes()));
+            let mut header = header_of(&token);
+            let epk = header.as_object_mut().unwrap().remove("epk");
+            assert_eq!(epk.is_some(), key.alg() == KeyManagement::EcdhEs);
+            let expected = json!({
+                "alg": key.alg().name(), "enc": enc.name(), "kid": key.kid(),
+                "cty": "JWT", "typ": "at+jwt",
+            });
+            assert_eq!(header, expected);
+            // Keys and nonces are new each time.
+            let again = public.encrypt(NESTED, "at+jwt", enc).unwrap();
+            for (index, (one, other)) in token.split('.').zip(again.split('.')).enumerate() {
+                // What holds no secret of the token: RSA's header, and no key at all with ECDH.
+                let fixed = match key.alg() {
+                    KeyManagement::RsaOaep256 => 0,
+                    KeyManagement::EcdhEs => 1,
+                };
+                assert_eq!(one == other, index == fixed, "part {index}");
+            }
+        }
+    }
+    let shown = format!("{:?}", rsa.public());
+    assert_eq!(shown, format!("EncryptionKey(RSA-OAEP-256, {})", rsa.kid()));
+    let names = [&rsa, &ec].map(|key| key.kid().to_owned());
+    let both = DecryptionKeys::new(keys().into());
+    for name in &names {
+        assert_eq!(both.named(name).map(DecryptionKey::kid), Some(&**name));
+    }
+    assert!(both.named("other").is_none());
+}
+
+#[test]
+fn b05_nothing_is_encrypted_that_would_not_be_read_here() {
+    let enc = ContentEncryption::A256Gcm;
+    for key in keys() {
+        let sealed = |length: usize| key.public().encrypt(&"a".repeat(length), "at+jwt", enc);
+        // The longest that passes comes out within the bound and opens; one byte more does not.
+        let (mut fits, mut too_long) = (0, MAX_TOKEN_BYTES);
+        while fits + 1 < too_long {
+            let middle = usize::midpoint(fits, too_long);
+            match sealed(middle) {
+                Ok(_) => fits = middle,
+                Err(defect) => {
+                    assert_eq!(defect, EncryptDefect::TooLong);
+                    too_long = middle;
+                }
+            }
+        }
+        let token = sealed(fits).unwrap();
+        assert!((MAX_TOKEN_BYTES - 2..=MAX_TOKEN_BYTES).contains(&token.len()));
+        let opened = split(token.as_bytes()).unwrap().open(&key).unwrap();
+        assert_eq!(opened.expose().len(), fits);
+        for length in [too_long, MAX_TOKEN_BYTES, MAX_TOKEN_BYTES + 1] {
+            assert_eq!(sealed(length), Err(EncryptDefect::TooLong));
+        }
+    }
 }
 
 #[test]

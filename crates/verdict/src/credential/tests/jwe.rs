@@ -26,8 +26,8 @@ fn rsa() -> DecryptionKey {
 }
 
 fn encrypt(key: &DecryptionKey, jwt: &str) -> String {
-    key.encrypt(jwt, ContentEncryption::A256Gcm, Some(key.kid()))
-        .unwrap()
+    let cipher = ContentEncryption::A256Gcm;
+    key.public().encrypt(jwt, "at+jwt", cipher).unwrap()
 }
 
 fn another(api: &Api, name: &str, encryption: Option<TokenEncryption>) -> Arc<Api> {

@@ -186,7 +186,7 @@ impl World {
             keys,
         );
         let apis: [&ApiMeaning; 0] = [];
-        made.declare(Declared::new(apis, [&web()]).expect("a sound declaration"));
+        made.declare(Declared::new(apis, [&web()], &[]).expect("a sound declaration"));
         made.keys().tick(NOW).await.expect("keys");
         let now = Arc::new(AtomicI64::new(NOW.as_millis()));
         let clock = now.clone();
