@@ -625,6 +625,7 @@ impl World {
                 client_keys: Arc::new(NoClientKeys),
                 readiness: readiness.clone(),
                 alarms: Arc::new(()),
+                uses: Arc::new(()),
                 entropy: Arc::new(SystemEntropy),
             },
             manager,

@@ -341,6 +341,7 @@ impl World {
                 client_keys: surroundings.clone(),
                 readiness: surroundings.clone(),
                 alarms: surroundings.clone(),
+                uses: Arc::new(()),
                 entropy: Arc::new(SystemEntropy),
             },
             keys,

@@ -21,7 +21,7 @@ use super::{CredentialKind, Proved, binding, refused};
 use crate::call::Head;
 use crate::facts::{Facts, FirstUse, ReplayScope};
 use crate::identity::{
-    ApiAllow, ApplicationId, ClientId, CredentialId, Principal, RoleName, Scopes, Standing,
+    ApiAllow, ApplicationId, ClientId, CredentialId, Principal, RoleName, Scopes, SecretId, Standing,
 };
 use crate::problem::Problem;
 use crate::route::{Api, ApiName};
@@ -116,7 +116,7 @@ pub(super) async fn prove(
         standing: Arc::new(Standing {
             principal: Principal::Client(client.client.clone()),
             // Marked, so that no client can name a key like one of ours.
-            credential: CredentialId::new(format!("jkt:{}", key.thumbprint())),
+            credential: CredentialId::new(SecretId::of_key(&key).shared()),
             application: Some(client.application.clone()),
             client: Some(client.client.clone()),
             scopes,
@@ -136,6 +136,8 @@ pub(super) async fn prove(
             .iter()
             .find(|profile| profile.own)
             .map(|profile| profile.issuer.clone()),
+        // The key is the credential.
+        secret: None,
     };
     Ok((proved, call.body_sha256.map(BodyDigest::Sha256)))
 }

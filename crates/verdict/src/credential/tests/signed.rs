@@ -15,7 +15,7 @@ use crate::credential::CredentialKind::{self, Hmac, HttpSignature, Jwt, SigV4};
 use crate::credential::signed::lent;
 use crate::facts::Unavailable;
 use crate::identity::{
-    ApiAllow, LifeState, SharedSecret, SigningKey, SigningMaterial, SigningScheme,
+    ApiAllow, LifeState, SecretId, SharedSecret, SigningKey, SigningMaterial, SigningScheme,
 };
 use crate::problem::Code;
 use crate::testing::signing::{Caller, REGION, SERVICE};
@@ -235,7 +235,11 @@ fn a_key_of_one_scheme_signs_in_no_other() {
             let key = Caller::new(other);
             let mut stored = Arc::into_inner(key.stored(&good())).unwrap();
             stored.material =
-                SigningMaterial::Shared(vec![SharedSecret::new(caller.secret.duplicate(), None)]);
+                SigningMaterial::Shared(vec![SharedSecret::new(
+                    SecretId::new("mat_1"),
+                    caller.secret.duplicate(),
+                    None,
+                )]);
             world
                 .facts
                 .signing_keys
@@ -258,8 +262,12 @@ fn two_secrets_hold_while_they_overlap_and_then_one() {
             let mut world = World::new();
             let mut key: SigningKey = Arc::into_inner(caller.stored(&good())).unwrap();
             key.material = SigningMaterial::Shared(vec![
-                SharedSecret::new(newer.secret.duplicate(), None),
-                SharedSecret::new(caller.secret.duplicate(), Some(until)),
+                SharedSecret::new(SecretId::new("mat_2"), newer.secret.duplicate(), None),
+                SharedSecret::new(
+                    SecretId::new("mat_1"),
+                    caller.secret.duplicate(),
+                    Some(until),
+                ),
             ]);
             world
                 .facts
