@@ -267,10 +267,12 @@ impl PasswordChecks {
         let secret = Secret::new(password);
         // All of them, so that a look tells no more by its time than a refused call does.
         let matches = move || {
-            candidates.into_iter().fold(None, |found, (verifier, which)| {
-                let matches = verifier.verify(secret.expose(), None);
-                found.or(which.filter(|_| matches))
-            })
+            candidates
+                .into_iter()
+                .fold(None, |found, (verifier, which)| {
+                    let matches = verifier.verify(secret.expose(), None);
+                    found.or(which.filter(|_| matches))
+                })
         };
         let matched = self.pool.run(matches).await;
         Ok(match matched.map_err(|_| Unavailable::HashingPool)? {

@@ -154,7 +154,9 @@ impl<R: PersonRecords, C: Counters> People<R, C> {
             }
         };
         Ok(match (checked, known) {
-            (Checked::Match(_), Some(known)) => PersonCheck::Match(Arc::clone(&known.record.person)),
+            (Checked::Match(_), Some(known)) => {
+                PersonCheck::Match(Arc::clone(&known.record.person))
+            }
             (Checked::Throttled, _) => PersonCheck::Throttled,
             (Checked::Match(_) | Checked::Refused, _) => PersonCheck::Refused,
         })

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use proof::issued::{Environment, SecretKind};
 use proof::password::Verifier;
 use proof::seal::{self, KekRing};
-use proof::time::Timestamp;
 use verdict::identity::{
     Account, ApiAllow, ApplicationId, ClientId, CredentialId, IssuedKey, LifeState, Principal,
     PublicKey, RoleName, Scopes, SecretId, SharedSecret, SigningKey, SigningMaterial, Standing,

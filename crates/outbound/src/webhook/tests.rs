@@ -26,7 +26,9 @@ fn key(secrets: &[(&str, Option<Timestamp>)]) -> SigningKey {
         material: SigningMaterial::Shared(
             secrets
                 .iter()
-                .map(|(secret, until)| SharedSecret::new(SecretId::new("mat_1"), text(secret), *until))
+                .map(|(secret, until)| {
+                    SharedSecret::new(SecretId::new("mat_1"), text(secret), *until)
+                })
                 .collect(),
         ),
         state: LifeState::Active,

@@ -21,7 +21,8 @@ use super::{CredentialKind, Proved, binding, refused};
 use crate::call::Head;
 use crate::facts::{Facts, FirstUse, ReplayScope};
 use crate::identity::{
-    ApiAllow, ApplicationId, ClientId, CredentialId, Principal, RoleName, Scopes, SecretId, Standing,
+    ApiAllow, ApplicationId, ClientId, CredentialId, Principal, RoleName, Scopes, SecretId,
+    Standing,
 };
 use crate::problem::Problem;
 use crate::route::{Api, ApiName};

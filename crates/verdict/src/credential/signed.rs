@@ -193,7 +193,10 @@ impl Claim<'_> {
                 let keys: Vec<_> = secrets
                     .into_iter()
                     .map(httpsig::Key::Shared)
-                    .chain(key.public_keys_at(now).map(|one| httpsig::Key::Public(&one.key)))
+                    .chain(
+                        key.public_keys_at(now)
+                            .map(|one| httpsig::Key::Public(&one.key)),
+                    )
                     .collect();
                 let required: &[httpsig::Component] = match rules.components.as_slice() {
                     [] => &httpsig::REQUIRED,

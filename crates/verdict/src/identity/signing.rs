@@ -165,7 +165,11 @@ mod tests {
     use super::*;
 
     fn shared(text: &str) -> SharedSecret {
-        SharedSecret::new(SecretId::new("mat_1"), Secret::from_text(text.to_owned()), None)
+        SharedSecret::new(
+            SecretId::new("mat_1"),
+            Secret::from_text(text.to_owned()),
+            None,
+        )
     }
 
     #[test]

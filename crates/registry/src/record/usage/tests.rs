@@ -170,10 +170,7 @@ fn hours_are_apart_and_the_last_call_is_the_latest() {
         .into_iter()
         .map(|one| (one.hour, one.calls, one.last_used))
         .collect();
-    assert_eq!(
-        hours,
-        [(at(0), 2, at(9)), (at(HOUR_ONE), 1, at(HOUR_ONE))]
-    );
+    assert_eq!(hours, [(at(0), 2, at(9)), (at(HOUR_ONE), 1, at(HOUR_ONE))]);
 }
 
 #[test]

@@ -234,12 +234,11 @@ fn a_key_of_one_scheme_signs_in_no_other() {
             let mut world = World::new();
             let key = Caller::new(other);
             let mut stored = Arc::into_inner(key.stored(&good())).unwrap();
-            stored.material =
-                SigningMaterial::Shared(vec![SharedSecret::new(
-                    SecretId::new("mat_1"),
-                    caller.secret.duplicate(),
-                    None,
-                )]);
+            stored.material = SigningMaterial::Shared(vec![SharedSecret::new(
+                SecretId::new("mat_1"),
+                caller.secret.duplicate(),
+                None,
+            )]);
             world
                 .facts
                 .signing_keys

@@ -15,9 +15,7 @@ use crate::credential::CredentialKind::{self, Webhook};
 use crate::credential::is_carrier;
 use crate::credential::webhook::{Redelivery, WebhookRules};
 use crate::facts::Facts as _;
-use crate::identity::{
-    ApiAllow, LifeState, PublicKey, SecretId, SigningMaterial, SigningScheme,
-};
+use crate::identity::{ApiAllow, LifeState, PublicKey, SecretId, SigningMaterial, SigningScheme};
 use crate::problem::Code;
 use crate::testing::webhook::{SECRET, SENDER, delivery, rules, stored};
 use crate::testing::{NOW, Sent, Stored, World, run};
