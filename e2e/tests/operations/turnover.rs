@@ -8,7 +8,6 @@ use core::time::Duration;
 use std::path::Path;
 use std::sync::Arc;
 
-use proof::digest;
 use proof::jose::alg::Algorithm;
 use proof::jose::key::SigningKey;
 use proof::paseto::{IssuingKey, public_paserk};
@@ -103,9 +102,8 @@ fn partner(ca: &Ca, server_ca: &Path) -> (Held, String) {
     let key = KeyPair::generate().unwrap();
     let certificate = params.signed_by(&key, ca).unwrap();
     let der = certificate.der().clone();
-    let name = format!("x5t:{}", digest::hex(&digest::sha256(&der)));
-    let config = ClientCertificate::new(vec![der], &key);
-    let config = config.client_config(server_ca).unwrap();
+    let shown = ClientCertificate::new(vec![der], &key);
+    let (name, config) = (shown.name(), shown.client_config(server_ca).unwrap());
     (Held::Certificate(config), name)
 }
 
@@ -277,7 +275,7 @@ fn every_kind_is_turned_over_under_load_without_a_failed_call() {
         (issued(&made).0, Signatory::of(scheme, &made))
     });
     texts.extend(signing.iter().map(|(_, one)| one.secret.clone()));
-    let mut wish = rights.clone();
+    let mut wish = rights;
     wish["scheme"] = json!("http_signature");
     wish["public_key"] = json!(old_pair.public_jwk().to_json().to_string());
     let made = doorward.make("POST", "/v1/signing-secrets", &wish).unwrap();

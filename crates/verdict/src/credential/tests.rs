@@ -13,3 +13,4 @@ mod presentation;
 mod signed;
 mod tokens;
 mod webhook;
+mod which;
