@@ -54,22 +54,24 @@ resources:
     metadata: { name: sealed }
     spec:
       audiences: [https://sealed.example]
+      base_path: /sealed
       upstream: { urls: ['@UPSTREAM@'] }
       scopes: { "orders:read": Read }
       credentials: [paseto]
       token_format: paseto
       issuers: [own, partner]
-      routes: [{ path: /sealed, methods: [GET], scopes: ["orders:read"] }]
+      routes: [{ path: /orders, methods: [GET], scopes: ["orders:read"] }]
   - apiVersion: doorward/v1
     kind: Api
     metadata: { name: hidden }
     spec:
       audiences: [https://hidden.example]
+      base_path: /hidden
       upstream: { urls: ['@UPSTREAM@'] }
       scopes: { "orders:read": Read }
       credentials: [opaque]
       token_format: opaque
-      routes: [{ path: /hidden, methods: [GET], scopes: ["orders:read"] }]
+      routes: [{ path: /orders, methods: [GET], scopes: ["orders:read"] }]
   - apiVersion: doorward/v1
     kind: TrustedIssuer
     metadata: { name: partner }
@@ -291,9 +293,9 @@ fn every_kind_is_turned_over_under_load_without_a_failed_call() {
     let key = start("api_key", Held::Key(key));
     let password = start("basic", Held::Password(password));
     let of_client = [
-        ("a token of ours", "/orders"),
-        ("a paseto of ours", "/sealed"),
-        ("an opaque token", "/hidden"),
+        ("a token of ours", "orders"),
+        ("a paseto of ours", "sealed"),
+        ("an opaque token", "hidden"),
     ]
     .map(|(kind, api)| start(kind, Held::ClientSecret(api, secret.clone())));
     let mut signers: Vec<(&String, Option<Scheme>, Caller)> = Vec::new();
@@ -387,7 +389,7 @@ fn every_kind_is_turned_over_under_load_without_a_failed_call() {
     texts.extend([&next_key, &next_password, &next_secret].map(String::clone));
     key.moves_to(Held::Key(next_key));
     password.moves_to(Held::Password(next_password));
-    for (caller, api) in of_client.iter().zip(["/orders", "/sealed", "/hidden"]) {
+    for (caller, api) in of_client.iter().zip(["orders", "sealed", "hidden"]) {
         caller.moves_to(Held::ClientSecret(api, next_secret.clone()));
     }
     own.moves_to(Held::OwnKey(Arc::clone(&new_own)));
@@ -559,11 +561,12 @@ fn hooks(doorward: &Doorward, upstream: &Backend) -> (String, String) {
     let key_id = &made["credential"]["signing"]["key_id"];
     let spec = json!({ "spec": {
         "audiences": ["https://hooks.example"],
+        "base_path": "/hooks",
         "upstream": { "urls": [upstream.url()] },
         "scopes": { "orders:read": "Read" },
         "credentials": ["webhook"],
         "signatures": { "webhook": { "style": "standard-webhooks", "keys": [key_id] } },
-        "routes": [{ "path": "/hooks", "methods": ["POST"], "scopes": ["orders:read"] }],
+        "routes": [{ "path": "/orders", "methods": ["POST"], "scopes": ["orders:read"] }],
     }});
     doorward.make("PUT", "/v1/apis/hooks", &spec).unwrap();
     let (id, secret) = issued(&made);

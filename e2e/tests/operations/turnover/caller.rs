@@ -61,14 +61,18 @@ impl Door {
                 let mut fields = basic("backend", secret);
                 let form = "application/x-www-form-urlencoded";
                 fields.push(("content-type".to_owned(), form.to_owned()));
-                let resource = format!("https%3A%2F%2F{}.example", api.trim_start_matches('/'));
+                let resource = format!("https%3A%2F%2F{api}.example");
                 let body = format!("grant_type=client_credentials&resource={resource}");
                 let body = body.as_bytes();
                 let answer = wire::call(self.issuer, "POST", "/oauth/token", &lent(&fields), body)?;
                 if answer.status != 200 {
                     return Ok(answer.status);
                 }
-                path = api;
+                path = match *api {
+                    "sealed" => "/sealed/orders",
+                    "hidden" => "/hidden/orders",
+                    _ => path,
+                };
                 let token = answer.json()["access_token"].clone();
                 (bearer(token.as_str().unwrap_or_default()), None)
             }
@@ -101,7 +105,7 @@ impl Door {
             Held::Certificate(config) => (Vec::new(), Some(config)),
             Held::Token(token) => (bearer(token), None),
             Held::Pasetos(key) => {
-                path = "/sealed";
+                path = "/sealed/orders";
                 let moment = Timestamp::from_secs(now());
                 let claims = Claims {
                     iss: Some(PARTNER.to_owned()),
@@ -141,7 +145,7 @@ impl Door {
             .iter()
             .map(|(name, value)| (name.as_str().to_owned(), text(value)));
         let fields: Vec<_> = fields.collect();
-        Ok(wire::call(self.plain, "POST", "/hooks", &lent(&fields), body)?.status)
+        Ok(wire::call(self.plain, "POST", "/hooks/orders", &lent(&fields), body)?.status)
     }
 }
 
