@@ -7,6 +7,7 @@ use registry::ports::CallRecord as _;
 use registry::record::{Usage, Used, UsedFilter};
 
 use super::{Bench, at};
+use crate::Store;
 
 super::on_both!(
     usage_adds_up,
@@ -14,6 +15,7 @@ super::on_both!(
     what_was_used_is_listed_by_the_last_time_and_page_by_page,
     what_belongs_to_a_name_is_listed_with_it,
     counts_of_more_than_a_year_ago_are_swept,
+    rows_of_single_tokens_go_with_the_version_that_counts_none,
 );
 
 fn usage(name: &str, hour: i64, calls: i64, last: i64) -> Usage {
@@ -166,5 +168,36 @@ async fn counts_of_more_than_a_year_ago_are_swept(bench: Bench) {
     store.add_usage(&[on(401), on(399), on(0)]).await.unwrap();
     assert_eq!(store.sweep(now).await.unwrap().usage, 1);
     assert_eq!(store.sweep(now).await.unwrap().usage, 0);
-    assert_eq!(store.usage("a", at(0)).await.unwrap().len(), 2);
+    let left = store.usage("a", Timestamp::from_millis(0)).await.unwrap();
+    assert_eq!(left.len(), 2);
+}
+
+async fn rows_of_single_tokens_go_with_the_version_that_counts_none(bench: Bench) {
+    // As the version before left it.
+    for text in [
+        "DROP INDEX credential_usage_by_hour",
+        "DROP INDEX credential_usage_by_what_it_belongs_to",
+        "ALTER TABLE credential_usage DROP COLUMN belongs_to",
+        "DELETE FROM schema_migrations WHERE number = 9",
+        "UPDATE schema_meta SET version = 8",
+        "INSERT INTO credential_usage (realm_id, credential, hour, calls, last_used) VALUES \
+         ('default', 'jti:1', 0, 1, 1), ('default', 'sha256:2', 0, 1, 1), ('default', 'key_1', 0, 5, 1)",
+    ] {
+        bench.damage(text).await;
+    }
+    let store = Store::open(&bench.settings()).await.unwrap();
+    let ever = UsedFilter {
+        since: Timestamp::from_millis(0),
+        ..filter(10)
+    };
+    assert_eq!(names(&store.used(&ever).await.unwrap()), ["key_1"]);
+    // A node of the version before goes on counting meanwhile.
+    bench
+        .damage(
+            "INSERT INTO credential_usage (realm_id, credential, hour, calls, last_used) \
+             VALUES ('default', 'key_1', 0, 1, 2) ON CONFLICT (realm_id, credential, hour) \
+             DO UPDATE SET calls = credential_usage.calls + excluded.calls",
+        )
+        .await;
+    assert_eq!(store.used(&ever).await.unwrap()[0].calls, 6);
 }

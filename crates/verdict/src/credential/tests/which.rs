@@ -70,6 +70,7 @@ fn of_two_shared_secrets_the_one_that_signed_is_named_whatever_ended() {
             let old = old.clone();
             let new = Caller {
                 secret: Secret::from_text("the newer one".to_owned()),
+                nonce: "fedcba9876543210".to_owned(),
                 ..old.clone()
             };
             let text = old.secret.expose_text().unwrap().to_owned();
