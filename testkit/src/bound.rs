@@ -106,6 +106,13 @@ impl ClientCertificate {
         }
     }
 
+    /// How logs and usage name it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let digest = proof::digest::sha256(&self.chain[0]);
+        format!("x5t:{}", proof::digest::hex(&digest))
+    }
+
     /// What `cnf.x5t#S256` names (RFC 8705 §3.1).
     #[must_use]
     pub fn thumbprint(&self) -> String {

@@ -1,8 +1,11 @@
 //! **Callers who sign their requests**: a key id and a secret, and the fields of a call without a
 //! body in each scheme. Who signs with the wrong secret, or long ago, is a test's choice.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 use proof::httpsig::{self, Component, SignParameters, SignerKey};
+use proof::jose::key::SigningKey;
 use proof::random::{SystemEntropy, random_base62};
 use proof::request::SignedHead;
 use proof::secret::Secret;
@@ -59,6 +62,8 @@ pub struct Signatory {
     pub key_id: String,
     /// The key's secret.
     pub secret: String,
+    /// The private half, where the key is a public one and there is no secret.
+    pub private: Option<Arc<SigningKey>>,
     /// Region of the credential scope, where the scheme has one; the service is `orders`.
     pub region: String,
 }
@@ -72,6 +77,19 @@ impl Signatory {
             scheme,
             key_id: text(&made["credential"]["signing"]["key_id"]),
             secret: text(&made["secret"]),
+            private: None,
+            region: "local".to_owned(),
+        }
+    }
+
+    /// The same with a key whose public half was registered (RFC 9421).
+    #[must_use]
+    pub fn with_key(key_id: &str, private: Arc<SigningKey>) -> Self {
+        Self {
+            scheme: Scheme::HttpSignature,
+            key_id: key_id.to_owned(),
+            secret: String::new(),
+            private: Some(private),
             region: "local".to_owned(),
         }
     }
@@ -116,8 +134,11 @@ impl Signatory {
                     tag: None,
                     name_algorithm: false,
                 };
-                let signed =
-                    httpsig::sign(&head, &components, &parameters, SignerKey::Shared(&secret));
+                let key = match &self.private {
+                    Some(private) => SignerKey::Private(private),
+                    None => SignerKey::Shared(&secret),
+                };
+                let signed = httpsig::sign(&head, &components, &parameters, key);
                 let signed = signed.expect("a call that can be signed");
                 vec![
                     (

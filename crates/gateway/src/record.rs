@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::StatusCode;
-use registry::record::Decision;
+use registry::record::{Companion, Decision};
 use verdict::call::Head;
-use verdict::identity::Identity;
+use verdict::identity::{Identity, Standing};
 use verdict::policy::Judged;
 use verdict::problem::{Code, Problem};
 use verdict::route::ApiName;
@@ -149,7 +149,8 @@ impl Story {
         micros: u64,
         judged_by: Option<Box<Judged>>,
     ) -> Decision {
-        let standing = self.identity.as_ref().map(Identity::standing);
+        let identity = self.identity.as_ref();
+        let standing = identity.map(Identity::standing);
         // An upstream that fails is no denial: the call was let through.
         let judged = denied.filter(|problem| !is_upstreams(problem.code));
         Decision {
@@ -173,22 +174,45 @@ impl Story {
             decision: Cow::Borrowed(if judged.is_some() { "deny" } else { "allow" }),
             code: denied.map(|problem| Cow::Borrowed(problem.code.code())),
             cause: denied.map(|problem| problem.cause.to_string()),
-            credential_kind: self
-                .identity
-                .as_ref()
-                .map(|identity| Cow::Borrowed(identity.kind().name())),
+            credential_kind: identity.map(|identity| Cow::Borrowed(identity.kind().name())),
             credential: standing.map(|standing| standing.credential.shared()),
-            principal: standing.map(|standing| {
-                format!("{}:{}", standing.principal.kind(), standing.principal.id())
-            }),
+            secret: identity.and_then(|identity| Some(identity.secret()?.shared())),
+            principal: standing.map(|standing| principal(standing)),
             application: standing
                 .and_then(|standing| standing.application.as_ref())
                 .map(|application| application.shared()),
+            issuer: identity.and_then(|identity| Some(identity.issuer()?.shared())),
+            client_id: standing.and_then(|standing| own_client(standing)),
+            companions: identity.map(companions).unwrap_or_default(),
             status: status.as_u16(),
             micros,
             judged: judged_by,
         }
     }
+}
+
+/// The further credentials of a combination.
+fn companions(identity: &Identity) -> Vec<Companion> {
+    let each = identity.companions().iter().map(|one| Companion {
+        credential_kind: Cow::Borrowed(one.kind().name()),
+        credential: one.standing().credential.shared(),
+        secret: one.secret().map(|secret| secret.shared()),
+        principal: principal(one.standing()),
+        issuer: one.issuer().map(|issuer| issuer.shared()),
+        client_id: own_client(one.standing()),
+    });
+    each.collect()
+}
+
+fn principal(standing: &Standing) -> String {
+    format!("{}:{}", standing.principal.kind(), standing.principal.id())
+}
+
+/// The client, where it is one of ours: clients of other issuers stand behind no wall of ours, and
+/// may have the same names.
+fn own_client(standing: &Standing) -> Option<Arc<str>> {
+    standing.environment?;
+    Some(standing.client.as_ref()?.shared())
 }
 
 /// Without a copy for the methods that everybody uses.

@@ -17,6 +17,7 @@ use proof::issued::{self, SecretKind};
 use proof::secret::Secret;
 use proof::time::Timestamp;
 use registry::client::ClientAuthMethod;
+use registry::record::ClientUse;
 use verdict::facts::KeyCheck;
 use verdict::identity::{CredentialId, LifeState};
 
@@ -45,7 +46,8 @@ impl AuthenticatedClient {
     pub(crate) fn shared(&self) -> &Arc<RegisteredClient> {
         &self.client
     }
-    /// The secret that it used, for logs and usage; none for an assertion.
+    /// What it showed: its secret (`sec_…`), the key of its assertion (`jkt:…`), or its certificate
+    /// (`x5t:…`). None of a public client, which shows nothing.
     pub fn credential(&self) -> Option<&CredentialId> {
         self.credential.as_ref()
     }
@@ -144,7 +146,7 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
         request: &OAuthRequest<'_>,
     ) -> Outcome<AuthenticatedClient> {
         let declared = self.declared();
-        match attempt(request)? {
+        let client = match attempt(request)? {
             Attempt::Secret {
                 method,
                 client_id,
@@ -161,7 +163,15 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
                     .await
             }
             Attempt::Named { client_id } => self.by_name(request, &declared, client_id).await,
+        }?;
+        if let Some(credential) = client.credential() {
+            self.uses().client_used(ClientUse {
+                client: client.client().client_id.clone(),
+                credential: credential.clone(),
+                at: request.now,
+            });
         }
+        Ok(client)
     }
 
     /// Whether a text is a valid secret of a client, for updates that repeat it (RFC 7592 §2.2).

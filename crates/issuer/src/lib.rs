@@ -62,7 +62,7 @@ use crate::keys::KeyManager;
 use crate::metadata::{Documents, Endpoints};
 use crate::params::Params;
 use crate::ports::{
-    Alarms, ClientKeys, IssuerStore, People, Readiness, Replay, Revocations, Secrets,
+    Alarms, ClientKeys, IssuerStore, People, Readiness, Replay, Revocations, Secrets, Uses,
 };
 
 /// Tokens that were read before, kept for introspection; about 1 KiB each.
@@ -116,6 +116,8 @@ pub struct Ports<S, C> {
     pub readiness: Arc<dyn Readiness>,
     /// Who hears of what looks like a theft.
     pub alarms: Arc<dyn Alarms>,
+    /// Who counts what clients authenticate with.
+    pub uses: Arc<dyn Uses>,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
 }
@@ -297,6 +299,9 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
     }
     pub(crate) fn alarms(&self) -> &dyn Alarms {
         &*self.ports.alarms
+    }
+    pub(crate) fn uses(&self) -> &dyn Uses {
+        &*self.ports.uses
     }
     pub(crate) fn entropy(&self) -> &dyn Entropy {
         &*self.ports.entropy

@@ -14,6 +14,7 @@ use proof::secret::Secret;
 use proof::time::Timestamp;
 use registry::audit::AuditDraft;
 use registry::ports::Stores;
+use registry::record::ClientUse;
 use url::Url;
 use verdict::facts::{Answer, KeyCheck};
 use verdict::identity::{ClientId, RoleName};
@@ -368,6 +369,18 @@ pub trait Alarms: Send + Sync {
 /// Nobody listens.
 impl Alarms for () {
     fn refresh_reused(&self, _grant: &Grant, _request_id: &str) {}
+}
+
+/// The record of what clients authenticated with, so that an old secret or key is seen to be used no
+/// more. It never holds a request up: what can't be taken at once is dropped, and counted.
+pub trait Uses: Send + Sync {
+    /// A client authenticated.
+    fn client_used(&self, used: ClientUse);
+}
+
+/// Nobody counts.
+impl Uses for () {
+    fn client_used(&self, _used: ClientUse) {}
 }
 
 /// Whether the store can record at the moment. Nothing is issued that could not be recorded.

@@ -28,7 +28,8 @@ use verdict::facts::{
     Answer, Counters, Facts as _, FirstUse, KeyLookup, Records, ReplayScope, Replays,
 };
 use verdict::identity::{
-    Account, ApiAllow, CredentialId, IssuedKey, LifeState, Principal, Scopes, Standing, SubjectId,
+    Account, ApiAllow, CredentialId, IssuedKey, LifeState, Principal, Scopes, SecretId, Standing,
+    StoredPassword, SubjectId,
 };
 use verdict::limit::{LimitKey, Rate, Taken, step};
 use verdict::penalty::{Penalties, Penalty};
@@ -66,7 +67,11 @@ impl Records for Stored {
     async fn account(&self, username: &str) -> Answer<Option<Account>> {
         Ok(Some(Account {
             username: username.into(),
-            verifiers: vec![(Arc::clone(&self.verifier), None)],
+            passwords: vec![StoredPassword {
+                id: SecretId::new("pwd_1"),
+                verifier: Arc::clone(&self.verifier),
+                valid_until: None,
+            }],
             state: LifeState::Active,
             expires_at: None,
             standing: Arc::clone(&self.standing),
@@ -184,6 +189,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         token_id: Some("0192f0c1-6a1e-7c3e-8a55-0123456789ab".into()),
         binding: None,
         grant_id: None,
+        made_by: None,
         standing,
     });
     let hashes: Vec<TokenHash> = (0..TOKENS)

@@ -421,9 +421,11 @@ fn compared(key: &Arc<IssuedKey>, matches: bool) -> KeyCheck {
 
 fn answered(checked: Checked, record: Option<&AccountRecord>) -> PasswordCheck {
     match (checked, record) {
-        (Checked::Match, Some(record)) => PasswordCheck::Match(Arc::clone(&record.account)),
+        (Checked::Match(which), Some(record)) => {
+            PasswordCheck::Match(Arc::clone(&record.account), which)
+        }
         (Checked::Throttled, _) => PasswordCheck::Throttled,
-        (Checked::Match | Checked::Refused, _) => PasswordCheck::Refused,
+        (Checked::Match(_) | Checked::Refused, _) => PasswordCheck::Refused,
     }
 }
 
@@ -441,9 +443,9 @@ impl AccountRecord {
     fn of(account: Account) -> Self {
         let id = account.standing.credential.as_str();
         let bindings = account
-            .verifiers
+            .passwords
             .iter()
-            .map(|(verifier, _)| Binding::new(id, verifier))
+            .map(|one| Binding::new(id, &one.verifier))
             .collect();
         Self {
             account: Arc::new(account),
@@ -453,7 +455,7 @@ impl AccountRecord {
 
     fn verifiers(&self) -> Verifiers<'_> {
         Verifiers {
-            verifiers: &self.account.verifiers,
+            passwords: &self.account.passwords,
             bindings: &self.bindings,
         }
     }
@@ -667,12 +669,13 @@ impl<R: Records, C: Counters, P: Replays> Facts for StandardFacts<R, C, P> {
         let remembered = self
             .passwords
             .remembered(verifiers, username, password, from, now);
-        let checked = if remembered {
-            Checked::Match
-        } else {
-            self.passwords
-                .check(verifiers, username, password, from, &self.counters, now)
-                .await?
+        let checked = match remembered {
+            Some(which) => Checked::Match(which),
+            None => {
+                self.passwords
+                    .check(verifiers, username, password, from, &self.counters, now)
+                    .await?
+            }
         };
         Ok(answered(checked, record))
     }

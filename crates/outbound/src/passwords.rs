@@ -22,6 +22,7 @@ use proof::secret::Secret;
 use proof::time::Timestamp;
 use quick_cache::sync::Cache;
 use verdict::facts::{Answer, Counters, Unavailable};
+use verdict::identity::{SecretId, StoredPassword};
 use verdict::limit::{LimitKey, Rate, folded, stable_hash};
 
 use crate::flights::Flights;
@@ -78,21 +79,19 @@ pub(crate) struct PasswordOptions {
     pub(crate) per_name: Rate,
 }
 
-/// A stored verifier and its end.
-pub(crate) type Ending = (Arc<Verifier>, Option<Timestamp>);
-
 /// What a password is compared with.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Verifiers<'a> {
-    pub(crate) verifiers: &'a [Ending],
-    /// One for each verifier.
+    pub(crate) passwords: &'a [StoredPassword],
+    /// One for each password.
     pub(crate) bindings: &'a [Binding],
 }
 
 /// What came of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Checked {
-    Match,
+    /// This one of the passwords matches.
+    Match(SecretId),
     Refused,
     Throttled,
 }
@@ -113,8 +112,8 @@ pub(crate) struct PasswordChecks {
     per_name: Rate,
 }
 
-/// A verifier, and what a match binds to; nothing for a dummy, which matches nothing.
-type Candidate = (Arc<Verifier>, Option<Binding>);
+/// A verifier, and what a match binds to and says; nothing for a dummy, which matches nothing.
+type Candidate = (Arc<Verifier>, Option<(Binding, SecretId)>);
 
 impl PasswordChecks {
     pub(crate) fn new(
@@ -137,7 +136,7 @@ impl PasswordChecks {
         }
     }
 
-    /// Whether this very password matched lately. The address it comes from is the owner's too.
+    /// Which one this very password is, if it matched lately. The address it comes from is the owner's too.
     pub(crate) fn remembered(
         &self,
         record: Option<Verifiers<'_>>,
@@ -145,9 +144,9 @@ impl PasswordChecks {
         password: &[u8],
         from: IpAddr,
         now: Timestamp,
-    ) -> bool {
+    ) -> Option<SecretId> {
         let matched = self.matched_lately(record, password, now);
-        if matched && !self.is_known(username, from, now) {
+        if matched.is_some() && !self.is_known(username, from, now) {
             self.know(username, from, now);
         }
         matched
@@ -158,14 +157,14 @@ impl PasswordChecks {
         record: Option<Verifiers<'_>>,
         password: &[u8],
         now: Timestamp,
-    ) -> bool {
-        record.is_some_and(|record| {
-            record.in_force(now).any(|(_, binding)| {
-                self.matched
-                    .tag(binding, password)
-                    .is_some_and(|tag| self.matched.holds(&tag, now))
-            })
-        })
+    ) -> Option<SecretId> {
+        let mut in_force = record?.in_force(now);
+        let found = in_force.find(|(_, binding)| {
+            self.matched
+                .tag(binding, password)
+                .is_some_and(|tag| self.matched.holds(&tag, now))
+        });
+        found.map(|(stored, _)| stored.id.clone())
     }
 
     fn is_known(&self, username: &str, from: IpAddr, now: Timestamp) -> bool {
@@ -195,8 +194,8 @@ impl PasswordChecks {
             .enter(name)
             .await
             .ok_or(Unavailable::HashingPool)?;
-        if self.remembered(record, username, password, from, now) {
-            return Ok(Checked::Match);
+        if let Some(which) = self.remembered(record, username, password, from, now) {
+            return Ok(Checked::Match(which));
         }
         for ([high, low], rate) in self.budgets(username, from, now) {
             if !counters
@@ -212,24 +211,21 @@ impl PasswordChecks {
         let matched = self
             .pool
             .run(move || {
-                let matches = |(verifier, binding): &Candidate| {
-                    verifier
-                        .verify(secret.expose(), None)
-                        .then_some(*binding)
-                        .flatten()
-                };
-                candidates.iter().find_map(matches)
+                candidates.into_iter().find_map(|(verifier, which)| {
+                    let matches = verifier.verify(secret.expose(), None);
+                    which.filter(|_| matches)
+                })
             })
             .await
             .map_err(|_| Unavailable::HashingPool)?;
-        let Some(binding) = matched else {
+        let Some((binding, which)) = matched else {
             return Ok(Checked::Refused);
         };
         if let Some(tag) = self.matched.tag(&binding, password) {
             self.matched.remember(tag, now.plus(self.ttl));
         }
         self.know(username, from, now);
-        Ok(Checked::Match)
+        Ok(Checked::Match(which))
     }
 
     /// The budgets that a guess is paid from. The strict one first, so that hammering one account
@@ -257,8 +253,8 @@ impl PasswordChecks {
         counters: &impl Counters,
         now: Timestamp,
     ) -> Answer<Checked> {
-        if self.matched_lately(record, password, now) {
-            return Ok(Checked::Match);
+        if let Some(which) = self.matched_lately(record, password, now) {
+            return Ok(Checked::Match(which));
         }
         for ([high, low], rate) in self.budgets(username, from, now) {
             let key = LimitKey::Principal(high, low);
@@ -271,24 +267,30 @@ impl PasswordChecks {
         let secret = Secret::new(password);
         // All of them, so that a look tells no more by its time than a refused call does.
         let matches = move || {
-            candidates.iter().fold(false, |any, (verifier, binding)| {
-                (verifier.verify(secret.expose(), None) && binding.is_some()) || any
-            })
+            candidates
+                .into_iter()
+                .fold(None, |found, (verifier, which)| {
+                    let matches = verifier.verify(secret.expose(), None);
+                    found.or(which.filter(|_| matches))
+                })
         };
         let matched = self.pool.run(matches).await;
-        match matched.map_err(|_| Unavailable::HashingPool)? {
-            true => Ok(Checked::Match),
-            false => Ok(Checked::Refused),
-        }
+        Ok(match matched.map_err(|_| Unavailable::HashingPool)? {
+            Some((_, which)) => Checked::Match(which),
+            None => Checked::Refused,
+        })
     }
 
-    /// What a password is compared with: the account's verifiers in force, filled up with dummies
+    /// What a password is compared with: the account's passwords in force, filled up with dummies
     /// so that no refusal is cheaper than another.
     fn candidates(&self, record: Option<Verifiers<'_>>, now: Timestamp) -> Vec<Candidate> {
         let mut candidates: Vec<Candidate> = record
             .iter()
             .flat_map(|record| record.in_force(now))
-            .map(|(verifier, binding)| (Arc::clone(verifier), Some(*binding)))
+            .map(|(stored, binding)| {
+                let which = (*binding, stored.id.clone());
+                (Arc::clone(&stored.verifier), Some(which))
+            })
             .collect();
         if candidates.len() < HASHES {
             candidates.resize_with(HASHES, || (Arc::clone(&self.dummy), None));
@@ -303,12 +305,14 @@ impl PasswordChecks {
 
 impl<'a> Verifiers<'a> {
     /// Those that have not ended.
-    fn in_force(&self, now: Timestamp) -> impl Iterator<Item = (&'a Arc<Verifier>, &'a Binding)> {
-        self.verifiers
+    fn in_force(
+        &self,
+        now: Timestamp,
+    ) -> impl Iterator<Item = (&'a StoredPassword, &'a Binding)> + use<'a> {
+        self.passwords
             .iter()
             .zip(self.bindings)
-            .filter(move |((_, until), _)| until.is_none_or(|until| now < until))
-            .map(|((verifier, _), binding)| (verifier, binding))
+            .filter(move |(stored, _)| stored.valid_until.is_none_or(|until| now < until))
     }
 }
 
@@ -324,13 +328,18 @@ mod tests {
     use crate::facts::tests::now;
 
     /// Verifiers of a record: so many, of which the first ones have ended.
-    fn record(passwords: usize, ended: usize) -> (Vec<Ending>, Vec<Binding>) {
+    fn record(passwords: usize, ended: usize) -> (Vec<StoredPassword>, Vec<Binding>) {
         let cost = Argon2Params::dangerous_minimum();
         (0..passwords)
             .map(|n| {
                 let verifier = Arc::new(hash(b"right", cost, &SystemEntropy).unwrap());
                 let binding = Binding::new("acc_1", &verifier);
-                ((verifier, (n < ended).then(now)), binding)
+                let stored = StoredPassword {
+                    id: SecretId::new(format!("pwd_{n}")),
+                    verifier,
+                    valid_until: (n < ended).then(now),
+                };
+                (stored, binding)
             })
             .unzip()
     }
@@ -346,9 +355,9 @@ mod tests {
             let checks = PasswordChecks::new(&options.passwords(kind), pool, &SystemEntropy);
             let records = [(0, 0), (1, 0), (2, 0), (2, 1), (1, 1)]
                 .map(|(passwords, ended)| record(passwords, ended));
-            let records = records.iter().map(|(verifiers, bindings)| {
+            let records = records.iter().map(|(passwords, bindings)| {
                 Some(Verifiers {
-                    verifiers,
+                    passwords,
                     bindings,
                 })
             });

@@ -11,11 +11,11 @@ use core::net::IpAddr;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use proof::password::Verifier;
 use proof::random::Entropy;
 use proof::secret::Secret;
 use proof::time::Timestamp;
 use verdict::facts::{Answer, Counters};
+use verdict::identity::StoredPassword;
 
 use crate::facts::{Changed, FactsOptions};
 use crate::hashing::HashingPool;
@@ -31,7 +31,7 @@ pub struct PersonRecord<P> {
     /// The name that changes are announced under ([`Changed::Owner`]).
     pub name: Box<str>,
     /// Active passwords and their ends.
-    pub verifiers: Vec<(Arc<Verifier>, Option<Timestamp>)>,
+    pub passwords: Vec<StoredPassword>,
     /// Whether the person may log in: not suspended.
     pub admitted: bool,
     /// Whatever else is known.
@@ -78,16 +78,16 @@ pub struct People<R: PersonRecords, C> {
 /// A record with what every comparison needs.
 struct Known<P> {
     record: PersonRecord<P>,
-    /// One for each verifier.
+    /// One for each password.
     bindings: Vec<Binding>,
 }
 
 impl<P> Known<P> {
     fn of(record: PersonRecord<P>) -> Self {
         let bindings = record
-            .verifiers
+            .passwords
             .iter()
-            .map(|(verifier, _)| Binding::new(&record.subject, verifier))
+            .map(|one| Binding::new(&record.subject, &one.verifier))
             .collect();
         Self { record, bindings }
     }
@@ -138,24 +138,27 @@ impl<R: PersonRecords, C: Counters> People<R, C> {
             .map(|held| &held.value)
             .filter(|known| known.record.admitted);
         let verifiers = known.map(|known| Verifiers {
-            verifiers: &known.record.verifiers,
+            passwords: &known.record.passwords,
             bindings: &known.bindings,
         });
         let password = password.expose();
         let remembered = self
             .passwords
             .remembered(verifiers, username, password, from, now);
-        let checked = if remembered {
-            Checked::Match
-        } else {
-            self.passwords
-                .check(verifiers, username, password, from, &self.counters, now)
-                .await?
+        let checked = match remembered {
+            Some(which) => Checked::Match(which),
+            None => {
+                self.passwords
+                    .check(verifiers, username, password, from, &self.counters, now)
+                    .await?
+            }
         };
         Ok(match (checked, known) {
-            (Checked::Match, Some(known)) => PersonCheck::Match(Arc::clone(&known.record.person)),
+            (Checked::Match(_), Some(known)) => {
+                PersonCheck::Match(Arc::clone(&known.record.person))
+            }
             (Checked::Throttled, _) => PersonCheck::Throttled,
-            (Checked::Match | Checked::Refused, _) => PersonCheck::Refused,
+            (Checked::Match(_) | Checked::Refused, _) => PersonCheck::Refused,
         })
     }
 

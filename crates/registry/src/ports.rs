@@ -8,7 +8,7 @@ use proof::time::Timestamp;
 
 use crate::audit::{AuditDraft, AuditEvent, Checkpoint};
 use crate::credential::{Credential, CredentialType, Moved, Renewed, Rotated, Transition};
-use crate::record::{Decision, Usage};
+use crate::record::{Decision, Usage, Used, UsedFilter};
 use crate::resource::{Put, Removed, ResourceKind, Stored, Version, Written};
 use crate::signing::{Sealed, SigningMaterial};
 use crate::user::Person;
@@ -231,12 +231,14 @@ pub trait CallRecord: Send + Sync {
     fn trim_decisions(&self, before: Timestamp) -> impl Future<Output = Stores<u64>> + Send;
     /// Adds counts (calls are added, `last_used` grows).
     fn add_usage(&self, counts: &[Usage]) -> impl Future<Output = Stores<()>> + Send;
-    /// Usage of a credential since a time, by hour.
+    /// Usage of a name in the hours that begin at a time or later, in order.
     fn usage(
         &self,
-        credential: &str,
+        name: &str,
         since: Timestamp,
     ) -> impl Future<Output = Stores<Vec<Usage>>> + Send;
+    /// What was used by name, the latest used first.
+    fn used(&self, filter: &UsedFilter) -> impl Future<Output = Stores<Vec<Used>>> + Send;
 }
 
 /// Messages for endpoints of others: what waits to be sent, what was given up. A message is one

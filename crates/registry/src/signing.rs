@@ -13,7 +13,7 @@ use proof::seal::Aad;
 use proof::time::Timestamp;
 use proof::{base64std, base64url};
 use serde_json::{Value, json};
-use verdict::identity::SigningScheme;
+use verdict::identity::{SecretId, SigningScheme};
 
 /// At most so many secrets, or public keys, of one signing key are valid at once.
 pub const VALID_AT_ONCE: usize = 2;
@@ -69,6 +69,10 @@ impl Signing {
 }
 
 impl SigningMaterial {
+    /// What it is called in the record of calls, in usage and by administrators.
+    pub fn public_id(&self) -> SecretId {
+        SecretId::new(format!("mat_{}", self.id))
+    }
     /// Whether it verifies at a time.
     pub fn is_valid_at(&self, now: Timestamp) -> bool {
         self.until.is_none_or(|end| now < end)

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use proof::issued::{Environment, SecretKind};
 use proof::password::Verifier;
 use proof::seal::{self, KekRing};
-use proof::time::Timestamp;
 use verdict::identity::{
     Account, ApiAllow, ApplicationId, ClientId, CredentialId, IssuedKey, LifeState, Principal,
-    PublicKey, RoleName, Scopes, SharedSecret, SigningKey, SigningMaterial, Standing, SubjectId,
+    PublicKey, RoleName, Scopes, SecretId, SharedSecret, SigningKey, SigningMaterial, Standing,
+    StoredPassword, SubjectId,
 };
 use verdict::route::ApiName;
 
@@ -141,9 +141,10 @@ pub fn signing_key(
             MaterialForm::Shared { sealed } => {
                 let text = seal::open(master, &place(&one.id), sealed)
                     .map_err(|defect| Unfit::Sealed(id(), defect.code()))?;
-                secrets.push(SharedSecret::new(text, one.until));
+                secrets.push(SharedSecret::new(one.public_id(), text, one.until));
             }
             MaterialForm::Public { jwk } => keys.push(PublicKey {
+                id: one.public_id(),
                 key: prepare(signing.scheme, jwk).ok_or_else(|| Unfit::PublicKey(id()))?,
                 valid_until: one.until,
             }),
@@ -217,7 +218,7 @@ pub fn account(stored: &Stored, passwords: &[Credential]) -> Result<Account, Unf
     let username =
         normal_username(spec.username.as_deref().unwrap_or(&stored.name)).ok_or_else(unfit)?;
     let kind = CredentialType::Password;
-    let verifiers = verifiers(passwords, kind, &stored.name, spec.environment)?;
+    let passwords = active(passwords, kind, &stored.name, spec.environment)?;
     let apis = spec
         .apis
         .iter()
@@ -225,7 +226,7 @@ pub fn account(stored: &Stored, passwords: &[Credential]) -> Result<Account, Unf
         .collect();
     Ok(Account {
         username: Arc::from(username),
-        verifiers,
+        passwords,
         state: LifeState::Active,
         expires_at: spec.expires_at.map(|moment| moment.0),
         standing: Arc::new(Standing {
@@ -265,7 +266,7 @@ pub fn person(stored: &Stored, passwords: &[Credential]) -> Result<Person, Unfit
         id: stored.id.clone(),
         name: stored.name.clone(),
         meaning,
-        verifiers: verifiers(passwords, kind, &stored.name, spec.environment)?,
+        passwords: active(passwords, kind, &stored.name, spec.environment)?,
         state: if spec.suspended {
             LifeState::Suspended
         } else {
@@ -275,27 +276,28 @@ pub fn person(stored: &Stored, passwords: &[Credential]) -> Result<Person, Unfit
     })
 }
 
-/// Passwords, each with its end.
-type Passwords = Vec<(Arc<Verifier>, Option<Timestamp>)>;
-
 /// Active passwords of one owner.
-fn verifiers(
+fn active(
     passwords: &[Credential],
     r#type: CredentialType,
     owner: &str,
     environment: Environment,
-) -> Result<Passwords, Unfit> {
-    let mut verifiers = Vec::new();
+) -> Result<Vec<StoredPassword>, Unfit> {
+    let mut active = Vec::new();
     for password in passwords {
         if password.r#type != r#type || password.owner != owner {
             return Err(Unfit::Type(password.id.clone()));
         }
         agreed(password, environment)?;
         if password.state == LifeState::Active {
-            verifiers.push((Arc::new(verifier(password)?), password.expires_at));
+            active.push(StoredPassword {
+                id: SecretId::new(password.id.as_str()),
+                verifier: Arc::new(verifier(password)?),
+                valid_until: password.expires_at,
+            });
         }
     }
-    Ok(verifiers)
+    Ok(active)
 }
 
 fn verifier(credential: &Credential) -> Result<Verifier, Unfit> {

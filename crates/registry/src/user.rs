@@ -2,15 +2,12 @@
 //! person's password opens the login page and nothing else: never Basic, and a service account's
 //! password is never a person's.
 
-use std::sync::Arc;
-
 use proof::issued::Environment;
-use proof::password::Verifier;
 use proof::time::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use verdict::identity::{LifeState, RoleName};
+use verdict::identity::{LifeState, RoleName, StoredPassword};
 
 use crate::api::written::{EnvironmentSchema, live};
 use crate::document::present;
@@ -286,7 +283,7 @@ pub struct Person {
     /// Who it is.
     pub meaning: UserMeaning,
     /// Active passwords and their ends.
-    pub verifiers: Vec<(Arc<Verifier>, Option<Timestamp>)>,
+    pub passwords: Vec<StoredPassword>,
     /// Active, or suspended.
     pub state: LifeState,
     /// The document's version.

@@ -29,6 +29,7 @@ mod row;
 mod signing;
 mod together;
 mod tokens;
+mod usage;
 mod webhooks;
 
 use core::time::Duration;
@@ -138,6 +139,8 @@ pub struct Swept {
     pub relations: u64,
     /// Messages for endpoints of others that were delivered or given up long ago.
     pub webhook_messages: u64,
+    /// Counts of usage of more than a year ago; a bounded number at a time.
+    pub usage: u64,
     /// What flows left behind; a bounded number at a time.
     pub flows: SweptFlows,
 }
@@ -207,6 +210,7 @@ impl Store {
             access_tokens: tokens::sweep(self, now).await?,
             relations: relations::sweep(self, now).await?,
             webhook_messages: webhooks::sweep(self, now).await?,
+            usage: usage::sweep(self, now).await?,
             flows: flows::sweep(self, now).await?,
         })
     }

@@ -78,6 +78,12 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0008_resource_versions.sql"),
         min_compatible: 7,
     },
+    Migration {
+        number: 9,
+        name: "usage_by_secret",
+        sql: include_str!("../migrations/0009_usage_by_secret.sql"),
+        min_compatible: 7,
+    },
 ];
 
 /// The version this program knows.

@@ -5,11 +5,11 @@ use proof::time::Timestamp;
 use registry::audit::{AuditDraft, AuditEvent, Checkpoint};
 use registry::credential::{Credential, Lookup, Moved, Renewed, Rotated, Transition};
 use registry::ports::{AuditTrail, CallRecord, Change, CredentialFilter, Registry, Stores};
-use registry::record::{Decision, Usage};
+use registry::record::{Decision, Usage, Used, UsedFilter};
 use registry::resource::{Put, Removed, ResourceKind, Stored, Version, Written};
 use registry::signing::SigningMaterial;
 
-use crate::{Store, audit, credentials, outbox, record, resources, signing};
+use crate::{Store, audit, credentials, outbox, record, resources, signing, usage};
 
 impl Registry for Store {
     async fn resources(&self, kind: Option<ResourceKind>) -> Stores<Vec<Stored>> {
@@ -127,9 +127,12 @@ impl CallRecord for Store {
         record::trim(self, before).await
     }
     async fn add_usage(&self, counts: &[Usage]) -> Stores<()> {
-        record::add_usage(self, counts).await
+        usage::add(self, counts).await
     }
-    async fn usage(&self, credential: &str, since: Timestamp) -> Stores<Vec<Usage>> {
-        record::usage(self, credential, since).await
+    async fn usage(&self, name: &str, since: Timestamp) -> Stores<Vec<Usage>> {
+        usage::hours(self, name, since).await
+    }
+    async fn used(&self, filter: &UsedFilter) -> Stores<Vec<Used>> {
+        usage::list(self, filter).await
     }
 }

@@ -1,12 +1,9 @@
 //! **The record of calls**: batches in, pages out. A batch that is written again after a lost
-//! answer leaves no doubles in the decision log (a call is known by its time and request id);
-//! counts of usage may then be too high, never too low.
-
-use std::collections::BTreeMap;
+//! answer leaves no doubles in the decision log (a call is known by its time and request id).
 
 use proof::time::Timestamp;
 use registry::ports::Stores;
-use registry::record::{Decision, Usage};
+use registry::record::Decision;
 
 use crate::Store;
 use crate::error::failed;
@@ -14,7 +11,7 @@ use crate::row::{Columns as _, placeholders, to_json};
 
 /// At most so many rows per statement. The driver for SQLite looks each parameter's name up among
 /// all of the statement's, so that a statement costs the square of its rows.
-const ROWS_PER_STATEMENT: usize = 32;
+pub(crate) const ROWS_PER_STATEMENT: usize = 32;
 
 /// At most so many rows are removed in one statement, so that other writers get their turn.
 const TRIMMED_AT_ONCE: i64 = 5_000;
@@ -130,68 +127,4 @@ pub(crate) async fn trim(store: &Store, before: Timestamp) -> Stores<u64> {
             return Ok(removed);
         }
     }
-}
-
-/// Adds counts. They are summed and ordered first: one statement may not touch a row twice, and
-/// two nodes that lock rows in one order never wait for each other crosswise.
-pub(crate) async fn add_usage(store: &Store, counts: &[Usage]) -> Stores<()> {
-    let mut summed: BTreeMap<(&str, i64), (i64, i64)> = BTreeMap::new();
-    for count in counts {
-        let (calls, last) = summed
-            .entry((&count.credential, count.hour.as_millis()))
-            .or_insert((0, i64::MIN));
-        *calls = calls.saturating_add(count.calls);
-        *last = (*last).max(count.last_used.as_millis());
-    }
-    if summed.is_empty() {
-        return Ok(());
-    }
-    let summed: Vec<_> = summed.into_iter().collect();
-    let mut transaction = store.backend.begin(&store.writing).await.map_err(failed)?;
-    for rows in summed.chunks(ROWS_PER_STATEMENT) {
-        // Safe: the text grows by placeholders only.
-        let text = format!(
-            "INSERT INTO credential_usage (realm_id, credential, hour, calls, last_used) VALUES {} \
-             ON CONFLICT (realm_id, credential, hour) DO UPDATE SET \
-             calls = credential_usage.calls + excluded.calls, \
-             last_used = CASE WHEN excluded.last_used > credential_usage.last_used \
-             THEN excluded.last_used ELSE credential_usage.last_used END",
-            placeholders(1, rows.len(), 5)
-        );
-        let mut query = sqlx::query(sqlx::AssertSqlSafe(text)).persistent(false);
-        for ((credential, hour), (calls, last_used)) in rows {
-            query = query
-                .bind(store.realm)
-                .bind(*credential)
-                .bind(*hour)
-                .bind(*calls)
-                .bind(*last_used);
-        }
-        query.execute(&mut *transaction).await.map_err(failed)?;
-    }
-    transaction.commit().await.map_err(failed)
-}
-
-/// A credential's hours since a time, in order.
-pub(crate) async fn usage(store: &Store, credential: &str, since: Timestamp) -> Stores<Vec<Usage>> {
-    sqlx::query(
-        "SELECT credential, hour, calls, last_used FROM credential_usage \
-         WHERE realm_id = $1 AND credential = $2 AND hour >= $3 ORDER BY hour",
-    )
-    .bind(store.realm)
-    .bind(credential)
-    .bind(since.as_millis())
-    .fetch_all(&store.reading)
-    .await
-    .map_err(failed)?
-    .iter()
-    .map(|row| {
-        Ok(Usage {
-            credential: row.text("credential")?,
-            hour: row.time("hour")?,
-            calls: row.number("calls")?,
-            last_used: row.time("last_used")?,
-        })
-    })
-    .collect()
 }

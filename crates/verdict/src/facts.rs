@@ -22,7 +22,7 @@ use crate::credential::client_jwt::CallingClient;
 use crate::credential::introspection::Said;
 use crate::credential::jwt::{ConfigId, IssuerProfile, VerifiedToken};
 use crate::credential::mtls::{Authority, AuthorityId, VerifiedCertificate};
-use crate::identity::{Account, IssuedKey, SigningKey};
+use crate::identity::{Account, IssuedKey, SecretId, SigningKey};
 use crate::limit::{LimitKey, Rate, Taken};
 use crate::penalty::{Penalties, Penalty};
 use crate::policy::relations::{Grant, Object, Related, Subject};
@@ -87,8 +87,8 @@ pub enum KeyCheck {
 pub enum PasswordCheck {
     /// No such account, or a wrong password: a hash of equal cost was computed either way.
     Refused,
-    /// The password matches; life-cycle is judged by `credential::basic`.
-    Match(Arc<Account>),
+    /// This one of the account's passwords matches; life-cycle is judged by `credential::basic`.
+    Match(Arc<Account>, SecretId),
     /// Too many failures for this account or address lately; nothing was hashed.
     Throttled,
 }

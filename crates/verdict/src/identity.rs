@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use proof::issued::{Environment, KeyId, SecretKind};
+use proof::jose::verifying::VerifyingKey;
 use proof::password::Verifier;
 use proof::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -62,6 +63,11 @@ text_id!(
     CredentialId
 );
 text_id!(
+    /// Which of a credential's secrets or keys: public, stable, joins logs and usage. Of what we keep
+    /// its row id (`pwd_…`, `mat_…`), of a public key its thumbprint (`jkt:…`).
+    SecretId
+);
+text_id!(
     /// A tenant named by a token or an account.
     TenantId
 );
@@ -69,6 +75,14 @@ text_id!(
     /// A role's name.
     RoleName
 );
+
+impl SecretId {
+    /// The name of a public key: its RFC 7638 thumbprint, marked so that no key is taken for one of
+    /// our rows. It is the same key whoever publishes it under whatever `kid`.
+    pub fn of_key(key: &VerifyingKey) -> Self {
+        Self::new(format!("jkt:{}", key.thumbprint()))
+    }
+}
 
 /// What kind of party calls.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -217,13 +231,24 @@ pub struct IssuedKey {
     pub standing: Arc<Standing>,
 }
 
+/// A password as it is stored, of a service account or of a person.
+#[derive(Debug, Clone)]
+pub struct StoredPassword {
+    /// Which one it is.
+    pub id: SecretId,
+    /// The hash that a presented password must match.
+    pub verifier: Arc<Verifier>,
+    /// Past this it matches nothing any more; `None`: as long as its account.
+    pub valid_until: Option<Timestamp>,
+}
+
 /// A stored account that may use Basic.
 #[derive(Debug, Clone)]
 pub struct Account {
     /// The normalised user name.
     pub username: Arc<str>,
     /// Valid passwords (two while one is being rotated).
-    pub verifiers: Vec<(Arc<Verifier>, Option<Timestamp>)>,
+    pub passwords: Vec<StoredPassword>,
     /// Its life-cycle state.
     pub state: LifeState,
     /// Past this it is refused.
@@ -241,6 +266,7 @@ pub struct Identity {
     pub(crate) ends: Option<Timestamp>,
     pub(crate) authenticated_at: Timestamp,
     pub(crate) issuer: Option<IssuerId>,
+    pub(crate) secret: Option<SecretId>,
     pub(crate) companions: Vec<Companion>,
 }
 
@@ -249,6 +275,8 @@ pub struct Identity {
 pub struct Companion {
     pub(crate) kind: CredentialKind,
     pub(crate) standing: Arc<Standing>,
+    pub(crate) issuer: Option<IssuerId>,
+    pub(crate) secret: Option<SecretId>,
 }
 
 impl Companion {
@@ -259,6 +287,14 @@ impl Companion {
     /// What it stands for.
     pub fn standing(&self) -> &Arc<Standing> {
         &self.standing
+    }
+    /// See [`Identity::issuer`].
+    pub fn issuer(&self) -> Option<&IssuerId> {
+        self.issuer.as_ref()
+    }
+    /// See [`Identity::secret`].
+    pub fn secret(&self) -> Option<&SecretId> {
+        self.secret.as_ref()
     }
 }
 
@@ -275,6 +311,12 @@ impl Identity {
     /// people, however they are called.
     pub fn issuer(&self) -> Option<&IssuerId> {
         self.issuer.as_ref()
+    }
+    /// Which secret or key held, where a credential can have several at once: of an account's
+    /// passwords, of what signs requests under one name, of an issuer's keys. None where the
+    /// credential is its own name already.
+    pub fn secret(&self) -> Option<&SecretId> {
+        self.secret.as_ref()
     }
     /// The further credentials of the combination, in the route's order.
     pub fn companions(&self) -> &[Companion] {

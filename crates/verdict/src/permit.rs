@@ -258,7 +258,8 @@ async fn who<R>(
     for presented in credential::take(head, route, combinations)? {
         let (proved, digest, begun) =
             credential::prove(presented, head, call.body(), route, facts, now).await?;
-        facts.note(Note::Proved(proved.kind, &proved.standing));
+        let secret = proved.secret.as_ref();
+        facts.note(Note::Proved(proved.kind, &proved.standing, secret));
         // One kind, and no kind stands twice in a combination.
         delivery = delivery.or(begun);
         if let Some(digest) = digest
@@ -291,6 +292,7 @@ fn principal(proved: Proved, now: Timestamp) -> Identity {
         ends: proved.ends,
         authenticated_at: now,
         issuer: proved.issuer,
+        secret: proved.secret,
         companions: Vec::new(),
     }
 }
@@ -302,6 +304,8 @@ fn join(identity: &mut Identity, proved: Proved) {
     identity.companions.push(Companion {
         kind: proved.kind,
         standing: proved.standing,
+        issuer: proved.issuer,
+        secret: proved.secret,
     });
 }
 

@@ -313,7 +313,7 @@ impl World {
     pub(crate) fn account(&mut self, username: &str, password: &str, stored: &Stored) {
         let account = Account {
             username: username.into(),
-            verifiers: Vec::new(),
+            passwords: Vec::new(),
             state: stored.state,
             expires_at: stored.expires_at,
             standing: stored.standing(username),

@@ -9,7 +9,7 @@ use http::header::AUTHORIZATION;
 
 use crate::call::Head;
 use crate::credential::{self, CredentialKind};
-use crate::identity::Standing;
+use crate::identity::{SecretId, Standing};
 use crate::policy::Judgement;
 use crate::route::{Demand, Route};
 
@@ -20,8 +20,9 @@ pub enum Note<'a> {
     Credential(CredentialKind),
     /// A check begins.
     Check(Check),
-    /// A credential proved what it stands for.
-    Proved(CredentialKind, &'a Standing),
+    /// A credential proved what it stands for, by this one of its secrets or keys where it can have
+    /// several.
+    Proved(CredentialKind, &'a Standing, Option<&'a SecretId>),
     /// A relation or a policy was asked, and this was its answer.
     Judged(&'a Judgement),
 }

@@ -2,9 +2,11 @@
 //! metadata names for them, and what the tokens that they get are good for.
 
 use core::net::SocketAddr;
+use core::time::Duration;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
@@ -181,6 +183,18 @@ impl World {
         }
     }
 
+    /// How often a client got a token with a certificate, as usage has it.
+    fn used(&self, client: &str, certificate: &str) -> i64 {
+        let path = format!("/v1/usage?name=client%3A{client}");
+        let (_, page) = self.doorward.admin_call("GET", &path, None).unwrap();
+        let items = page["items"].as_array().unwrap();
+        let found = items.iter().find(|one| one["name"] == certificate);
+        found.map_or(0, |one| {
+            assert_eq!(one["belongs_to"], format!("client:{client}"));
+            one["calls"].as_i64().unwrap()
+        })
+    }
+
     fn tls(&self, certificate: Option<&ClientCertificate>) -> Arc<rustls::ClientConfig> {
         match certificate {
             Some(certificate) => certificate.client_config(&self.server_ca).unwrap(),
@@ -248,6 +262,14 @@ fn d01_a_certificate_of_a_trusted_ca_with_the_registered_name_gets_a_token_bound
         let other = world.token(client, &twin);
         assert_eq!(world.orders(&other, Some(&twin)), 200, "{client}");
         assert_eq!(world.orders(&other, Some(&own)), 401, "{client}");
+        // Whoever takes the first one out of use sees what is still shown.
+        let shown = [own.name(), twin.name()];
+        let counted = || shown.each_ref().map(|name| world.used(client, name));
+        let until = Instant::now() + Duration::from_secs(10);
+        while counted() != [1, 1] {
+            assert!(Instant::now() < until, "{client}: {:?}", counted());
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     // Over a CA in between, which the client sends along.

@@ -7,11 +7,10 @@ use std::path::Path;
 
 use ipnet::IpNet;
 use proof::time::Timestamp;
-use registry::units::{Moment, Period};
 use serde_json::json;
 use web::admin::view::{
     Amend, CreateAdminKey, CreateKey, CreateRegistrationToken, CreateSecret, CredentialView,
-    ImportKey, Issued, MaterialView, Page, Rotate, SetPassword, SigningView, UsageView,
+    ImportKey, Issued, MaterialView, Page, Rotate, SetPassword, SigningView,
 };
 
 pub(crate) use args::{AdminKeyAct, End, KeyAct, PasswordAct, RegistrationTokenAct, SecretAct};
@@ -22,7 +21,8 @@ use super::failure::{Failure, Outcome};
 use super::input;
 use super::resource::segment;
 use super::screen::{Screen, seen_from, when};
-use args::end;
+use super::usage;
+pub(super) use args::end;
 
 /// Most pages of a list that are read: a thousand entries each.
 const MOST_PAGES: usize = 100;
@@ -67,7 +67,9 @@ pub(crate) async fn key(act: KeyAct, client: &AdminClient, screen: Screen) -> Ou
             grant,
             expires,
         } => amend(KEYS, &id, label, grant, expires, client, screen).await,
-        KeyAct::Usage { id, since } => usage(KEYS, &id, since.as_deref(), client, screen).await,
+        KeyAct::Usage { id, since } => {
+            usage::one(KEYS, &id, since.as_deref(), client, screen).await
+        }
         KeyAct::Life(act) => life(KEYS, act, client, screen).await,
     }
 }
@@ -113,6 +115,14 @@ pub(crate) async fn client_secret(
         SecretAct::Revoke { client: name, id } => {
             life(&base(&name)?, LifeAct::Revoke { id }, client, screen).await
         }
+        SecretAct::Usage {
+            client: name,
+            id,
+            since,
+        } => {
+            let revoke = format!("client secret revoke {name}");
+            used(&base(&name)?, id, since, &revoke, client, screen).await
+        }
     }
 }
 
@@ -155,6 +165,25 @@ pub(crate) async fn account_password(
         PasswordAct::Revoke { account, id } => {
             life(&base(&account)?, LifeAct::Revoke { id }, client, screen).await
         }
+        PasswordAct::Usage { account, id, since } => {
+            let revoke = format!("account password revoke {account}");
+            used(&base(&account)?, id, since, &revoke, client, screen).await
+        }
+    }
+}
+
+/// The calls with one of an owner's secrets, or with each of them.
+async fn used(
+    base: &str,
+    id: Option<String>,
+    since: Option<String>,
+    revoke: &str,
+    client: &AdminClient,
+    screen: Screen,
+) -> Outcome<()> {
+    match id {
+        Some(id) => usage::one(base, &id, since.as_deref(), client, screen).await,
+        None => usage::of_owner(base, since.as_deref(), revoke, client, screen).await,
     }
 }
 
@@ -197,6 +226,9 @@ pub(crate) async fn admin_key(
         }
         AdminKeyAct::List => {
             show_list(ADMIN_KEYS, "", client, screen, "There is no admin key.").await
+        }
+        AdminKeyAct::Usage { id, since } => {
+            usage::one(ADMIN_KEYS, &id, since.as_deref(), client, screen).await
         }
         AdminKeyAct::Life(act) => life(ADMIN_KEYS, act, client, screen).await,
     }
@@ -300,43 +332,6 @@ pub(super) async fn amend(
         version: Some(current.version),
     };
     show_one(&client.patch(&path, &body).await?, screen)
-}
-
-pub(super) async fn usage(
-    base: &str,
-    id: &str,
-    since: Option<&str>,
-    client: &AdminClient,
-    screen: Screen,
-) -> Outcome<()> {
-    let since = match since {
-        None => None,
-        Some(text) => Some(match text.parse::<Period>() {
-            Ok(period) => Moment(screen.now.minus(period.0)),
-            Err(_) => end(text, screen.now).map_err(Failure::usage)?.0,
-        }),
-    };
-    let query = since
-        .map(|since| format!("?since={since}"))
-        .unwrap_or_default();
-    let usage: UsageView = client
-        .get(&format!("{base}/{}/usage{query}", segment(id)?))
-        .await?;
-    if screen.is_json() {
-        return screen.json(&usage);
-    }
-    screen.fields(&[
-        ("key", usage.id),
-        ("since", when(Some(usage.since), screen.now)),
-        ("calls", usage.calls.to_string()),
-        ("last used", when(usage.last_used, screen.now)),
-    ])?;
-    let rows = usage
-        .hours
-        .iter()
-        .map(|hour| vec![hour.hour.to_string(), hour.calls.to_string()])
-        .collect();
-    screen.table(&["hour", "calls"], rows, "No calls in this time.")
 }
 
 pub(super) async fn show_list(
@@ -513,7 +508,7 @@ fn valid(signing: &SigningView, now: Timestamp) -> String {
             None => String::new(),
             some => format!(", until {}", when(some, now)),
         };
-        format!("{what} of {}{until}", one.created_at)
+        format!("{} ({what} of {}{until})", one.id, one.created_at)
     };
     let lines: Vec<_> = signing.valid.iter().map(line).collect();
     lines.join("\n")

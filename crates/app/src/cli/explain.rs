@@ -243,7 +243,24 @@ fn told(entry: &DecisionView) -> String {
             },
             "limits" => "budgets have room, and the address is not held back".to_owned(),
             "credential" => match (&entry.credential_kind, &entry.credential, &entry.principal) {
-                (Some(kind), Some(id), Some(who)) => format!("{kind} {id} of {who}"),
+                (Some(kind), Some(id), Some(who)) => {
+                    let by = entry
+                        .secret
+                        .as_deref()
+                        .map(|secret| format!(" by {secret}"));
+                    let with = entry.companions.iter();
+                    let with = with.map(|one| {
+                        format!(
+                            ", with {} {} of {}",
+                            one.credential_kind, one.credential, one.principal
+                        )
+                    });
+                    format!(
+                        "{kind} {id} of {who}{}{}",
+                        by.unwrap_or_default(),
+                        with.collect::<String>()
+                    )
+                }
                 _ if failed_at == Some("credential") => {
                     "a credential that the route takes and that holds".to_owned()
                 }

@@ -23,6 +23,7 @@ mod sign;
 mod signing_key;
 mod status;
 mod token;
+mod usage;
 mod user;
 mod webhook;
 
@@ -132,6 +133,8 @@ pub(crate) enum Command {
     /// The log of judged calls
     #[command(subcommand)]
     Decisions(audit::DecisionsAct),
+    /// What was used, how often and when last: credentials, secrets, keys, certificates, clients
+    Usage(usage::UsageArgs),
     /// How a call would be judged, step by step and why; or how one was. Nothing comes of it
     Explain(explain::ExplainArgs),
     /// Policies: tests, traces, the matrix of functions, and what a change would mean
@@ -222,6 +225,7 @@ async fn dispatch(command: Command, global: &Global, screen: Screen) -> Outcome<
         Command::Export(args) => apply::export(args, &client()?, screen).await,
         Command::Audit(act) => audit::run(act, &client()?, screen).await,
         Command::Decisions(act) => audit::decisions(act, &client()?, screen).await,
+        Command::Usage(args) => usage::run(args, &client()?, screen).await,
         Command::Explain(args) => explain::run(args, &client()?, screen).await,
         Command::Token(act) => token::run(act, global, screen).await,
         Command::Policy(PolicyAct::Resource(act)) => {

@@ -12,12 +12,13 @@ use web::admin::view::{CreateSigningSecret, CredentialView, Page, RotateSigningS
 
 use super::client::AdminClient;
 use super::credential::{
-    self, End, GrantArgs, LifeAct, amend, environment, read_list, show_issued, state, usage,
+    self, End, GrantArgs, LifeAct, amend, environment, read_list, show_issued, state,
 };
 use super::failure::{Failure, Outcome};
 use super::input;
 use super::resource::segment;
 use super::screen::{Screen, seen_from};
+use super::usage;
 
 const SECRETS: &str = "/v1/signing-secrets";
 
@@ -139,7 +140,7 @@ pub(crate) enum SigningSecretAct {
         /// Its id
         id: String,
     },
-    /// Shows the calls with it, hour by hour
+    /// Shows the calls with it, hour by hour, and with each secret or key under its name
     Usage {
         /// Its id
         id: String,
@@ -212,7 +213,7 @@ pub(crate) async fn run(
             show_issued(&client.post(&path, &body).await?, screen)
         }
         SigningSecretAct::Usage { id, since } => {
-            usage(SECRETS, &id, since.as_deref(), client, screen).await
+            usage::one(SECRETS, &id, since.as_deref(), client, screen).await
         }
         SigningSecretAct::Show { id } => life(LifeAct::Show { id }, client, screen).await,
         SigningSecretAct::Suspend { id } => life(LifeAct::Suspend { id }, client, screen).await,

@@ -1,6 +1,7 @@
 //! `signing-key list|rotate`.
 
 use clap::{Subcommand, ValueEnum};
+use issuer::ports::KeyPurpose;
 use web::admin::view::{Page, RotateSigningKey, SigningKeyView};
 
 use super::client::AdminClient;
@@ -12,6 +13,20 @@ use super::screen::{Screen, seen_from};
 pub(crate) enum Purpose {
     /// Access tokens
     Access,
+    /// Access tokens in the form of PASETO
+    AccessPaseto,
+    /// ID tokens, signed with ES256
+    #[value(name = "id-es256")]
+    IdEs256,
+    /// ID tokens, signed with RS256
+    #[value(name = "id-rs256")]
+    IdRs256,
+    /// ID tokens, signed with PS256
+    #[value(name = "id-ps256")]
+    IdPs256,
+    /// ID tokens, signed with EdDSA
+    #[value(name = "id-eddsa")]
+    IdEdDsa,
     /// Identity tokens for upstreams
     Upstream,
     /// Audit checkpoints
@@ -46,12 +61,17 @@ pub(crate) async fn run(act: SigningKeyAct, client: &AdminClient, screen: Screen
             leaked,
         } => {
             let purpose = match purpose {
-                Purpose::Access => "access",
-                Purpose::Upstream => "upstream",
-                Purpose::Audit => "audit",
+                Purpose::Access => KeyPurpose::Access,
+                Purpose::AccessPaseto => KeyPurpose::AccessPaseto,
+                Purpose::IdEs256 => KeyPurpose::IdEs256,
+                Purpose::IdRs256 => KeyPurpose::IdRs256,
+                Purpose::IdPs256 => KeyPurpose::IdPs256,
+                Purpose::IdEdDsa => KeyPurpose::IdEdDsa,
+                Purpose::Upstream => KeyPurpose::Upstream,
+                Purpose::Audit => KeyPurpose::Audit,
             };
             let body = RotateSigningKey {
-                purpose: purpose.to_owned(),
+                purpose: purpose.name().to_owned(),
                 immediately,
                 leaked,
             };

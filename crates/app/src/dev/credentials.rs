@@ -49,6 +49,8 @@ pub(super) struct Demo {
     pub(super) courier_secret: Option<Secret>,
     /// Of the account `alice`.
     pub(super) password: Secret,
+    /// Its id.
+    pub(super) password_id: String,
     /// Keys that requests are signed with; none if the settings take none.
     pub(super) signers: Vec<Signer>,
     /// Of the person `ada`; none if the settings have lost her.
@@ -245,6 +247,7 @@ pub(super) async fn make(
         reports_secret,
         accounting_secret,
         courier_secret,
+        password_id: password.credential.id.clone(),
         password: shown(password)?,
         person,
     })

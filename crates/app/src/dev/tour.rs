@@ -164,6 +164,7 @@ impl Tour {
             objects::guarded(&mut book, &scene, &format!("shop-courier:{}", text(secret)))?;
         }
         explained::why(&mut book, &scene);
+        operations::turned_over(&mut book, &scene, &demo.password_id);
         operations::keys_and_record(&mut book, &scene, &demo.reader_id);
 
         let Scene {

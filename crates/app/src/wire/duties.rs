@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use gateway::DecisionSink;
 use issuer::flow::Grant;
-use issuer::ports::KeyPurpose;
+use issuer::ports::{KeyPurpose, Uses};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry as Metrics;
@@ -16,7 +16,7 @@ use proof::random::uuid_v7;
 use proof::time::Timestamp;
 use registry::audit::sign_checkpoint;
 use registry::ports::{AuditTrail as _, CallRecord as _};
-use registry::record::{Decision, Usage};
+use registry::record::{ClientUse, Decision, Tally, Usage};
 use registry::usecase::{Ctx, signing_secret};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -38,8 +38,6 @@ const CHAIN_EVERY: Duration = Duration::from_millis(500);
 const TELL_EVERY: Duration = Duration::from_secs(5);
 /// Events chained at once.
 const CHAIN_BATCH: u32 = 500;
-/// Length of an hour of usage, in milliseconds.
-const HOUR: i64 = 3_600_000;
 
 /// Metrics of the node itself; calls have their own in the gateway.
 #[derive(Debug, Clone)]
@@ -48,6 +46,7 @@ pub(crate) struct NodeMetrics {
     reloads_bad: Counter,
     settings_current: Gauge,
     decisions_lost: Counter,
+    uses_lost: Counter,
     audit_sequence: Gauge,
     refresh_reuses: Counter,
     webhooks: WebhookMetrics,
@@ -61,6 +60,7 @@ impl NodeMetrics {
             reloads_bad: Counter::default(),
             settings_current: Gauge::default(),
             decisions_lost: Counter::default(),
+            uses_lost: Counter::default(),
             audit_sequence: Gauge::default(),
             refresh_reuses: Counter::default(),
             webhooks: WebhookMetrics::register(metrics),
@@ -85,6 +85,11 @@ impl NodeMetrics {
             "doorward_decision_log_lost",
             "Entries lost because the store did not take them",
             made.decisions_lost.clone(),
+        );
+        metrics.register(
+            "doorward_usage_lost",
+            "Uses of credentials that were not counted: the queue was full, or the store did not take them",
+            made.uses_lost.clone(),
         );
         metrics.register(
             "doorward_audit_sequence",
@@ -126,30 +131,62 @@ impl issuer::ports::Alarms for NodeMetrics {
 /// The receiving ends of what calls leave behind.
 pub(crate) struct Queues {
     decisions: mpsc::Receiver<Decision>,
+    uses: mpsc::Receiver<ClientUse>,
     keep: Option<Duration>,
 }
 
+/// The sending ends.
+pub(crate) struct Sinks {
+    /// For the gateway.
+    pub(crate) decisions: Arc<dyn DecisionSink>,
+    /// For the issuer.
+    pub(crate) uses: Arc<dyn Uses>,
+}
+
+/// Counts clients at the issuer, without waiting.
+struct CountedUses {
+    queue: mpsc::Sender<ClientUse>,
+    lost: Counter,
+}
+
+impl Uses for CountedUses {
+    fn client_used(&self, used: ClientUse) {
+        if self.queue.try_send(used).is_err() {
+            self.lost.inc();
+        }
+    }
+}
+
 impl Queues {
-    /// A sink for the gateway and the queue behind it.
-    pub(crate) fn new(settings: &Settings) -> (Arc<dyn DecisionSink>, Self) {
+    /// Sinks for the gateway and the issuer, and the queues behind them.
+    pub(crate) fn new(settings: &Settings, metrics: &NodeMetrics) -> (Sinks, Self) {
         let Some(log) = &settings.decision_log else {
-            let (_, decisions) = mpsc::channel(1);
-            return (
-                Arc::new(gateway::NoDecisions),
-                Self {
-                    decisions,
-                    keep: None,
-                },
-            );
+            let sinks = Sinks {
+                decisions: Arc::new(gateway::NoDecisions),
+                uses: Arc::new(()),
+            };
+            let queues = Self {
+                decisions: mpsc::channel(1).1,
+                uses: mpsc::channel(1).1,
+                keep: None,
+            };
+            return (sinks, queues);
         };
-        let (queue, decisions) = mpsc::channel(log.queue);
-        (
-            Arc::new(queue),
-            Self {
-                decisions,
-                keep: Some(log.keep),
-            },
-        )
+        let (decisions, taken) = mpsc::channel(log.queue);
+        let (uses, used) = mpsc::channel(log.queue);
+        let sinks = Sinks {
+            decisions: Arc::new(decisions),
+            uses: Arc::new(CountedUses {
+                queue: uses,
+                lost: metrics.uses_lost.clone(),
+            }),
+        };
+        let queues = Self {
+            decisions: taken,
+            uses: used,
+            keep: Some(log.keep),
+        };
+        (sinks, queues)
     }
 }
 
@@ -197,14 +234,21 @@ async fn record(
         return;
     }
     let mut batch: Vec<Decision> = Vec::with_capacity(BATCH);
+    let mut uses: Vec<ClientUse> = Vec::new();
+    // Nobody sends where there is no issuer.
+    let mut has_issuer = true;
     let mut trimmed = now();
     loop {
         let ending = tokio::select! {
             taken = queues.decisions.recv_many(&mut batch, BATCH) => taken == 0,
+            taken = queues.uses.recv_many(&mut uses, BATCH), if has_issuer => {
+                has_issuer = taken > 0;
+                false
+            }
             () = stop.cancelled() => {
                 queues.decisions.close();
-                while batch.len() < BATCH {
-                    let Ok(entry) = queues.decisions.try_recv() else { break };
+                // Whatever waits: the queue has its bound.
+                while let Ok(entry) = queues.decisions.try_recv() {
                     batch.push(entry);
                 }
                 true
@@ -221,17 +265,20 @@ async fn record(
             });
             let _ = more.await;
         }
-        if !batch.is_empty() {
-            let usage = usage_of(&batch);
-            if let Err(error) = shared.store.append_decisions(&batch).await {
-                metrics.decisions_lost.inc_by(batch.len() as u64);
-                tracing::warn!(%error, entries = batch.len(), "decision-log entries are lost");
-            }
-            if let Err(error) = shared.store.add_usage(&usage).await {
-                tracing::warn!(%error, "usage figures are lost");
-            }
-            batch.clear();
+        for _ in 0..queues.uses.len() {
+            uses.extend(queues.uses.try_recv());
         }
+        if let Err(error) = shared.store.append_decisions(&batch).await {
+            metrics.decisions_lost.inc_by(batch.len() as u64);
+            tracing::warn!(%error, entries = batch.len(), "decision-log entries are lost");
+        }
+        let usage = usage_of(&batch, &uses);
+        if let Err(error) = shared.store.add_usage(&usage).await {
+            metrics.uses_lost.inc_by((batch.len() + uses.len()) as u64);
+            tracing::warn!(%error, "usage figures are lost");
+        }
+        batch.clear();
+        uses.clear();
         if ending {
             return;
         }
@@ -246,26 +293,12 @@ async fn record(
     }
 }
 
-/// Calls per credential and hour.
-fn usage_of(batch: &[Decision]) -> Vec<Usage> {
-    let mut usage: HashMap<(&str, i64), (i64, Timestamp)> = HashMap::new();
-    for entry in batch {
-        if let Some(credential) = &entry.credential {
-            let hour = entry.at.as_millis().div_euclid(HOUR) * HOUR;
-            let count = usage.entry((credential, hour)).or_insert((0, entry.at));
-            count.0 += 1;
-            count.1 = count.1.max(entry.at);
-        }
-    }
-    usage
-        .into_iter()
-        .map(|((credential, hour), (calls, last_used))| Usage {
-            credential: credential.to_owned(),
-            hour: Timestamp::from_millis(hour),
-            calls,
-            last_used,
-        })
-        .collect()
+/// What a batch adds to usage.
+fn usage_of(calls: &[Decision], uses: &[ClientUse]) -> Vec<Usage> {
+    let mut tally = Tally::default();
+    calls.iter().for_each(|call| tally.call(call));
+    uses.iter().for_each(|used| tally.client(used));
+    tally.finish()
 }
 
 /// Chains waiting audit events and signs checkpoints while the trail grows.

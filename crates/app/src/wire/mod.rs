@@ -223,6 +223,7 @@ impl Node {
         ));
         let readiness = Arc::new(NodeReadiness::default());
 
+        let (sinks, queues) = duties::Queues::new(settings, &metrics);
         let issuer = match &settings.issuer {
             Some(own) => {
                 let proxied = !settings.trusted_proxies.is_empty();
@@ -253,6 +254,7 @@ impl Node {
                         client_keys: Arc::new(adapters::FetchedClientKeys(client_keys)),
                         readiness: readiness.clone(),
                         alarms: Arc::new(metrics.clone()),
+                        uses: sinks.uses,
                         entropy: entropy.clone(),
                     },
                     keys.clone(),
@@ -300,8 +302,7 @@ impl Node {
             loaded: ArcSwap::from_pointee(loaded),
         });
 
-        let (sink, queues) = duties::Queues::new(&shared.loaded.load().settings);
-        let planes = planes::Planes::new(&shared, &sink, &gateway_metrics)?;
+        let planes = planes::Planes::new(&shared, &sinks.decisions, &gateway_metrics)?;
         reload::rehearse(&shared, &planes, &shared.loaded.load_full().documents).await?;
         reload::sync_resources(&shared).await?;
         follow::catch_up(&shared, &planes).await?;

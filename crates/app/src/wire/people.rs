@@ -40,7 +40,7 @@ fn record(found: registry::user::Person) -> PersonRecord<Known> {
     PersonRecord {
         subject: found.id.as_str().into(),
         name: found.name.as_str().into(),
-        verifiers: found.verifiers,
+        passwords: found.passwords,
         admitted: found.state == LifeState::Active,
         person: Arc::new(Known {
             expires_at: found.meaning.expires_at,

@@ -111,13 +111,17 @@ impl<F: Looks> Facts for Listening<F> {
         self.hear(match note {
             Note::Credential(kind) => Heard::Credential(kind),
             Note::Check(check) => Heard::Check(check),
-            Note::Proved(kind, standing) => Heard::Proved(format!(
-                "{} {} of {} {}",
-                kind.name(),
-                standing.credential,
-                standing.principal.kind(),
-                standing.principal.id()
-            )),
+            Note::Proved(kind, standing, secret) => {
+                let by = secret.map(|secret| format!(" by {secret}"));
+                Heard::Proved(format!(
+                    "{} {} of {} {}{}",
+                    kind.name(),
+                    standing.credential,
+                    standing.principal.kind(),
+                    standing.principal.id(),
+                    by.unwrap_or_default()
+                ))
+            }
             Note::Judged(judgement) => Heard::Said(words(judgement)),
         });
     }

@@ -9,6 +9,7 @@ use core::time::Duration;
 use proof::jose::jws;
 use proof::jose::jwt::{self, Claims, Expect, JwtDefect};
 use registry::client::ClientAuthMethod;
+use verdict::identity::{CredentialId, SecretId};
 
 use super::AuthenticatedClient;
 use crate::declared::{ASSERTION_ALGORITHMS, Declared, the_one};
@@ -133,7 +134,7 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
         }
         Ok(AuthenticatedClient {
             client: client.clone(),
-            credential: None,
+            credential: Some(CredentialId::new(SecretId::of_key(&key).shared())),
         })
     }
 }

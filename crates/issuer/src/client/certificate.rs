@@ -2,8 +2,10 @@
 //! certificate proves them, or, of a public client, nothing does. Which of these it is, the
 //! declaration says: a certificate that happens to be there makes nobody another kind of client.
 
+use proof::digest::TokenHash;
 use proof::x509::{Certificate, dn_matches};
 use registry::client::{CertificateSubject, ClientAuthMethod};
+use verdict::identity::CredentialId;
 
 use super::AuthenticatedClient;
 use crate::declared::{Declared, RegisteredClient};
@@ -21,25 +23,27 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
         let client = declared
             .client(client_id)
             .ok_or(Reason::NoClientAuthentication)?;
-        match client.method {
-            ClientAuthMethod::None => {}
+        let credential = match client.method {
+            ClientAuthMethod::None => None,
             ClientAuthMethod::TlsClientAuth => {
-                let certificate = shown(request)?;
+                let (der, certificate) = shown(request)?;
                 self.check_subject(client, &certificate, request)?;
+                Some(name_of(der))
             }
             ClientAuthMethod::SelfSignedTlsClientAuth => {
-                let certificate = shown(request)?;
+                let (der, certificate) = shown(request)?;
                 self.check_key(client, &certificate, request).await?;
+                Some(name_of(der))
             }
             ClientAuthMethod::ClientSecretBasic
             | ClientAuthMethod::ClientSecretPost
             | ClientAuthMethod::PrivateKeyJwt => {
                 return Err(Reason::NoClientAuthentication.into());
             }
-        }
+        };
         Ok(AuthenticatedClient {
             client: client.clone(),
-            credential: None,
+            credential,
         })
     }
 
@@ -111,9 +115,15 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
     }
 }
 
-/// The certificate of the connection. Its key was proved in the handshake.
-fn shown(request: &OAuthRequest<'_>) -> Outcome<Certificate> {
+/// The certificate of the connection, as it came and read. Its key was proved in the handshake.
+fn shown<'a>(request: &OAuthRequest<'a>) -> Outcome<(&'a [u8], Certificate)> {
     let der = request.sender.certificate.ok_or(Reason::NoCertificate)?;
-    Certificate::parse(der)
-        .map_err(|defect| Refusal::because(Reason::BadCertificate, defect.code()))
+    let certificate = Certificate::parse(der)
+        .map_err(|defect| Refusal::because(Reason::BadCertificate, defect.code()))?;
+    Ok((der, certificate))
+}
+
+/// What a certificate is called in the record, there as at the APIs.
+fn name_of(der: &[u8]) -> CredentialId {
+    CredentialId::new(format!("x5t:{}", TokenHash::of(der)))
 }

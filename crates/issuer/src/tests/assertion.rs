@@ -137,11 +137,18 @@ async fn c14_an_assertion_within_the_leeway_passes() {
 #[tokio::test]
 async fn an_assertion_is_used_once() {
     let world = World::new().await;
-    let assertion = sign(&world.signing["signer"], &good("signer"));
+    let key = &world.signing["signer"];
+    let assertion = sign(key, &good("signer"));
     assert_eq!(answer(&world, &assertion).await, Ok(()));
     assert_eq!(
         answer(&world, &assertion).await,
         Err(Reason::AssertionReplayed)
+    );
+    let name = format!("jkt:{}", key.public_jwk().thumbprint());
+    assert_eq!(
+        world.used.take(),
+        [("signer".to_owned(), name)],
+        "once, too"
     );
 }
 

@@ -360,6 +360,8 @@ async fn a_secret_in_the_body_authenticates_the_client_registered_for_it() {
         ),
         (GRANT.to_owned(), Reason::NoClientAuthentication),
     ];
+    let counted = [("post".to_owned(), "sec_post".to_owned())];
+    assert_eq!(world.used.take(), counted, "by the secret's public id");
     for (body, reason) in rows {
         assert_eq!(
             world.token_at(NOW, None, &body).await.err(),
@@ -367,6 +369,11 @@ async fn a_secret_in_the_body_authenticates_the_client_registered_for_it() {
             "{body}"
         );
     }
+    assert_eq!(
+        world.used.take(),
+        [],
+        "what does not hold counts for nobody"
+    );
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ use registry::api::{ApiMeaning, IdentityForward, UpstreamMeaning};
 use registry::audit::AuditDraft;
 use registry::client::{ClientAuthMethod, ClientMeaning};
 use registry::ports::{StoreError, Stores};
+use registry::record::ClientUse;
 use serde_json::Value;
 use verdict::facts::{Answer, KeyCheck, Unavailable};
 use verdict::identity::{
@@ -42,7 +43,7 @@ use crate::metadata::Endpoints;
 use crate::params::Params;
 use crate::ports::{
     Boxed, ClientKeys, FirstUse, IssuerStore, KeptToken, KeyPurpose, KeyState, People, Person,
-    PersonCheck, Readiness, Replay, Revocation, Revocations, Secrets, StoredKey, TokenNames,
+    PersonCheck, Readiness, Replay, Revocation, Revocations, Secrets, StoredKey, TokenNames, Uses,
 };
 use crate::{Issuer, IssuerSettings, OAuthRequest, Ports};
 
@@ -475,6 +476,26 @@ impl Readiness for Switch {
     }
 }
 
+/// What clients authenticated with.
+#[derive(Default)]
+pub(crate) struct Noted(Mutex<Vec<ClientUse>>);
+
+impl Noted {
+    /// Client and credential of each use since the last time.
+    pub(crate) fn take(&self) -> Vec<(String, String)> {
+        let noted = core::mem::take(&mut *self.0.lock().expect("lock"));
+        let told = noted.into_iter();
+        told.map(|one| (one.client.to_string(), one.credential.to_string()))
+            .collect()
+    }
+}
+
+impl Uses for Noted {
+    fn client_used(&self, used: ClientUse) {
+        self.0.lock().expect("lock").push(used);
+    }
+}
+
 pub(crate) struct World {
     pub(crate) issuer: Issuer<MemoryStore, MemorySecrets>,
     pub(crate) store: Arc<MemoryStore>,
@@ -482,6 +503,7 @@ pub(crate) struct World {
     revocations: Arc<MemoryRevocations>,
     readiness: Arc<Switch>,
     pub(crate) replay: Arc<MemoryReplay>,
+    pub(crate) used: Arc<Noted>,
     /// Clear secrets by client.
     clear: HashMap<&'static str, String>,
     /// Private keys by client.
@@ -613,6 +635,7 @@ impl World {
         let revocations = Arc::new(MemoryRevocations::default());
         let readiness = Arc::new(Switch(AtomicBool::new(true)));
         let replay = Arc::new(MemoryReplay::default());
+        let used = Arc::new(Noted::default());
         let issuer = Issuer::new(
             Endpoints::new(ISSUER, false).expect("an issuer"),
             settings,
@@ -625,6 +648,7 @@ impl World {
                 client_keys: Arc::new(NoClientKeys),
                 readiness: readiness.clone(),
                 alarms: Arc::new(()),
+                uses: used.clone(),
                 entropy: Arc::new(SystemEntropy),
             },
             manager,
@@ -637,6 +661,7 @@ impl World {
             revocations,
             readiness,
             replay,
+            used,
             clear: HashMap::new(),
             signing,
         };

@@ -310,6 +310,7 @@ impl World {
                 client_keys: quiet.clone(),
                 readiness: quiet,
                 alarms: Arc::new(()),
+                uses: Arc::new(()),
                 entropy: Arc::new(SystemEntropy),
             },
             keys,

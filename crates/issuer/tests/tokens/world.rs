@@ -396,6 +396,7 @@ impl World {
                 client_keys: surroundings.clone(),
                 readiness: surroundings.clone(),
                 alarms: surroundings.clone(),
+                uses: Arc::new(()),
                 entropy: Arc::new(SystemEntropy),
             },
             keys,

@@ -11,7 +11,8 @@ use proof::password::{Verifier, hash};
 use proof::random::SystemEntropy;
 use verdict::credential::jwt::IssuerId;
 use verdict::identity::{
-    ApiAllow, ApplicationId, ClientId, CredentialId, LifeState, Principal, Scopes, SubjectId,
+    ApiAllow, ApplicationId, ClientId, CredentialId, LifeState, Principal, Scopes, SecretId,
+    StoredPassword, SubjectId,
 };
 
 use super::*;
@@ -68,13 +69,19 @@ fn key(n: u64, verifier: &Arc<Verifier>) -> IssuedKey {
     }
 }
 
+/// A password as stored; in these tests its id says what it is.
+pub(crate) fn password(text: &[u8]) -> StoredPassword {
+    StoredPassword {
+        id: SecretId::new(format!("pwd_{}", String::from_utf8_lossy(text))),
+        verifier: weak(text),
+        valid_until: None,
+    }
+}
+
 fn account(name: &str, passwords: &[&[u8]]) -> Account {
     Account {
         username: name.into(),
-        verifiers: passwords
-            .iter()
-            .map(|password| (weak(password), None))
-            .collect(),
+        passwords: passwords.iter().map(|text| password(text)).collect(),
         state: LifeState::Active,
         expires_at: None,
         standing: Arc::new(standing(&format!("acc_{name}"))),
@@ -276,7 +283,7 @@ impl World {
     async fn login(&self, name: &str, password: &[u8], from: &str, now: Timestamp) -> &'static str {
         let from = from.parse().unwrap();
         match self.facts.check_password(name, password, from, now).await {
-            Ok(PasswordCheck::Match(_)) => "match",
+            Ok(PasswordCheck::Match(..)) => "match",
             Ok(PasswordCheck::Refused) => "refused",
             Ok(PasswordCheck::Throttled) => "throttled",
             Err(_) => "unavailable",
@@ -616,7 +623,7 @@ async fn an_unknown_id_costs_no_hash_and_one_question_a_second() {
 async fn a_password_matches_while_it_is_in_force() {
     let world = World::new();
     let mut account = account("robot", &[b"first", b"second"]);
-    account.verifiers[0].1 = Some(later(10));
+    account.passwords[0].valid_until = Some(later(10));
     world.store_account(account);
     assert_eq!(
         world.login("robot", b"first", "192.0.2.1", now()).await,
@@ -819,6 +826,7 @@ fn token(expires_at: Timestamp) -> VerifiedToken {
         token_id: Some("t1".into()),
         binding: None,
         grant_id: None,
+        made_by: None,
         standing: Arc::new(standing("tok_1")),
     }
 }

@@ -10,7 +10,7 @@ use proof::random::SystemEntropy;
 use verdict::facts::Unavailable;
 
 use super::*;
-use crate::facts::tests::{Budgets, later, now, weak};
+use crate::facts::tests::{Budgets, later, now, password};
 
 /// People by their user names, and how often they were asked for.
 #[derive(Default)]
@@ -63,7 +63,7 @@ impl World {
             let record = PersonRecord {
                 subject: format!("sub-{username}").into(),
                 name: format!("doc-{username}").into(),
-                verifiers: passwords.iter().map(|pw| (weak(pw), None)).collect(),
+                passwords: passwords.iter().map(|pw| password(pw)).collect(),
                 admitted,
                 person: Arc::new(username.to_uppercase()),
             };

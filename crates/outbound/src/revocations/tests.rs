@@ -26,6 +26,7 @@ fn token(
         token_id: id.map(Into::into),
         grant_id: None,
         binding: None,
+        made_by: None,
         standing: Arc::new(standing),
     }
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use proof::issued::{KeyId, SigningKeyId};
 use proof::random::SystemEntropy;
 use proof::webhook::{Key, Rules, parse};
-use verdict::identity::SharedSecret;
+use verdict::identity::{SecretId, SharedSecret};
 
 use super::*;
 use crate::facts::tests::standing;
@@ -26,7 +26,9 @@ fn key(secrets: &[(&str, Option<Timestamp>)]) -> SigningKey {
         material: SigningMaterial::Shared(
             secrets
                 .iter()
-                .map(|(secret, until)| SharedSecret::new(text(secret), *until))
+                .map(|(secret, until)| {
+                    SharedSecret::new(SecretId::new("mat_1"), text(secret), *until)
+                })
                 .collect(),
         ),
         state: LifeState::Active,

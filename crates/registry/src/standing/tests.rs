@@ -130,7 +130,7 @@ async fn an_account_holds_what_its_document_says_and_its_active_passwords() {
     let row = stored(&house, ResourceKind::Account, "legacy").await;
     let account = account(&row, &passwords).expect("fits");
     assert_eq!(&*account.username, "legacy");
-    assert_eq!(account.verifiers.len(), 1);
+    assert_eq!(account.passwords.len(), 1);
     assert_eq!(
         account.standing.principal,
         Principal::Service(SubjectId::new(format!("svc_{}", row.id)))

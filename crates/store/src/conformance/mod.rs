@@ -13,6 +13,7 @@ mod records;
 mod relations;
 mod resources;
 mod signing;
+mod usage;
 mod webhooks;
 
 use std::collections::BTreeMap;

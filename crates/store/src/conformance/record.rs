@@ -1,7 +1,7 @@
-//! The record of calls: batches, pages, trimming, counts.
+//! The record of calls: batches, pages, trimming.
 
 use registry::ports::{CallRecord as _, StoreError};
-use registry::record::{Decision, Usage};
+use registry::record::Decision;
 
 use super::{Bench, at};
 
@@ -9,8 +9,6 @@ super::on_both!(
     decisions_come_back_whole_and_newest_first,
     a_batch_written_twice_leaves_no_doubles,
     a_large_batch_is_written_and_trimmed,
-    usage_adds_up,
-    usage_from_two_nodes_adds_up,
     a_damaged_decision_is_an_error_and_no_panic,
 );
 
@@ -29,8 +27,12 @@ fn decision(n: i64) -> Decision {
         cause: None,
         credential_kind: Some("api_key".into()),
         credential: Some("key_1".into()),
+        secret: None,
         principal: None,
         application: Some("shop".into()),
+        issuer: None,
+        client_id: None,
+        companions: Vec::new(),
         status: 401,
         micros: 17,
         judged: None,
@@ -79,63 +81,6 @@ async fn a_large_batch_is_written_and_trimmed(bench: Bench) {
     assert_eq!(store.trim_decisions(at(6_000)).await.unwrap(), 6_000);
     assert_eq!(store.decisions(None, 10).await.unwrap(), [decision(6_000)]);
     assert_eq!(store.trim_decisions(at(6_000)).await.unwrap(), 0);
-}
-
-fn usage(credential: &str, hour: i64, calls: i64, last: i64) -> Usage {
-    Usage {
-        credential: credential.into(),
-        hour: at(hour),
-        calls,
-        last_used: at(last),
-    }
-}
-
-async fn usage_adds_up(bench: Bench) {
-    let store = &bench.store;
-    store.add_usage(&[]).await.unwrap();
-    // One batch with the same hour twice, then a late one.
-    store
-        .add_usage(&[
-            usage("a", 0, 2, 50),
-            usage("b", 0, 1, 9),
-            usage("a", 0, 3, 40),
-            usage("a", 3600, 1, 3601),
-        ])
-        .await
-        .unwrap();
-    store.add_usage(&[usage("a", 0, 5, 45)]).await.unwrap();
-    let expected = [usage("a", 0, 10, 50), usage("a", 3600, 1, 3601)];
-    assert_eq!(store.usage("a", at(0)).await.unwrap(), expected);
-    assert_eq!(store.usage("a", at(1)).await.unwrap(), expected[1..]);
-    assert_eq!(store.usage("none", at(0)).await.unwrap(), []);
-}
-
-async fn usage_from_two_nodes_adds_up(bench: Bench) {
-    let nodes = [bench.store.clone(), bench.another_node().await];
-    let writers: Vec<_> = (0..20)
-        .map(|n| {
-            let node = nodes[n % 2].clone();
-            tokio::spawn(async move {
-                let mut counts: Vec<Usage> = (0..20)
-                    .map(|key| usage(&format!("key-{key}"), 0, 1, 1))
-                    .collect();
-                // Each in another order.
-                counts.rotate_left(n);
-                node.add_usage(&counts).await.unwrap();
-            })
-        })
-        .collect();
-    for writer in writers {
-        writer.await.unwrap();
-    }
-    for key in 0..20 {
-        let counted = bench
-            .store
-            .usage(&format!("key-{key}"), at(0))
-            .await
-            .unwrap();
-        assert_eq!(counted[0].calls, 20);
-    }
 }
 
 async fn a_damaged_decision_is_an_error_and_no_panic(bench: Bench) {

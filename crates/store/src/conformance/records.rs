@@ -217,14 +217,14 @@ async fn an_account_is_found_by_its_user_name_with_its_active_passwords(bench: B
         .unwrap()
         .expect("it is there");
     assert_eq!(
-        (&*found.username, found.verifiers.len()),
+        (&*found.username, found.passwords.len()),
         ("night.robot", 2)
     );
     assert!(
         found
-            .verifiers
+            .passwords
             .iter()
-            .all(|(verifier, _)| verifier.verify(SECRET.as_bytes(), None))
+            .all(|one| one.verifier.verify(SECRET.as_bytes(), None))
     );
     assert!(
         store.account("robot").await.unwrap().is_none(),
@@ -292,17 +292,17 @@ async fn a_person_is_found_by_user_name_and_by_id_with_the_active_passwords(benc
     assert_eq!((found.state, found.version), (LifeState::Active, 1));
     assert_eq!(found.meaning.claims["email"], "alice@example.com");
     assert_eq!(found.meaning.claims["email_verified"], true);
-    assert_eq!(found.verifiers.len(), 2);
+    assert_eq!(found.passwords.len(), 2);
     assert!(
         found
-            .verifiers
+            .passwords
             .iter()
-            .all(|(verifier, _)| verifier.verify(SECRET.as_bytes(), None))
+            .all(|one| one.verifier.verify(SECRET.as_bytes(), None))
     );
     let again = store.person_by_id(&id).await.unwrap().expect("is there");
     assert_eq!(
-        (again.meaning, again.verifiers.len()),
-        (found.meaning, found.verifiers.len())
+        (again.meaning, again.passwords.len()),
+        (found.meaning, found.passwords.len())
     );
     for nobody in ["alice", "Alice.Doe", ""] {
         assert!(store.person_by_username(nobody).await.unwrap().is_none());
@@ -329,10 +329,10 @@ async fn a_persons_password_opens_nothing_of_a_service_account_and_the_reverse(b
     assert!(store.account("person").await.unwrap().is_none());
     assert!(store.person_by_username("machine").await.unwrap().is_none());
     let account = store.account("machine").await.unwrap().expect("is there");
-    assert_eq!(account.verifiers.len(), 1);
+    assert_eq!(account.passwords.len(), 1);
     let person = store.person_by_username("person").await.unwrap();
     let person = person.expect("is there");
-    assert_eq!(person.verifiers.len(), 1);
+    assert_eq!(person.passwords.len(), 1);
     let stored = store.resource(ResourceKind::Account, "sam").await.unwrap();
     let machine = stored.expect("is there").id;
     assert!(store.person_by_id(&machine).await.unwrap().is_none());
@@ -354,7 +354,7 @@ async fn a_suspended_person_is_found_and_said_to_be_so(bench: Bench) {
     let found = store.person_by_username("bob").await.unwrap();
     let found = found.expect("is there");
     assert_eq!((found.state, found.version), (LifeState::Suspended, 2));
-    assert!(found.verifiers.is_empty());
+    assert!(found.passwords.is_empty());
 }
 
 async fn what_is_not_there_is_no_error(bench: Bench) {

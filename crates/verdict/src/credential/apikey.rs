@@ -163,5 +163,6 @@ fn usable(key: &IssuedKey, kind: CredentialKind, now: Timestamp) -> Result<Prove
         expires_at: key.expires_at,
         ends: key.expires_at,
         issuer: None,
+        secret: None,
     })
 }

@@ -43,8 +43,8 @@ pub(super) async fn prove(
     let check = facts
         .check_password(&pair.username, pair.password.expose(), arrival.client, now)
         .await?;
-    let account = match check {
-        PasswordCheck::Match(account) => account,
+    let (account, password) = match check {
+        PasswordCheck::Match(account, password) => (account, password),
         PasswordCheck::Refused => return Err(refused("unknown account or wrong password")),
         PasswordCheck::Throttled => {
             let mut problem = Problem::new(Code::RateLimited, "too many failures lately");
@@ -68,5 +68,6 @@ pub(super) async fn prove(
         expires_at: account.expires_at,
         ends: account.expires_at,
         issuer: None,
+        secret: Some(password),
     })
 }

@@ -28,7 +28,8 @@ use super::{CredentialKind, Proved, binding, refused};
 use crate::call::Head;
 use crate::facts::{Facts, FirstUse, ReplayScope};
 use crate::identity::{
-    ApiAllow, ApplicationId, ClientId, CredentialId, Principal, RoleName, Scopes, Standing,
+    ApiAllow, ApplicationId, ClientId, CredentialId, Principal, RoleName, Scopes, SecretId,
+    Standing,
 };
 use crate::problem::Problem;
 use crate::route::{Api, ApiName};
@@ -162,6 +163,8 @@ pub(super) async fn prove(
             .iter()
             .find(|profile| profile.own)
             .map(|profile| profile.issuer.clone()),
+        // The key is the credential.
+        secret: None,
     };
     Ok((proved, call.body_sha256.map(BodyDigest::Sha256)))
 }
@@ -188,7 +191,7 @@ async fn registered(
         .ok_or_else(|| refused("the client has no such key"))?;
     Ok(Signer {
         // Marked, so that no client can name a key like one of ours.
-        credential: CredentialId::new(format!("jkt:{}", key.thumbprint())),
+        credential: CredentialId::new(SecretId::of_key(&key).shared()),
         key: VerifyingKey::clone(&key),
         ends: None,
     })

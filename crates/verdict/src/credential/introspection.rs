@@ -177,7 +177,7 @@ fn active(
         leeway: Leeway(profile.leeway),
     };
     jwt::check(&claims, None, &expect, now).map_err(|defect| defect.to_string())?;
-    let verified = super::jwt::claims::verified(&claims, hash, profile)?;
+    let verified = super::jwt::claims::verified(&claims, hash, profile, None)?;
     if kind.as_deref() == Some("dpop") && !matches!(verified.binding, Some(Binding::Jkt(_))) {
         return Err("its issuer calls it bound to a key and names none".into());
     }

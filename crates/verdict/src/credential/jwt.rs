@@ -25,7 +25,7 @@ use super::introspection::IntrospectionProfile;
 use super::{CredentialKind, Proved, refused};
 use crate::call::Head;
 use crate::facts::Facts;
-use crate::identity::{Standing, text_id};
+use crate::identity::{SecretId, Standing, text_id};
 use crate::problem::Problem;
 use crate::route::{Api, Route};
 use crate::trace::{Check, Note};
@@ -110,6 +110,8 @@ pub struct VerifiedToken {
     pub grant_id: Option<Box<str>>,
     /// What the token is bound to (`cnf`), if it is: then it must come with the proof of that.
     pub binding: Option<Binding>,
+    /// Which key of the issuer signed or encrypted it; none where no key did.
+    pub made_by: Option<SecretId>,
     /// What it stands for.
     pub standing: Arc<Standing>,
 }
@@ -263,6 +265,7 @@ fn judge(
         expires_at: Some(token.expires_at),
         ends: Some(token.expires_at.plus(leeway.0)),
         issuer: Some(token.issuer.clone()),
+        secret: token.made_by.clone(),
     })
 }
 
@@ -330,6 +333,7 @@ async fn verify<'a>(
     };
     jwt::check(&claims, payload.typ(), &expect, now).map_err(|defect| refused(defect.code()))?;
     claims::refuse_other_tokens(&claims, payload.typ(), profile).map_err(refused)?;
-    let verified = claims::verified(&claims, hash, profile).map_err(refused)?;
+    let made_by = Some(SecretId::of_key(&key));
+    let verified = claims::verified(&claims, hash, profile, made_by).map_err(refused)?;
     Ok((profile, verified))
 }

@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::call::{Body, Head};
 use crate::facts::Facts;
-use crate::identity::{Companion, Identity, Standing};
+use crate::identity::{Companion, Identity, SecretId, Standing};
 use crate::problem::{Code, Problem};
 use crate::route::Route;
 use crate::trace::Note;
@@ -163,6 +163,8 @@ pub(crate) struct Proved {
     /// From when on it is refused: `expires_at`, and where another's clock wrote that, the leeway.
     pub(crate) ends: Option<Timestamp>,
     pub(crate) issuer: Option<jwt::IssuerId>,
+    /// Which of the credential's secrets or keys held, where it can have several.
+    pub(crate) secret: Option<SecretId>,
 }
 
 /// Verifies one presented credential by its kind's rules.

@@ -161,6 +161,7 @@ pub(super) fn prove(
         expires_at: Some(ends),
         ends: Some(ends),
         issuer: None,
+        secret: None,
     })
 }
 

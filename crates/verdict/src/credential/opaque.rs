@@ -36,7 +36,7 @@ pub fn from_record(
     if claims.iss.as_deref() != Some(profile.issuer.as_str()) {
         return Ok(None);
     }
-    jwt::claims::verified(&claims, hash, profile).map(Some)
+    jwt::claims::verified(&claims, hash, profile, None).map(Some)
 }
 
 /// Whether a text calls itself an opaque token of this brand, sound or not.

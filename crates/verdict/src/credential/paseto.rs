@@ -18,6 +18,7 @@ use super::jwt::{self, IssuerProfile, Shown, VerifiedToken};
 use super::{CredentialKind, Proved, refused};
 use crate::call::Head;
 use crate::facts::Facts;
+use crate::identity::SecretId;
 use crate::problem::Problem;
 use crate::route::{Api, Route};
 use crate::trace::{Check, Note};
@@ -109,6 +110,16 @@ fn verify<'a>(
     };
     paseto::check(&claims, &expect, now).map_err(|defect| refused(defect.code()))?;
     jwt::claims::refuse_untyped(&claims, profile).map_err(refused)?;
-    let verified = jwt::claims::verified(&claims, hash, profile).map_err(refused)?;
+    let made_by = Some(name_of(&key));
+    let verified = jwt::claims::verified(&claims, hash, profile, made_by).map_err(refused)?;
     Ok((profile, verified))
+}
+
+/// A public key is named as every other, so that it is found among our own; what both sides hold has
+/// no public half, and PASERK's id of it.
+fn name_of(key: &paseto::Key) -> SecretId {
+    match key {
+        paseto::Key::Public(key) => SecretId::of_key(key),
+        paseto::Key::Local(key) => SecretId::new(key.id()),
+    }
 }

@@ -193,7 +193,10 @@ impl Claim<'_> {
                 let keys: Vec<_> = secrets
                     .into_iter()
                     .map(httpsig::Key::Shared)
-                    .chain(key.public_keys_at(now).map(httpsig::Key::Public))
+                    .chain(
+                        key.public_keys_at(now)
+                            .map(|one| httpsig::Key::Public(&one.key)),
+                    )
                     .collect();
                 let required: &[httpsig::Component] = match rules.components.as_slice() {
                     [] => &httpsig::REQUIRED,
@@ -282,6 +285,7 @@ pub(super) async fn prove<R>(
         expires_at: key.expires_at,
         ends: key.expires_at,
         issuer: None,
+        secret: key.which(verified.key, now).cloned(),
     };
     Ok((proved, verified.body))
 }

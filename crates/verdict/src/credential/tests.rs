@@ -14,3 +14,4 @@ mod presentation;
 mod signed;
 mod tokens;
 mod webhook;
+mod which;

@@ -19,7 +19,7 @@ use proof::webhook::{Key, REMEMBER, Rules, SharedKey, Style, parse};
 use super::{CredentialKind, Proved, refused};
 use crate::call::{Body, Head};
 use crate::facts::{Begun, Facts, FirstUse, ReplayScope};
-use crate::identity::{LifeState, SigningKey, SigningScheme};
+use crate::identity::{LifeState, SecretId, SigningKey, SigningScheme};
 use crate::problem::{Code, Problem};
 use crate::route::Route;
 use crate::trace::{Check, Note};
@@ -123,9 +123,9 @@ pub(super) async fn prove<R>(
         if sender.scheme != SigningScheme::Webhook || sender.state == LifeState::Revoked {
             continue;
         }
-        for key in verifying(&sender, rules.style, now) {
+        for (key, secret) in verifying(&sender, rules.style, now) {
             keys.push(key);
-            senders.push((name, sender.clone()));
+            senders.push((name, sender.clone(), secret));
         }
     }
     if keys.is_empty() {
@@ -135,7 +135,7 @@ pub(super) async fn prove<R>(
     let delivery = claimed
         .verify(&keys, body, now, &Rules::default())
         .map_err(|defect| refused(defect.code()))?;
-    let (name, sender) = senders
+    let (name, sender, secret) = senders
         .get(delivery.key)
         .ok_or_else(|| Problem::new(Code::Internal, "a key that was not offered"))?;
     let id = &sender.standing.credential;
@@ -162,6 +162,7 @@ pub(super) async fn prove<R>(
         expires_at: sender.expires_at,
         ends: sender.expires_at,
         issuer: None,
+        secret: Some(secret.clone()),
     };
     let mut ids: Vec<String> = delivery.id.iter().map(|id| format!("id:{id}")).collect();
     if ids.is_empty() || rules.redelivery == Redelivery::Forward {
@@ -198,16 +199,17 @@ pub(super) async fn prove<R>(
     Ok((proved, Some(delivery)))
 }
 
-/// What a sender's signatures are verified with now.
-fn verifying(sender: &SigningKey, style: Style, now: Timestamp) -> Vec<Key> {
+/// What a sender's signatures are verified with now, and which one each is.
+fn verifying(sender: &SigningKey, style: Style, now: Timestamp) -> Vec<(Key, SecretId)> {
     let standard = style == Style::StandardWebhooks;
     let shared = sender.secrets_at(now).map(|one| {
         let bytes = if standard { one.key() } else { one.text() };
-        Key::Shared(SharedKey::of_bytes(bytes.duplicate()))
+        let key = Key::Shared(SharedKey::of_bytes(bytes.duplicate()));
+        (key, one.id().clone())
     });
     let public = sender
         .public_keys_at(now)
         .filter(|_| standard)
-        .map(|key| Key::Public(key.clone()));
+        .map(|one| (Key::Public(one.key.clone()), one.id.clone()));
     shared.chain(public).collect()
 }

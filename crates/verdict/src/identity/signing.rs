@@ -12,7 +12,7 @@ use proof::time::Timestamp;
 use proof::webhook::{SharedKey, Style};
 use serde::{Deserialize, Serialize};
 
-use super::{LifeState, Standing};
+use super::{LifeState, SecretId, Standing};
 
 /// What a key signs by. A key made for one scheme is never accepted for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -79,6 +79,7 @@ pub enum SigningMaterial {
 /// A secret that both sides know.
 #[derive(Debug)]
 pub struct SharedSecret {
+    id: SecretId,
     text: Secret,
     /// The same as Standard Webhooks reads it, where it is one of theirs.
     standard: Option<SharedKey>,
@@ -89,6 +90,8 @@ pub struct SharedSecret {
 /// A registered public key.
 #[derive(Debug)]
 pub struct PublicKey {
+    /// Which one it is.
+    pub id: SecretId,
     /// Pinned to one algorithm: `EdDSA`, `ES256` or `PS512`.
     pub key: VerifyingKey,
     /// Past this it verifies nothing any more; `None`: as long as its key.
@@ -97,13 +100,19 @@ pub struct PublicKey {
 
 impl SharedSecret {
     /// From the whole text that was shown, or brought in.
-    pub fn new(text: Secret, valid_until: Option<Timestamp>) -> Self {
+    pub fn new(id: SecretId, text: Secret, valid_until: Option<Timestamp>) -> Self {
         let standard = SharedKey::read(Style::StandardWebhooks, &text).ok();
         Self {
+            id,
             text,
             standard,
             valid_until,
         }
+    }
+
+    /// Which one it is.
+    pub fn id(&self) -> &SecretId {
+        &self.id
     }
 
     /// The bytes to sign with: those behind `whsec_` where the secret is one of Standard Webhooks,
@@ -132,14 +141,20 @@ impl SigningKey {
     }
 
     /// The public keys that verify at a time, the newest first; none for shared secrets.
-    pub fn public_keys_at(&self, now: Timestamp) -> impl Iterator<Item = &VerifyingKey> {
+    pub fn public_keys_at(&self, now: Timestamp) -> impl Iterator<Item = &PublicKey> {
         let keys = match &self.material {
             SigningMaterial::Public(keys) => keys.as_slice(),
             SigningMaterial::Shared(_) => &[],
         };
         keys.iter()
             .filter(move |one| one.valid_until.is_none_or(|end| now < end))
-            .map(|one| &one.key)
+    }
+
+    /// Which secret or public key is the one at this place among those that verify at a time.
+    pub fn which(&self, place: usize, now: Timestamp) -> Option<&SecretId> {
+        let secrets = self.secrets_at(now).map(SharedSecret::id);
+        let keys = self.public_keys_at(now).map(|one| &one.id);
+        secrets.chain(keys).nth(place)
     }
 }
 
@@ -150,7 +165,11 @@ mod tests {
     use super::*;
 
     fn shared(text: &str) -> SharedSecret {
-        SharedSecret::new(Secret::from_text(text.to_owned()), None)
+        SharedSecret::new(
+            SecretId::new("mat_1"),
+            Secret::from_text(text.to_owned()),
+            None,
+        )
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::{NOW, Sent, Stored};
 use crate::call::Head;
 use crate::credential::CredentialKind::{self, Hmac, HttpSignature, SigV4};
 use crate::credential::signed::{SIGNATURE, SIGNATURE_INPUT, lent};
-use crate::identity::{SharedSecret, SigningKey, SigningMaterial, SigningScheme};
+use crate::identity::{SecretId, SharedSecret, SigningKey, SigningMaterial, SigningScheme};
 
 pub(crate) const REGION: &str = "local";
 pub(crate) const SERVICE: &str = "orders";
@@ -69,6 +69,7 @@ impl Caller {
             key_id: SigningKeyId::parse(&self.key_id).unwrap(),
             scheme: self.scheme(),
             material: SigningMaterial::Shared(vec![SharedSecret::new(
+                SecretId::new("mat_1"),
                 self.secret.duplicate(),
                 None,
             )]),

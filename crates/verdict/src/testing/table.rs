@@ -21,7 +21,7 @@ use crate::credential::opaque;
 use crate::facts::{
     Answer, Begun, Facts, FirstUse, KeyCheck, KeyLookup, PasswordCheck, ReplayScope, Unavailable,
 };
-use crate::identity::{Account, IssuedKey, SigningKey};
+use crate::identity::{Account, IssuedKey, SecretId, SigningKey};
 use crate::limit::{LimitKey, Rate, Taken, stable_hash};
 use crate::penalty::{Penalties, Penalty};
 use crate::policy::relations::{Extent, Grant, Object, Related, Standing, Subject, Tuple};
@@ -102,7 +102,7 @@ impl Facts for Table {
         self.notes.lock().unwrap().push(match note {
             Note::Check(check) => check.name().to_owned(),
             Note::Credential(kind) => format!("({}", kind.name()),
-            Note::Proved(kind, _) => format!("{})", kind.name()),
+            Note::Proved(kind, ..) => format!("{})", kind.name()),
             Note::Judged(one) => format!("{} {}: {}", one.by, one.what, one.outcome),
         });
     }
@@ -335,7 +335,10 @@ impl Facts for Table {
             return Ok(PasswordCheck::Throttled);
         }
         Ok(match self.accounts.get(username) {
-            Some((right, account)) if right == password => PasswordCheck::Match(account.clone()),
+            Some((right, account)) if right == password => {
+                let password = SecretId::new(format!("pwd_{username}"));
+                PasswordCheck::Match(account.clone(), password)
+            }
             _ => PasswordCheck::Refused,
         })
     }

@@ -10,7 +10,7 @@ use proof::webhook::{SharedKey, Style, sign};
 
 use super::{Sent, Stored};
 use crate::credential::webhook::{Redelivery, WebhookRules};
-use crate::identity::{SharedSecret, SigningKey, SigningMaterial, SigningScheme};
+use crate::identity::{SecretId, SharedSecret, SigningKey, SigningMaterial, SigningScheme};
 
 pub(crate) const SENDER: &str = "DWAK0000000000000004";
 /// `whsec_` and the base64 of 32 bytes, so that it is a secret in every style.
@@ -31,7 +31,11 @@ pub(crate) fn stored(stored: &Stored, secret: &str) -> Arc<SigningKey> {
     Arc::new(SigningKey {
         key_id: SigningKeyId::parse(SENDER).unwrap(),
         scheme: SigningScheme::Webhook,
-        material: SigningMaterial::Shared(vec![SharedSecret::new(secret, None)]),
+        material: SigningMaterial::Shared(vec![SharedSecret::new(
+            SecretId::new("mat_1"),
+            secret,
+            None,
+        )]),
         state: stored.state,
         expires_at: stored.expires_at,
         standing: stored.standing(SENDER),

@@ -13,6 +13,7 @@ fn claim(standing: Arc<Standing>, now: Timestamp) -> Identity {
         ends: None,
         authenticated_at: now,
         issuer: None,
+        secret: None,
         companions: Vec::new(),
     }
 }

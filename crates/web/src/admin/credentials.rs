@@ -1,14 +1,12 @@
 //! Credentials: API keys, clients' secrets, passwords of accounts and people, administrators' keys,
 //! signing secrets. A secret that was made leaves in the answer to its making and is not shown again.
 
-use core::time::Duration;
-
 use proof::issued::Environment;
 use proof::secret::Secret;
 use proof::time::Timestamp;
 use registry::credential::{Credential, Grant};
 use registry::key::{ApiKeySpec, ImportedKey, KeyType};
-use registry::ports::{CallRecord as _, CredentialFilter};
+use registry::ports::CredentialFilter;
 use registry::resource::ResourceKind;
 use registry::units::Moment;
 use registry::usecase::credential::{self, Amendment, Family, Made};
@@ -21,14 +19,12 @@ use super::operation::CredentialAct;
 use super::view::{
     Act, Amend, CreateAdminKey, CreateKey, CreateRegistrationToken, CreateSecret,
     CreateSigningSecret, CredentialQuery, CredentialView, ImportKey, Issued, Page, Rotate,
-    RotateSigningSecret, SetPassword, UsageQuery, UsageView, VersionQuery,
+    RotateSigningSecret, SetPassword, VersionQuery,
 };
-use super::{Parts, Work};
+use super::{Parts, Work, usage};
 
 /// Entries of a list unless said otherwise.
 const DEFAULT_LIMIT: u32 = 100;
-/// How far back usage is told unless said otherwise.
-const DEFAULT_USAGE: Duration = Duration::from_secs(7 * 86_400);
 
 pub(super) async fn serve<P: Parts>(
     family: Family,
@@ -59,7 +55,7 @@ pub(super) async fn serve<P: Parts>(
             return rotate_signing(id, work, input).await;
         }
         CredentialAct::Rotate => return rotate(id, work, input).await,
-        CredentialAct::Usage => return usage(id, work, input).await,
+        CredentialAct::Usage => return usage::of(&current, work, input).await,
         CredentialAct::List | CredentialAct::Create => current,
     };
     shown(credential, work.now)
@@ -382,13 +378,4 @@ fn material(secret: Option<String>, public_key: Option<String>) -> Result<NewMat
             "secret and public_key can't come together: a key is one or the other.",
         )),
     }
-}
-
-async fn usage<P: Parts>(id: &str, work: &Work<P>, input: &Input) -> Result<Answer, Fault> {
-    let query: UsageQuery = input.query()?;
-    let since = query
-        .since
-        .map_or_else(|| work.now.minus(DEFAULT_USAGE), |since| since.0);
-    let hours = work.store().usage(id, since).await?;
-    Answer::ok(&UsageView::of(id, since, hours))
 }

@@ -139,6 +139,7 @@ fn parameters(operation: Operation) -> Vec<Parameter> {
         QueryForm::None => Vec::new(),
         QueryForm::Credentials => view::CredentialQuery::into_params(query),
         QueryForm::Usage => view::UsageQuery::into_params(query),
+        QueryForm::Used => view::UsedQuery::into_params(query),
         QueryForm::Audit => view::AuditQuery::into_params(query),
         QueryForm::Decisions => view::DecisionQuery::into_params(query),
         QueryForm::Flows => view::FlowQuery::into_params(query),
@@ -268,6 +269,10 @@ fn components() -> Components {
     named::<view::MaterialView>("MaterialView", &mut found);
     named::<view::Act>("Act", &mut found);
     named::<view::UsageView>("UsageView", &mut found);
+    named::<view::UsageHour>("UsageHour", &mut found);
+    named::<view::SecretUsage>("SecretUsage", &mut found);
+    named::<view::UsedView>("UsedView", &mut found);
+    named::<Page<view::UsedView>>("UsedPage", &mut found);
     named::<view::SigningKeyView>("SigningKeyView", &mut found);
     named::<Page<view::SigningKeyView>>("SigningKeyPage", &mut found);
     named::<view::RotateSigningKey>("RotateSigningKey", &mut found);
@@ -303,6 +308,7 @@ fn components() -> Components {
     named::<view::CheckpointView>("CheckpointView", &mut found);
     named::<Page<view::CheckpointView>>("CheckpointPage", &mut found);
     named::<view::DecisionView>("DecisionView", &mut found);
+    named::<view::CompanionView>("CompanionView", &mut found);
     named::<Page<view::DecisionView>>("DecisionPage", &mut found);
     named::<view::Explain>("Explain", &mut found);
     named::<view::CallScheme>("CallScheme", &mut found);

@@ -21,6 +21,7 @@ mod replay;
 mod resources;
 mod signing;
 pub mod site;
+mod usage;
 pub mod view;
 mod webhooks;
 
@@ -360,6 +361,7 @@ async fn dispatch<P: Parts>(
         Operation::Checkpoints => record::checkpoints(work).await,
         Operation::Decisions => record::decisions(work, input).await,
         Operation::Decision => explain::decision(work, input).await,
+        Operation::Usage => usage::list(work, input).await,
         Operation::Explain => explain::explain(work, input).await,
         Operation::Replay => replay::replay(work, input).await,
     }

@@ -70,6 +70,8 @@ pub enum Operation {
     Decisions,
     /// Reads one entry of it.
     Decision,
+    /// Lists what was used of late.
+    Usage,
     /// Tells how a call would be judged.
     Explain,
     /// Judges recorded calls again, as documents would have it.
@@ -151,13 +153,17 @@ impl CredentialAct {
         Self::Revoke,
         Self::Usage,
     ];
-    /// Whether it exists for a family. Calls are counted by what authenticated them: a client's
-    /// secret only gets tokens, and an account's calls are the account's, whichever password.
+    /// Whether it exists for a family. What people log in with and what registers clients calls no
+    /// API, and is not counted.
     fn is_of(self, family: Family) -> bool {
-        let counted = matches!(
-            family,
-            Family::ApiKey | Family::AdminKey | Family::SigningSecret
-        );
+        let counted = match family {
+            Family::ApiKey
+            | Family::AdminKey
+            | Family::SigningSecret
+            | Family::Password
+            | Family::ClientSecret => true,
+            Family::UserPassword | Family::RegistrationToken => false,
+        };
         self != Self::Usage || counted
     }
     fn verb(self) -> &'static str {
@@ -309,6 +315,8 @@ pub(super) enum QueryForm {
     Credentials,
     /// [`super::view::UsageQuery`].
     Usage,
+    /// [`super::view::UsedQuery`].
+    Used,
     /// [`super::view::AuditQuery`].
     Audit,
     /// [`super::view::DecisionQuery`].
@@ -368,6 +376,7 @@ impl Operation {
             Self::Checkpoints,
             Self::Decisions,
             Self::Decision,
+            Self::Usage,
             Self::Explain,
             Self::Replay,
         ]);
@@ -395,6 +404,7 @@ impl Operation {
             | Self::Checkpoints
             | Self::Decisions
             | Self::Decision
+            | Self::Usage
             | Self::Resource(_, R::List | R::Show | R::Versions)
             | Self::Credential(_, C::List | C::Show | C::Usage) => Method::GET,
             Self::Resource(_, R::Put) => Method::PUT,
@@ -453,6 +463,7 @@ impl Operation {
             Self::Checkpoints => "/v1/audit/checkpoints",
             Self::Decisions => "/v1/decisions",
             Self::Decision => "/v1/decisions/{id}",
+            Self::Usage => "/v1/usage",
             Self::Explain => "/v1/explain",
             Self::Replay => "/v1/replay",
             Self::Resource(kind, ResourceAct::List) => return format!("/v1/{}", collection(kind)),
@@ -505,6 +516,7 @@ impl Operation {
             Self::Checkpoints => "audit-checkpoints",
             Self::Decisions => "decisions",
             Self::Decision => "show-decision",
+            Self::Usage => "usage",
             Self::Explain => "explain",
             Self::Replay => "replay",
             Self::Resource(kind, act) => {
@@ -564,6 +576,9 @@ impl Operation {
             Self::Checkpoints => "Lists the signed checkpoints of the audit trail.",
             Self::Decisions => "Reads the log of judged calls, the newest first.",
             Self::Decision => "Shows one judged call by its request id.",
+            Self::Usage => {
+                "Lists what was used of late: credentials, secrets, keys, certificates, clients."
+            }
             Self::Explain => "Tells step by step how a call would be judged; nothing comes of it.",
             Self::Replay => {
                 "Judges the recorded calls again as documents would have it; nothing comes of it."
@@ -646,7 +661,7 @@ impl Operation {
             Self::Decisions | Self::Decision => Action::DecisionRead,
             Self::Explain => Action::CallExplain,
             Self::Replay => Action::CallReplay,
-            Self::Credential(_, C::Usage) => Action::UsageRead,
+            Self::Usage | Self::Credential(_, C::Usage) => Action::UsageRead,
             Self::Credential(Family::ApiKey, act) => match act {
                 C::Create => Action::ApiKeyCreate,
                 C::Amend => Action::ApiKeyAmend,
@@ -786,6 +801,7 @@ impl Operation {
             Self::Checkpoints => "CheckpointPage",
             Self::Decisions => "DecisionPage",
             Self::Decision => "DecisionView",
+            Self::Usage => "UsedPage",
             Self::Explain => "ExplanationView",
             Self::Replay => "ReplayView",
             Self::Webhook(WebhookAct::Send | WebhookAct::Show) => "WebhookMessage",
@@ -816,6 +832,7 @@ impl Operation {
         match self {
             Self::Credential(_, C::List) => QueryForm::Credentials,
             Self::Credential(_, C::Usage) => QueryForm::Usage,
+            Self::Usage => QueryForm::Used,
             Self::Credential(_, C::Suspend | C::Resume | C::Revoke)
             | Self::SuspendUser
             | Self::ResumeUser

@@ -17,7 +17,7 @@ const DEFAULT_LIMIT: u32 = 100;
 /// Events read at once while the trail is checked.
 const BATCH: u32 = 1000;
 
-fn limit(asked: Option<u32>) -> Result<u32, Fault> {
+pub(super) fn limit(asked: Option<u32>) -> Result<u32, Fault> {
     match asked.unwrap_or(DEFAULT_LIMIT) {
         limit @ 1..=1000 => Ok(limit),
         _ => Err(Fault::invalid("limit is 1 to 1000.")),

@@ -11,6 +11,7 @@ mod process;
 mod record;
 mod relations;
 mod replay;
+mod usage;
 mod webhooks;
 
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,7 @@ pub use process::*;
 pub use record::*;
 pub use relations::*;
 pub use replay::*;
+pub use usage::*;
 pub use webhooks::*;
 
 /// A list, with the way to its continuation.

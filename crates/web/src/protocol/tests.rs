@@ -369,6 +369,7 @@ impl World {
                 client_keys: Arc::new(Unused),
                 readiness: readiness.clone(),
                 alarms: Arc::new(()),
+                uses: Arc::new(()),
                 entropy,
             },
             Arc::new(keys),

@@ -114,6 +114,7 @@ impl World {
                 client_keys: Arc::new(Unused),
                 readiness: Arc::new(Always),
                 alarms: Arc::new(()),
+                uses: Arc::new(()),
                 entropy: entropy.clone(),
             },
             Arc::new(keys),

@@ -25,7 +25,7 @@ impl FromStr for End {
     }
 }
 
-pub(super) fn end(text: &str, now: Timestamp) -> Result<End, String> {
+pub(in crate::cli) fn end(text: &str, now: Timestamp) -> Result<End, String> {
     if let Ok(period) = text.parse::<Period>() {
         return Ok(End(Moment(now.plus(period.0))));
     }
@@ -235,6 +235,16 @@ pub(crate) enum SecretAct {
         /// The secret's id
         id: String,
     },
+    /// Shows how often a client authenticated with each of its secrets, and when last
+    Usage {
+        /// The client
+        client: String,
+        /// The secret's id, for its hours; default all of them beside each other
+        id: Option<String>,
+        /// Since when: a time, or a length of time before now like 30d; default 7d
+        #[arg(long, value_name = "TIME")]
+        since: Option<String>,
+    },
 }
 
 /// What can be done with an account's passwords.
@@ -272,6 +282,16 @@ pub(crate) enum PasswordAct {
         account: String,
         /// The password's id
         id: String,
+    },
+    /// Shows the calls with each of an account's passwords, and the last one
+    Usage {
+        /// The account
+        account: String,
+        /// The password's id, for its hours; default all of them beside each other
+        id: Option<String>,
+        /// Since when: a time, or a length of time before now like 30d; default 7d
+        #[arg(long, value_name = "TIME")]
+        since: Option<String>,
     },
 }
 
@@ -341,6 +361,14 @@ pub(crate) enum AdminKeyAct {
     },
     /// Lists administrators' keys
     List,
+    /// Shows the calls with a key, hour by hour
+    Usage {
+        /// The key's id
+        id: String,
+        /// Since when: a time, or a length of time before now like 30d; default 7d
+        #[arg(long, value_name = "TIME")]
+        since: Option<String>,
+    },
     #[command(flatten)]
     Life(LifeAct),
 }

@@ -1,7 +1,7 @@
 //! Signing keys: asked for once, forgotten at once when something changed, bounded, wiped.
 
 use proof::secret::Secret;
-use verdict::identity::{SharedSecret, SigningMaterial, SigningScheme};
+use verdict::identity::{SecretId, SharedSecret, SigningMaterial, SigningScheme};
 
 use super::*;
 
@@ -16,7 +16,7 @@ impl Written {
     pub(super) fn key(&self, name: &str) -> SigningKey {
         let secrets = self.texts.iter().map(|text| {
             let text = Secret::from_text((*text).to_owned());
-            SharedSecret::new(text, None)
+            SharedSecret::new(SecretId::new("mat_1"), text, None)
         });
         SigningKey {
             key_id: SigningKeyId::parse(name).unwrap(),

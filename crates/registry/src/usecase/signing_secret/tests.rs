@@ -247,7 +247,7 @@ async fn a_public_key_is_registered_and_followed_by_another() {
     let key = judged(&house, &rotated.credential);
     let thumbprints = |now| -> Vec<String> {
         key.public_keys_at(now)
-            .map(|key| key.thumbprint().to_owned())
+            .map(|one| one.key.thumbprint().to_owned())
             .collect()
     };
     assert_eq!(thumbprints(house.now).len(), 2);

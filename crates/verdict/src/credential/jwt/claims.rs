@@ -12,8 +12,8 @@ use serde_json::{Map, Value};
 
 use super::{Binding, IssuerProfile, VerifiedToken};
 use crate::identity::{
-    ApiAllow, ApplicationId, ClientId, CredentialId, Principal, RoleName, Scopes, Standing,
-    SubjectId, TenantId,
+    ApiAllow, ApplicationId, ClientId, CredentialId, Principal, RoleName, Scopes, SecretId,
+    Standing, SubjectId, TenantId,
 };
 
 /// Claims of ID tokens (OpenID Connect Core §2, §3.3.2.11) and logout tokens (Back-Channel Logout
@@ -73,6 +73,7 @@ pub(in crate::credential) fn verified(
     claims: &Claims,
     hash: &TokenHash,
     profile: &IssuerProfile,
+    made_by: Option<SecretId>,
 ) -> Result<VerifiedToken, String> {
     Ok(VerifiedToken {
         config: profile.config,
@@ -88,6 +89,7 @@ pub(in crate::credential) fn verified(
             _ => None,
         },
         binding: claims.extra.get("cnf").map(Binding::read).transpose()?,
+        made_by,
         standing: Arc::new(standing(claims, hash, profile)?),
     })
 }

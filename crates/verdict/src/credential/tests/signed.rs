@@ -17,7 +17,7 @@ use crate::credential::CredentialKind::{self, Hmac, HttpSignature, Jwt, SigV4};
 use crate::credential::signed::{SignatureRules, lent};
 use crate::facts::Unavailable;
 use crate::identity::{
-    ApiAllow, LifeState, SharedSecret, SigningKey, SigningMaterial, SigningScheme,
+    ApiAllow, LifeState, SecretId, SharedSecret, SigningKey, SigningMaterial, SigningScheme,
 };
 use crate::problem::Code;
 use crate::testing::signing::{Caller, REGION, SERVICE};
@@ -236,8 +236,11 @@ fn a_key_of_one_scheme_signs_in_no_other() {
             let mut world = World::new();
             let key = Caller::new(other);
             let mut stored = Arc::into_inner(key.stored(&good())).unwrap();
-            stored.material =
-                SigningMaterial::Shared(vec![SharedSecret::new(caller.secret.duplicate(), None)]);
+            stored.material = SigningMaterial::Shared(vec![SharedSecret::new(
+                SecretId::new("mat_1"),
+                caller.secret.duplicate(),
+                None,
+            )]);
             world
                 .facts
                 .signing_keys
@@ -260,8 +263,12 @@ fn two_secrets_hold_while_they_overlap_and_then_one() {
             let mut world = World::new();
             let mut key: SigningKey = Arc::into_inner(caller.stored(&good())).unwrap();
             key.material = SigningMaterial::Shared(vec![
-                SharedSecret::new(newer.secret.duplicate(), None),
-                SharedSecret::new(caller.secret.duplicate(), Some(until)),
+                SharedSecret::new(SecretId::new("mat_2"), newer.secret.duplicate(), None),
+                SharedSecret::new(
+                    SecretId::new("mat_1"),
+                    caller.secret.duplicate(),
+                    Some(until),
+                ),
             ]);
             world
                 .facts

@@ -15,7 +15,7 @@ use crate::credential::CredentialKind::{self, Webhook};
 use crate::credential::is_carrier;
 use crate::credential::webhook::{Redelivery, WebhookRules};
 use crate::facts::Facts as _;
-use crate::identity::{ApiAllow, LifeState, PublicKey, SigningMaterial, SigningScheme};
+use crate::identity::{ApiAllow, LifeState, PublicKey, SecretId, SigningMaterial, SigningScheme};
 use crate::problem::Code;
 use crate::testing::webhook::{SECRET, SENDER, delivery, rules, stored};
 use crate::testing::{NOW, Sent, Stored, World, run};
@@ -302,6 +302,7 @@ fn a_public_key_verifies_standard_webhooks_and_no_other_style() {
     let mut world = world();
     let mut key = Arc::into_inner(stored(&good(), SECRET)).unwrap();
     key.material = SigningMaterial::Public(vec![PublicKey {
+        id: SecretId::new("mat_2"),
         key: public,
         valid_until: None,
     }]);

@@ -2,7 +2,7 @@
 
 use issuer::ports::Revocation;
 use registry::ports::{AuditTrail as _, CallRecord as _};
-use registry::record::Decision;
+use registry::record::{Decision, Usage, hour_of};
 use serde_json::{Value, json};
 
 use super::world::{As, NOW, World, get, post, put};
@@ -96,8 +96,12 @@ async fn decisions_are_read_newest_first_and_page_by_page() {
         cause: None,
         credential_kind: None,
         credential: None,
+        secret: None,
         principal: None,
         application: None,
+        issuer: None,
+        client_id: None,
+        companions: Vec::new(),
         status: 401,
         micros: 17,
         judged: None,
@@ -297,4 +301,78 @@ async fn tokens_are_revoked_by_id_or_by_client_with_a_trace() {
             .code(),
         "not-found"
     );
+}
+
+#[tokio::test]
+async fn what_was_used_is_listed_latest_first_by_name_and_page_by_page() {
+    let world = World::new().await;
+    let used = |name: &str, belongs_to: Option<&str>, ago: u64| {
+        let last_used = NOW.minus(core::time::Duration::from_secs(ago));
+        Usage {
+            name: name.to_owned(),
+            belongs_to: belongs_to.map(str::to_owned),
+            hour: hour_of(last_used),
+            calls: 2,
+            last_used,
+        }
+    };
+    // What a certificate says may hold whatever it likes.
+    let odd = "service:CN=a/b & c,O=\"ü\"";
+    world
+        .store
+        .add_usage(&[
+            used("jkt:old", Some("client:export"), 7200),
+            used("jkt:new", Some("client:export"), 60),
+            used("client:export", None, 60),
+            used(odd, None, 90),
+            used("key_1", None, 9 * 86_400),
+        ])
+        .await
+        .unwrap();
+    let names = |page: &Value| -> Vec<String> {
+        let items = page["items"].as_array().unwrap().iter();
+        items
+            .map(|one| one["name"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let all = world.ok(get(As::Auditor, "/v1/usage")).await;
+    assert_eq!(names(&all), ["client:export", "jkt:new", odd, "jkt:old"]);
+    let mut paged = Vec::new();
+    let mut path = "/v1/usage?limit=1".to_owned();
+    loop {
+        let page = world.ok(get(As::Auditor, &path)).await;
+        paged.extend(names(&page));
+        let Some(next) = page["next"].as_str() else {
+            break;
+        };
+        let next: String = next.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        path = format!("/v1/usage?limit=1&after={next}");
+    }
+    assert_eq!(paged, names(&all));
+
+    let keys = world
+        .ok(get(As::Auditor, "/v1/usage?name=client:export"))
+        .await;
+    assert_eq!(names(&keys), ["client:export", "jkt:new", "jkt:old"]);
+    assert_eq!(
+        keys["items"][2],
+        json!({
+            "name": "jkt:old", "belongs_to": "client:export", "calls": 2,
+            "last_used": "2027-01-15T06:00:00Z",
+        })
+    );
+    let long = "/v1/usage?since=2027-01-01T00:00:00Z";
+    assert!(names(&world.ok(get(As::Auditor, long)).await).contains(&"key_1".to_owned()));
+    for bad in [
+        "after=yesterday",
+        "after=/x",
+        "limit=0",
+        "limit=1001",
+        "until=x",
+    ] {
+        let seen = world
+            .send(get(As::Auditor, &format!("/v1/usage?{bad}")))
+            .await;
+        assert_eq!(seen.code(), "invalid-request", "{bad}: {seen:?}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use http::Method;
 use registry::ports::CallRecord as _;
-use registry::record::Usage;
+use registry::record::{Usage, hour_of};
 use serde_json::{Value, json};
 
 use super::world::{As, NOW, World, ask, get, post};
@@ -194,15 +194,38 @@ async fn signing_secrets_are_listed_by_owner_and_their_calls_counted() {
     assert_eq!(none["items"], json!([]));
     let keys = world.ok(get(As::Auditor, "/v1/keys")).await;
     assert!(!keys.to_string().contains(id), "a list of its own");
-    let used = Usage {
-        credential: id.to_owned(),
-        hour: NOW,
+    let mat = &made["credential"]["signing"]["valid"][0]["id"];
+    let mat = mat.as_str().unwrap();
+    assert!(mat.starts_with("mat_"), "{made}");
+    let used = |name: &str, belongs_to: Option<&str>| Usage {
+        name: name.to_owned(),
+        belongs_to: belongs_to.map(str::to_owned),
+        hour: hour_of(NOW),
         calls: 3,
         last_used: NOW,
     };
-    world.store.add_usage(&[used]).await.unwrap();
+    let counts = [used(id, None), used(mat, Some(id))];
+    world.store.add_usage(&counts).await.unwrap();
     let usage = world
         .ok(get(As::Auditor, &format!("{SECRETS}/{id}/usage")))
         .await;
     assert_eq!((&usage["calls"], &usage["id"]), (&json!(3), &json!(id)));
+
+    // Replaced: each of the two is told by itself.
+    let rotate = post(As::Operator, &format!("{SECRETS}/{id}/rotate"), &json!({}));
+    let rotated = world.send(rotate).await.json();
+    let new = rotated["credential"]["signing"]["valid"][0]["id"].clone();
+    let usage = world
+        .ok(get(As::Auditor, &format!("{SECRETS}/{id}/usage")))
+        .await;
+    let told: Vec<_> = usage["secrets"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (one["id"].clone(), one["calls"].clone()))
+        .collect();
+    assert_eq!(told, [(new, json!(0)), (json!(mat), json!(3))]);
+    assert_eq!(usage["secrets"][1]["last_used"], "2027-01-15T08:00:00Z");
+    assert!(usage["secrets"][0].get("last_used").is_none(), "{usage}");
+    assert!(usage["secrets"][1].get("valid_until").is_some(), "{usage}");
 }

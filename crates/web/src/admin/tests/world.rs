@@ -632,6 +632,7 @@ impl World {
             client_keys: Arc::new(Unused),
             readiness: Arc::new(Always),
             alarms: Arc::new(()),
+            uses: Arc::new(()),
             entropy: entropy.clone(),
         };
         let endpoints = Endpoints::new("https://id.example.com", false).expect("an issuer");

@@ -6,7 +6,6 @@ use proof::time::Timestamp;
 use registry::actor::Role;
 use registry::credential::{Credential, CredentialType, Lookup};
 use registry::key::KeyType;
-use registry::record::Usage;
 use registry::signing::{MaterialForm, Signing};
 use registry::units::{Moment, Period};
 use serde::{Deserialize, Serialize};
@@ -85,6 +84,8 @@ pub struct SigningView {
 /// One secret or public key of a signing secret.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct MaterialView {
+    /// What it is called in the record of calls, and in usage (`mat_…`).
+    pub id: String,
     /// When it was made or brought in.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Moment,
@@ -106,6 +107,7 @@ impl SigningView {
             valid: signing
                 .valid_at(now)
                 .map(|one| MaterialView {
+                    id: one.public_id().to_string(),
                     created_at: Moment(one.created_at),
                     valid_until: one.until.map(Moment),
                     public_key: match &one.form {
@@ -435,56 +437,6 @@ pub struct CredentialQuery {
     pub limit: Option<u32>,
 }
 
-/// Calls with a credential.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct UsageView {
-    /// The credential.
-    pub id: String,
-    /// Since when it was counted.
-    #[schema(value_type = String, format = DateTime)]
-    pub since: Moment,
-    /// Calls since then.
-    pub calls: i64,
-    /// The last call, if there was one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub last_used: Option<Moment>,
-    /// Calls by the hour, the latest first.
-    pub hours: Vec<UsageHour>,
-}
-
-/// Calls of one hour.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct UsageHour {
-    /// Its start.
-    #[schema(value_type = String, format = DateTime)]
-    pub hour: Moment,
-    /// Calls in it.
-    pub calls: i64,
-}
-
-impl UsageView {
-    /// Sums hours up.
-    pub fn of(id: &str, since: Timestamp, mut hours: Vec<Usage>) -> Self {
-        hours.sort_by_key(|usage| core::cmp::Reverse(usage.hour));
-        Self {
-            id: id.to_owned(),
-            since: Moment(since),
-            calls: hours
-                .iter()
-                .fold(0, |sum: i64, usage| sum.saturating_add(usage.calls)),
-            last_used: hours.iter().map(|usage| usage.last_used).max().map(Moment),
-            hours: hours
-                .iter()
-                .map(|usage| UsageHour {
-                    hour: Moment(usage.hour),
-                    calls: usage.calls,
-                })
-                .collect(),
-        }
-    }
-}
-
 /// Which version an act is meant for.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -498,13 +450,3 @@ pub struct VersionQuery {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Act {}
-
-/// Since when to count.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct UsageQuery {
-    /// Since this time; default 7 days ago.
-    #[param(value_type = Option<String>)]
-    pub since: Option<Moment>,
-}

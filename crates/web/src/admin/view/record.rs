@@ -142,12 +142,24 @@ pub struct DecisionView {
     /// Its id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<String>,
+    /// Which of its secrets or keys held, where it can have several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
     /// The principal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub principal: Option<String>,
     /// The application.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub application: Option<String>,
+    /// The issuer of the token, where the principal is one that a token names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    /// The client of ours that the token was given to, or that signed the call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// The further credentials of a combination.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub companions: Vec<CompanionView>,
     /// The status that was answered.
     pub status: u16,
     /// Microseconds from head to the answer's head.
@@ -156,6 +168,39 @@ pub struct DecisionView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub judged: Option<Judged>,
+}
+
+/// A further credential of a combination.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CompanionView {
+    /// Its kind.
+    pub credential_kind: String,
+    /// Its id.
+    pub credential: String,
+    /// Which of its secrets or keys held, where it can have several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+    /// Whom it names.
+    pub principal: String,
+    /// The issuer of the token, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    /// The client of ours, where it names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+}
+
+impl From<registry::record::Companion> for CompanionView {
+    fn from(companion: registry::record::Companion) -> Self {
+        Self {
+            credential_kind: companion.credential_kind.into_owned(),
+            credential: (*companion.credential).to_owned(),
+            secret: companion.secret.as_deref().map(str::to_owned),
+            principal: companion.principal,
+            issuer: companion.issuer.as_deref().map(str::to_owned),
+            client_id: companion.client_id.as_deref().map(str::to_owned),
+        }
+    }
 }
 
 impl From<registry::record::Decision> for DecisionView {
@@ -173,8 +218,12 @@ impl From<registry::record::Decision> for DecisionView {
             cause: decision.cause,
             credential_kind: decision.credential_kind.as_deref().map(str::to_owned),
             credential: decision.credential.as_deref().map(str::to_owned),
+            secret: decision.secret.as_deref().map(str::to_owned),
             principal: decision.principal,
             application: decision.application.as_deref().map(str::to_owned),
+            issuer: decision.issuer.as_deref().map(str::to_owned),
+            client_id: decision.client_id.as_deref().map(str::to_owned),
+            companions: decision.companions.into_iter().map(Into::into).collect(),
             status: decision.status,
             micros: decision.micros,
             judged: decision.judged.map(|judged| *judged),

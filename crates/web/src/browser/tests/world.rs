@@ -181,6 +181,7 @@ impl World {
                 client_keys: quiet.clone(),
                 readiness: quiet,
                 alarms: Arc::new(()),
+                uses: Arc::new(()),
                 entropy: entropy.clone(),
             },
             keys,
