@@ -1,4 +1,5 @@
 //! Proof against others: published vector sets, and an independent implementation of JWT.
 
 mod jsonwebtoken;
+mod rfc7520;
 mod wycheproof;
