@@ -3,3 +3,4 @@
 mod jsonwebtoken;
 mod rfc7520;
 mod wycheproof;
+mod wycheproof_jwe;
