@@ -5,7 +5,9 @@
 //! must hold of whatever was accepted.
 #![no_main]
 
+mod answers;
 mod calls;
+mod door;
 mod keys;
 mod policies;
 mod requests;
@@ -23,6 +25,8 @@ type Target = (&'static str, fn(&[u8]));
 const ALL: &[Target] = &[
     ("call", calls::call),
     ("relayed_certificate", calls::relayed_certificate),
+    ("far_end", door::far_end),
+    ("saved_call", door::saved_call),
     ("sigv4", requests::sigv4),
     ("sigv4_chunks", requests::sigv4_chunks),
     ("http_signature", requests::http_signature),
@@ -33,6 +37,7 @@ const ALL: &[Target] = &[
     ("x5c", tokens::x5c),
     ("jwe", tokens::jwe),
     ("dpop", tokens::dpop),
+    ("client_call", tokens::client_call),
     ("paseto", tokens::paseto),
     ("issued", tokens::issued),
     ("basic", tokens::basic),
@@ -41,6 +46,8 @@ const ALL: &[Target] = &[
     ("webhook_key", keys::webhook_key),
     ("certificate", keys::certificate),
     ("verifier", keys::verifier),
+    ("introspection", answers::introspection),
+    ("token_answer", answers::token_answer),
     ("bundle", policies::bundle),
     ("mask", policies::mask),
     ("structured", texts::structured),

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use proof::base64std;
 use proof::basic::Basic;
+use proof::client_call::{self, CallExpect};
 use proof::dpop::{self, ProofExpect};
 use proof::issued::{self, Brand};
 use proof::jose::alg::Algorithm;
@@ -15,6 +16,7 @@ use proof::jose::verifying::VerifyingKey;
 use proof::paseto;
 use proof::secret::Secret;
 use proof::strict_json;
+use proof::time::Leeway;
 use proof::x509::{Certificate, MAX_INTERMEDIATES, SignerChain, TrustRoots};
 
 use crate::calls::NOW;
@@ -23,6 +25,13 @@ use crate::calls::NOW;
 static KEY: LazyLock<VerifyingKey> = LazyLock::new(|| {
     let key = SigningKey::generate(Algorithm::ES256).expect("a key");
     key.verifying_key().expect("its public half")
+});
+
+/// A key of the fuzzer's own, where what is read was signed before: it signs what it is given.
+pub(crate) static SIGNER: LazyLock<(SigningKey, VerifyingKey)> = LazyLock::new(|| {
+    let key = SigningKey::generate(Algorithm::EdDSA).expect("a key");
+    let public = key.verifying_key().expect("its public half");
+    (key, public)
 });
 
 pub(crate) fn jwt(data: &[u8]) {
@@ -92,6 +101,42 @@ pub(crate) fn dpop(data: &[u8]) {
         assert!((1..=dpop::MAX_JTI_BYTES).contains(&proof.jti.len()));
         assert_eq!(proof.thumbprint.len(), 43);
     }
+}
+
+/// What passes is for this very call, by this client, and ends within minutes.
+pub(crate) fn client_call(data: &[u8]) {
+    const API: &str = "https://orders.example";
+    let _ = client_call::is_named(data);
+    let Ok(text) = core::str::from_utf8(data) else {
+        return;
+    };
+    let token = jws::sign(&SIGNER.0, client_call::TYPE, text);
+    assert!(client_call::is_named(token.as_bytes()));
+    let Ok(unverified) = jws::split(token.as_bytes()) else {
+        return;
+    };
+    let payload = unverified.verify(&SIGNER.1).expect("it was signed here");
+    let leeway = Leeway::default();
+    let expect = CallExpect {
+        client: "export",
+        audiences: &[API],
+        method: "POST",
+        uri: "https://api.example/orders",
+        query: Some("all=1"),
+        leeway,
+    };
+    let Ok(call) = client_call::judge(&payload, &expect, NOW) else {
+        return;
+    };
+    let claims = strict_json::parse_object(data, data.len()).expect("it was read");
+    assert!(claims["iss"] == "export" && claims["sub"] == "export");
+    assert!(claims["aud"] == API || claims["aud"] == serde_json::json!([API]));
+    assert!(claims.get("htm").is_none_or(|method| method == "POST"));
+    assert!(!call.jti.is_empty() && claims["jti"] == *call.jti);
+    assert!(call.expires_at.plus(leeway.0) > NOW);
+    assert!(call.expires_at <= NOW.plus(client_call::MAX_LIFETIME).plus(leeway.0));
+    let scopes = call.scopes.into_iter().flatten();
+    assert!(scopes.into_iter().all(|scope| !scope.is_empty()));
 }
 
 pub(crate) fn paseto(data: &[u8]) {

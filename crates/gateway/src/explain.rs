@@ -8,7 +8,7 @@
 
 mod listening;
 mod steps;
-mod text;
+pub(crate) mod text;
 
 use core::convert::Infallible;
 use core::net::{IpAddr, SocketAddr};

@@ -15,6 +15,8 @@ mod body;
 mod cors;
 mod explain;
 mod forward;
+#[cfg(fuzzing)]
+pub mod fuzzed;
 mod hush;
 mod hygiene;
 mod identity;

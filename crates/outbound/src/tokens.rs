@@ -16,7 +16,9 @@ use http::HeaderValue;
 use parking_lot::Mutex;
 use proof::random::Entropy;
 use proof::secret::Secret;
+use proof::strict_json;
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use url::Url;
@@ -142,9 +144,15 @@ impl TokenEndpoint {
     }
 }
 
-/// Reads what a token endpoint answered. Of what it says only registered words reach the log.
-fn read(status: u16, body: &[u8]) -> Result<Issued, NoToken> {
-    let answer: Option<Answer> = serde_json::from_slice(body).ok();
+/// Reads what a token endpoint answered (RFC 6749 §5.1, §5.2): a JSON object in which nothing stands
+/// twice. Of what it says only registered words reach the log.
+///
+/// # Errors
+/// [`NoToken`].
+pub fn read(status: u16, body: &[u8]) -> Result<Issued, NoToken> {
+    let members = strict_json::parse_object(body, MAX_ANSWER).ok();
+    let answer: Option<Answer> =
+        members.and_then(|members| serde_json::from_value(Value::Object(members)).ok());
     if status != 200 {
         let clean = |error: &String| {
             (1..=64).contains(&error.len())

@@ -26,6 +26,7 @@ mod relations;
 mod reload;
 mod rights;
 mod scene;
+mod sign;
 mod sign_paseto;
 mod signing_secrets;
 mod startup;

@@ -2,24 +2,23 @@
 //! Nothing is sent, and nothing is asked of a server: what is signed is what was given.
 
 mod client_jwt;
+mod dpop;
+mod http_signature;
 mod paseto;
+mod sigv4;
 
 use core::time::Duration;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use proof::base64url;
-use proof::content_digest;
 use proof::digest::sha256;
 use proof::hmac_request;
-use proof::httpsig::{self, Component, SignParameters, SignerKey};
 use proof::jose::alg::Algorithm;
 use proof::jose::key::SigningKey;
 use proof::random::{SystemEntropy, random_base62};
 use proof::request::SignedHead;
 use proof::secret::Secret;
-use proof::sigv4::{Payload, Signer};
 use proof::time::Timestamp;
 use proof::webhook::{self, PrivateKey, SharedKey, StandardKey, Style};
 use registry::units::{Moment, Period};
@@ -42,11 +41,11 @@ pub(crate) enum SignAct {
     Hmac(HmacArgs),
     /// AWS Signature Version 4, in the header or as a presigned URL
     #[command(name = "sigv4")]
-    SigV4(SigV4Args),
+    SigV4(sigv4::SigV4Args),
     /// An HTTP message signature (RFC 9421)
-    HttpSignature(HttpSignatureArgs),
+    HttpSignature(http_signature::HttpSignatureArgs),
     /// A DPoP proof (RFC 9449)
-    Dpop(DpopArgs),
+    Dpop(dpop::DpopArgs),
     /// A JWT that an OAuth client signs for this one call (`client_jwt`)
     ClientJwt(client_jwt::ClientJwtArgs),
     /// A PASETO access token, as a foreign issuer with this key would make it
@@ -96,55 +95,6 @@ pub(crate) struct HmacArgs {
     secret: SecretArgs,
 }
 
-/// `sign sigv4`
-#[derive(Debug, Clone, Args)]
-pub(crate) struct SigV4Args {
-    #[command(flatten)]
-    request: RequestArgs,
-    #[command(flatten)]
-    secret: SecretArgs,
-    /// Region of the credential scope, as the API names it
-    #[arg(long, value_name = "NAME")]
-    region: String,
-    /// Service of the credential scope, as the API names it
-    #[arg(long, value_name = "NAME")]
-    service: String,
-    /// Make a presigned URL that lives so long, e.g. `10m`
-    #[arg(long, value_name = "PERIOD")]
-    presign: Option<String>,
-}
-
-/// `sign http-signature`
-#[derive(Debug, Clone, Args)]
-pub(crate) struct HttpSignatureArgs {
-    #[command(flatten)]
-    request: RequestArgs,
-    #[command(flatten)]
-    secret: SecretArgs,
-    /// A header field to cover besides method, authority, path, query and the body's digest
-    #[arg(long, value_name = "NAME")]
-    cover: Vec<String>,
-    /// What the signature is meant for
-    #[arg(long, value_name = "TEXT")]
-    tag: Option<String>,
-}
-
-/// `sign dpop`
-#[derive(Debug, Clone, Args)]
-pub(crate) struct DpopArgs {
-    #[command(flatten)]
-    request: RequestArgs,
-    /// File with the private key: PKCS#8 in PEM, P-256 or Ed25519
-    #[arg(long, value_name = "FILE")]
-    private_key_file: PathBuf,
-    /// File with the access token that the call presents; `-` for standard input
-    #[arg(long, value_name = "FILE")]
-    access_token_file: Option<PathBuf>,
-    /// The server's nonce, if it asked for one
-    #[arg(long, value_name = "TEXT")]
-    nonce: Option<String>,
-}
-
 /// `sign jwks`
 #[derive(Debug, Clone, Args)]
 pub(crate) struct JwksArgs {
@@ -181,9 +131,9 @@ fn style(text: &str) -> Result<Style, String> {
 pub(crate) fn run(act: SignAct, screen: Screen) -> Outcome<()> {
     let signed = match act {
         SignAct::Hmac(args) => hmac(args, screen.now),
-        SignAct::SigV4(args) => sigv4(args, screen.now),
-        SignAct::HttpSignature(args) => http_signature(args, screen.now),
-        SignAct::Dpop(args) => dpop(args, screen.now),
+        SignAct::SigV4(args) => sigv4::sign(args, screen.now),
+        SignAct::HttpSignature(args) => http_signature::sign(args, screen.now),
+        SignAct::Dpop(args) => dpop::sign(args, screen.now),
         SignAct::ClientJwt(args) => client_jwt::sign(args, screen.now),
         SignAct::Paseto(args) => paseto::sign(args, screen.now),
         SignAct::Jwks(args) => return jwks(&args, screen),
@@ -356,129 +306,6 @@ fn hmac(args: HmacArgs, now: Timestamp) -> Outcome<Signed> {
     Ok(draft.done(vec![(http::header::AUTHORIZATION, value)]))
 }
 
-fn sigv4(args: SigV4Args, now: Timestamp) -> Outcome<Signed> {
-    let now = time(args.request.at.as_deref(), now)?;
-    let mut draft = Draft::read(args.request)?;
-    let secret = input::secret(&args.secret.secret_file, "secret")?;
-    let signer = Signer::new(&args.secret.key_id, &secret, &args.region, &args.service);
-    let payload = Payload::Hash(sha256(&draft.body));
-    let Some(period) = args.presign else {
-        let fields = signer
-            .sign(&draft.lent(), payload, &[], now)
-            .map_err(|defect| unsignable(&defect))?;
-        return Ok(draft.done(fields.headers));
-    };
-    let lives: Duration = period
-        .parse::<Period>()
-        .map_err(|error| Failure::usage(format!("`{period}`: {error}.")))?
-        .0;
-    // What signers of object storage leave out, every other one signs.
-    let payload = if args.service == "s3" {
-        Payload::Unsigned
-    } else {
-        payload
-    };
-    let query = signer
-        .presign(&draft.lent(), payload, lives, now)
-        .map_err(|defect| unsignable(&defect))?;
-    draft.url.set_query(Some(&query));
-    Ok(draft.done(Vec::new()))
-}
-
-fn http_signature(args: HttpSignatureArgs, now: Timestamp) -> Outcome<Signed> {
-    let now = time(args.request.at.as_deref(), now)?;
-    let mut draft = Draft::read(args.request)?;
-    let secret = input::secret(&args.secret.secret_file, "secret")?;
-    let mut components = httpsig::REQUIRED.to_vec();
-    if draft.url.query().is_none() {
-        components.retain(|component| *component != Component::Query);
-    }
-    if draft.body_file.is_some() {
-        let digest = HeaderValue::try_from(content_digest::value_sha256(&draft.body))
-            .map_err(|defect| unsignable(&defect))?;
-        draft.headers.insert(content_digest::CONTENT_DIGEST, digest);
-    }
-    let present = httpsig::REQUIRED_IF_PRESENT
-        .iter()
-        .map(|name| (*name).to_owned());
-    for name in present
-        .filter(|name| draft.headers.contains_key(name.as_str()))
-        .chain(args.cover)
-    {
-        let field = HeaderName::try_from(name.as_str())
-            .map_err(|_| Failure::usage(format!("`{name}` is no header field's name.")))?;
-        let component = Component::field(field);
-        if !components.contains(&component) {
-            components.push(component);
-        }
-    }
-    let nonce = random_base62(24, &SystemEntropy);
-    let private = String::from_utf8_lossy(secret.expose())
-        .contains("PRIVATE KEY-----")
-        .then(|| private_key(secret.expose(), Algorithm::PS512))
-        .transpose()?;
-    let fields = httpsig::sign(
-        &draft.lent(),
-        &components,
-        &SignParameters {
-            label: "sig1",
-            key_id: &args.secret.key_id,
-            created: now,
-            expires: None,
-            nonce: Some(&nonce),
-            tag: args.tag.as_deref(),
-            name_algorithm: false,
-        },
-        match &private {
-            Some(key) => SignerKey::Private(key),
-            None => SignerKey::Shared(&secret),
-        },
-    )
-    .map_err(|defect| unsignable(&defect))?;
-    Ok(draft.done(vec![
-        (
-            HeaderName::from_static("signature-input"),
-            fields.signature_input,
-        ),
-        (HeaderName::from_static("signature"), fields.signature),
-    ]))
-}
-
-fn dpop(args: DpopArgs, now: Timestamp) -> Outcome<Signed> {
-    let now = time(args.request.at.as_deref(), now)?;
-    let mut draft = Draft::read(args.request)?;
-    let pem = input::secret(&args.private_key_file, "private key")?;
-    let key = private_key(pem.expose(), Algorithm::PS512)?;
-    let mut jwk = key.public_jwk().to_json();
-    if let Some(members) = jwk.as_object_mut() {
-        members.retain(|name, _| !["use", "kid", "alg"].contains(&name.as_str()));
-    }
-    let mut address = draft.url.clone();
-    address.set_query(None);
-    let header = serde_json::json!({ "typ": "dpop+jwt", "alg": key.alg().name(), "jwk": jwk });
-    let mut claims = serde_json::json!({
-        "jti": random_base62(24, &SystemEntropy),
-        "htm": draft.method.as_str(),
-        "htu": address.as_str(),
-        "iat": now.as_secs(),
-    });
-    if let Some(nonce) = args.nonce {
-        claims["nonce"] = nonce.into();
-    }
-    let token = args.access_token_file.as_deref();
-    if let Some(token) = token.map(|file| input::secret(file, "token")).transpose()? {
-        claims["ath"] = base64url::encode(&sha256(token.expose())).into();
-        let value = [b"DPoP ", token.expose()].concat();
-        let value = HeaderValue::from_bytes(&value).map_err(|defect| unsignable(&defect))?;
-        draft.headers.insert(http::header::AUTHORIZATION, value);
-    }
-    let part = |json: &serde_json::Value| base64url::encode(json.to_string().as_bytes());
-    let input = format!("{}.{}", part(&header), part(&claims));
-    let proof = format!("{input}.{}", base64url::encode(&key.sign(input.as_bytes())));
-    let value = HeaderValue::try_from(proof).map_err(|defect| unsignable(&defect))?;
-    Ok(draft.done(vec![(HeaderName::from_static("dpop"), value)]))
-}
-
 fn jwks(args: &JwksArgs, screen: Screen) -> Outcome<()> {
     let pem = input::secret(&args.private_key_file, "private key")?;
     let key = private_key(pem.expose(), Algorithm::PS256)?;
@@ -557,6 +384,11 @@ fn standard(
 
 /// A private key in PKCS#8: P-256, Ed25519, or RSA, which is used with this algorithm.
 fn private_key(pem: &[u8], rsa: Algorithm) -> Outcome<SigningKey> {
+    private_key_for(pem, &[Algorithm::ES256, Algorithm::EdDSA, rsa])
+}
+
+/// The same for the first of these algorithms that it is a key of.
+fn private_key_for(pem: &[u8], algorithms: &[Algorithm]) -> Outcome<SigningKey> {
     let wrong = || {
         Failure::usage("The private key is not PKCS#8 in PEM, P-256, Ed25519 or RSA.")
             .next("`openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256` makes one")
@@ -565,9 +397,9 @@ fn private_key(pem: &[u8], rsa: Algorithm) -> Outcome<SigningKey> {
         return Err(wrong());
     };
     let der = Secret::new(der.secret_pkcs8_der());
-    [Algorithm::ES256, Algorithm::EdDSA, rsa]
-        .into_iter()
-        .find_map(|algorithm| SigningKey::from_pkcs8(algorithm, &der).ok())
+    algorithms
+        .iter()
+        .find_map(|algorithm| SigningKey::from_pkcs8(*algorithm, &der).ok())
         .ok_or_else(wrong)
 }
 

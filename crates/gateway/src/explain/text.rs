@@ -28,9 +28,9 @@ pub enum Unreadable {
 }
 
 /// See the module.
-pub(super) struct Text {
+pub(crate) struct Text {
     /// What a listener gets: HTTP/1.1, lines ended by CRLF.
-    pub(super) bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
     /// Whether it was sent as HTTP/2 (as `curl -v` shows such calls).
     pub(super) http2: bool,
     /// Whether it is what `curl -v` prints, which shows no body.
@@ -51,7 +51,7 @@ struct Line<'a> {
 impl Text {
     /// # Errors
     /// [`Unreadable`].
-    pub(super) fn read(text: &[u8]) -> Result<Self, Unreadable> {
+    pub(crate) fn read(text: &[u8]) -> Result<Self, Unreadable> {
         if text.len() > MAX_TEXT {
             return Err(Unreadable::TooLong);
         }

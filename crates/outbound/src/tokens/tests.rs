@@ -165,6 +165,12 @@ fn an_answer_is_read_as_the_standard_says_and_its_words_stay_out_of_the_log() {
         ),
         (500, "<html>", "500"),
         (200, "<html>", "no JSON"),
+        (200, r#"["a","Bearer",60,null]"#, "no JSON"),
+        (
+            200,
+            r#"{"access_token":"a","token_type":"Bearer","scope":"r","scope":"w"}"#,
+            "no JSON",
+        ),
         (200, r#"{"token_type":"Bearer"}"#, "no access_token"),
         (
             200,

@@ -10,6 +10,7 @@ use crate::{
 
 mod peers;
 mod refusals;
+mod under_way;
 
 const RFC: &str = include_str!("../../../../vectors/httpsig/rfc9421.json");
 const KEY_ID: &str = "dw_hs_live_0123456789abcdef";
@@ -64,7 +65,10 @@ fn rfc() -> Value {
 }
 
 fn rfc_request(file: &Value) -> Owned {
-    let case = &file["request"];
+    request_of(&file["request"])
+}
+
+fn request_of(case: &Value) -> Owned {
     let text = |name: &str| case[name].as_str().unwrap();
     let mut request = Owned::new(text("method"), text("authority"), text("target"));
     for field in case["headers"].as_array().unwrap() {

@@ -13,10 +13,7 @@ fn what_other_libraries_sign_verifies() {
         for case in set["requests"].as_array().unwrap() {
             let text = |name: &str| case[name].as_str().unwrap();
             let name = format!("{} {}", text("peer"), text("key"));
-            let mut request = Owned::new(text("method"), text("authority"), text("target"));
-            for field in case["headers"].as_array().unwrap() {
-                request.add(field[0].as_str().unwrap(), field[1].as_str().unwrap());
-            }
+            let request = request_of(case);
             let published = Published::read(set, text("key"));
             let head = request.head();
             let claimed = parse(&head, Some("orders")).unwrap().unwrap();
