@@ -103,6 +103,8 @@ checks! {
     CertificatePath = ("certificate-path", "its path leads to the API's authority, and it has a name that the API knows", Some("RFC 5280 §6")),
     /// The certificate's own time.
     CertificateTime = ("certificate-time", "it is within its time", Some("RFC 5280 §4.1.2.5")),
+    /// The responder of the authority has not revoked it.
+    CertificateStatus = ("certificate-status", "the authority's responder calls it good", Some("RFC 6960 §2.2")),
     /// The signing key that a signature names.
     SigningKey = ("signing-key", "the key it names is known and for this scheme", None),
     /// The signature over the request.

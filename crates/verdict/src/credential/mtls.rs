@@ -8,14 +8,16 @@
 //! alone.
 //!
 //! The path costs signatures, so its result is kept for [`RECHECK`] under the very certificate, the
-//! API's rules and the version of its authority; the certificate's own time is judged on every use.
+//! API's rules and the version of its authority; the certificate's own time is judged on every use,
+//! and so is what the authority's responder says of the path (RFC 6960), where it has one.
 
 use core::time::Duration;
 use std::sync::Arc;
 
 use proof::digest::TokenHash;
 use proof::time::Timestamp;
-use proof::x509::{Certificate, RevocationLists, TrustRoots, dn_matches};
+use proof::x509::ocsp::{Question, Status};
+use proof::x509::{Certificate, RevocationLists, TrustRoots, X509Defect, dn_matches};
 
 use super::jwt::ConfigId;
 use super::{CredentialKind, Proved, refused};
@@ -86,6 +88,31 @@ pub struct Authority {
     /// Its revocation lists. `None`: the API asks for none; then the certificates' short life is
     /// what ends them.
     pub revocation: Option<RevocationLists>,
+    /// What its responder is asked about, beside the lists.
+    pub responder: Asked,
+}
+
+/// Which certificates of a path a responder is asked about (RFC 6960).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Asked {
+    /// None: there is no responder.
+    #[default]
+    Nothing,
+    /// The client's.
+    Client,
+    /// Every certificate but the root.
+    Path,
+}
+
+impl Asked {
+    fn of(self, path: &[Question]) -> Vec<Question> {
+        let count = match self {
+            Self::Nothing => 0,
+            Self::Client => 1,
+            Self::Path => path.len(),
+        };
+        path.iter().take(count).cloned().collect()
+    }
 }
 
 /// A certificate whose path held.
@@ -97,12 +124,15 @@ pub struct VerifiedCertificate {
     pub recheck_at: Timestamp,
     /// The end of the certificate's own time.
     pub not_after: Timestamp,
+    /// What the authority's responder is to be asked on every use.
+    pub questions: Vec<Question>,
     /// What it stands for.
     pub standing: Arc<Standing>,
 }
 
-/// Judges the certificate of a connection by an API's profile.
-pub(super) fn prove(
+/// Judges the certificate of a connection by an API's profile. Waits for nothing but a responder that
+/// was not asked before.
+pub(super) async fn prove(
     tls: &TlsFacts,
     profile: Option<&CertificateProfile>,
     facts: &impl Facts,
@@ -133,6 +163,19 @@ pub(super) fn prove(
     if now.as_secs() > verified.not_after.as_secs() {
         return Err(refused("the certificate has expired"));
     }
+    if !verified.questions.is_empty() {
+        facts.note(Note::Check(Check::CertificateStatus));
+        for question in &verified.questions {
+            let status = match facts.known_status(&profile.authority, question, now) {
+                Some(status) => status,
+                // Apart, so that calls whose answers are known need no room for asking.
+                None => {
+                    Box::pin(facts.certificate_status(&profile.authority, question, now)).await?
+                }
+            };
+            not_revoked(status, question)?;
+        }
+    }
     // Its time includes the last second.
     let ends = verified.not_after.plus(Duration::from_secs(1));
     Ok(Proved {
@@ -142,6 +185,21 @@ pub(super) fn prove(
         ends: Some(ends),
         issuer: None,
     })
+}
+
+/// RFC 6960 §2.2: `good` alone lets pass. A certificate that the responder doesn't know may be one
+/// that the authority never made.
+fn not_revoked(status: Status, question: &Question) -> Result<(), Problem> {
+    let defect = match status {
+        Status::Good => return Ok(()),
+        Status::Revoked => X509Defect::Revoked,
+        Status::Unknown => X509Defect::RevocationUnknown,
+    };
+    Err(refused(format!(
+        "{}: its responder says so of number {}",
+        defect.code(),
+        question.serial()
+    )))
 }
 
 fn verify(
@@ -172,6 +230,7 @@ fn verify(
         authority: authority.version,
         recheck_at: now.plus(RECHECK),
         not_after: certificate.not_after(),
+        questions: authority.responder.of(trusted.path()),
         standing: Arc::new(Standing {
             principal: Principal::Service(SubjectId::new(name)),
             // Marked, so that no certificate is taken for one of our keys.
