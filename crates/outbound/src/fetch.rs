@@ -1,8 +1,8 @@
 //! **The outgoing HTTP client**: one GET or POST to a configured URL, or a reason why not.
 //!
 //! It is for key sets, metadata and the endpoints of other issuers: small documents from places that
-//! an operator wrote down. It speaks https only (http to loopback where development allows it), follows no redirect, and
-//! connects to the very address that [`address::check`] let pass, so that a second answer of the
+//! an operator wrote down. It speaks https only (http to loopback where development allows it, and for
+//! an [`Inquiry`], whose answer is signed), follows no redirect, and connects to the very address that [`address::check`] let pass, so that a second answer of the
 //! name server can't lead it elsewhere. The whole exchange has one deadline, the answer one size
 //! limit. It refuses to carry cookies, compression, or a URL with user information; a credential goes
 //! along in a [`Form`] alone, which [`crate::client_auth`] fills.
@@ -209,6 +209,23 @@ pub struct Posted {
     pub within: Duration,
 }
 
+/// What is asked where the answer is signed and not secret, so that the way there needs no protection:
+/// plain http is good enough, as its servers mostly have it (RFC 6960 appendix A, RFC 5019 §5). Which
+/// addresses may be called is judged as ever.
+#[derive(Debug)]
+pub struct Inquiry {
+    /// What is posted.
+    pub body: Bytes,
+    /// Its media type.
+    pub content_type: &'static str,
+    /// The media type of the answer.
+    pub accept: &'static str,
+    /// Time for the whole exchange, in place of the fetcher's own.
+    pub within: Duration,
+    /// Largest answer, in bytes.
+    pub max_bytes: usize,
+}
+
 /// The head of an answer, of a bounded size. The body behind it was not read.
 #[derive(Debug)]
 pub struct AnswerHead {
@@ -338,6 +355,16 @@ impl Fetcher {
         self.within(url, within, Message::Ask(form)).await
     }
 
+    /// Asks, and returns the body of a 200 answer.
+    ///
+    /// # Errors
+    /// [`FetchError`], as for [`Fetcher::get`].
+    pub async fn inquire(&self, url: &Url, inquiry: Inquiry) -> Result<Bytes, FetchError> {
+        let within = inquiry.within;
+        let answered = self.within(url, within, Message::Inquiry(inquiry)).await?;
+        Ok(answered.body)
+    }
+
     /// Posts JSON under the same rules, and hands out the head of what is answered, whatever its
     /// status. The body is left unread, so that it can neither fail nor cost anything.
     ///
@@ -355,11 +382,11 @@ impl Fetcher {
     }
 
     async fn head_of(&self, url: &Url, posted: Posted) -> Result<AnswerHead, FetchFailure> {
-        let target = Target::of(url, self.options.allow_insecure_loopback)?;
+        let target = Target::of(url, self.plain(false))?;
         let stream = self.connect(&self.addresses(&target).await?).await?;
         let request = target.request(url, Message::Json(posted))?;
         // The tasks end the connection when they are dropped.
-        let (response, _tasks) = if target.secure {
+        let (response, _tasks) = if target.plain.is_none() {
             let tls = TlsConnector::from(Arc::clone(&self.tls));
             let stream = tls
                 .connect(target.server_name()?, stream)
@@ -435,7 +462,8 @@ impl Fetcher {
         url: &Url,
         message: Message<'_>,
     ) -> Result<(Answered, Option<String>), FetchFailure> {
-        let target = Target::of(url, self.options.allow_insecure_loopback)?;
+        let signed = matches!(message, Message::Inquiry(_));
+        let target = Target::of(url, self.plain(signed))?;
         let (tls, bounds) = match &message {
             Message::Ask(form) => (
                 form.certificate.map_or(&self.tls, |shown| &shown.0),
@@ -453,6 +481,14 @@ impl Fetcher {
                     max_bytes: *max_bytes,
                 },
             ),
+            Message::Inquiry(inquiry) => (
+                &self.tls,
+                Bounds {
+                    any_status: false,
+                    unchanged: false,
+                    max_bytes: inquiry.max_bytes,
+                },
+            ),
             Message::Get { .. } | Message::Post { .. } | Message::Json(_) => (
                 &self.tls,
                 Bounds {
@@ -466,7 +502,7 @@ impl Fetcher {
         let addresses = self.addresses(&target).await?;
         let stream = self.connect(&addresses).await?;
         let request = target.request(url, message)?;
-        if target.secure {
+        if target.plain.is_none() {
             let name = target.server_name()?;
             let stream = TlsConnector::from(tls)
                 .connect(name, stream)
@@ -492,7 +528,7 @@ impl Fetcher {
         let mut refused = None;
         let mut allowed = Vec::new();
         for address in found.into_iter().take(MAX_ADDRESSES) {
-            match self.judge(address, target.secure) {
+            match self.judge(address, target.plain) {
                 Ok(()) => allowed.push(SocketAddr::new(address, target.port)),
                 Err(class) => refused = Some((address, class)),
             }
@@ -504,16 +540,26 @@ impl Fetcher {
         }
     }
 
-    fn judge(&self, address: IpAddr, secure: bool) -> Result<(), AddressClass> {
-        if secure {
-            return address::check(address, &self.options.listed);
-        }
-        // Plain http never leaves the machine, whatever is listed.
-        match address.is_loopback() {
-            true => Ok(()),
-            false => Err(address::check(address, &[])
+    fn judge(&self, address: IpAddr, plain: Option<Plain>) -> Result<(), AddressClass> {
+        let loopback = self.options.allow_insecure_loopback && address.is_loopback();
+        match plain {
+            Some(_) if loopback => Ok(()),
+            None | Some(Plain::Checked) => address::check(address, &self.options.listed),
+            // Otherwise plain http never leaves the machine, whatever is listed.
+            Some(Plain::Loopback) => Err(address::check(address, &[])
                 .err()
                 .unwrap_or(AddressClass::Reserved)),
+        }
+    }
+
+    /// Where plain http may go; `None`: nowhere.
+    fn plain(&self, signed: bool) -> Option<Plain> {
+        match signed {
+            true => Some(Plain::Checked),
+            false => self
+                .options
+                .allow_insecure_loopback
+                .then_some(Plain::Loopback),
         }
     }
 
@@ -651,26 +697,37 @@ enum Message<'a> {
     },
     Ask(Form<'a>),
     Json(Posted),
+    Inquiry(Inquiry),
+}
+
+/// Where plain http may go.
+#[derive(Clone, Copy)]
+enum Plain {
+    /// To loopback alone.
+    Loopback,
+    /// Wherever https may.
+    Checked,
 }
 
 /// The checked parts of a URL.
 struct Target<'a> {
     host: Host<&'a str>,
     port: u16,
-    secure: bool,
+    /// `None`: it is https.
+    plain: Option<Plain>,
 }
 
 impl<'a> Target<'a> {
-    fn of(url: &'a Url, allow_insecure_loopback: bool) -> Result<Self, FetchFailure> {
-        let secure = match url.scheme() {
-            "https" => true,
-            "http" if allow_insecure_loopback => false,
+    fn of(url: &'a Url, plain: Option<Plain>) -> Result<Self, FetchFailure> {
+        let plain = match (url.scheme(), plain) {
+            ("https", _) => None,
+            ("http", Some(plain)) => Some(plain),
             _ => return Err(FetchFailure::Scheme),
         };
         let clean =
             url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
         match (url.host(), url.port_or_known_default()) {
-            (Some(host), Some(port)) if clean => Ok(Self { host, port, secure }),
+            (Some(host), Some(port)) if clean => Ok(Self { host, port, plain }),
             _ => Err(FetchFailure::Url),
         }
     }
@@ -717,6 +774,11 @@ impl<'a> Target<'a> {
                 .method(Method::POST)
                 .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
                 .body(Full::from(form)),
+            Message::Inquiry(inquiry) => request
+                .method(Method::POST)
+                .header(ACCEPT, HeaderValue::from_static(inquiry.accept))
+                .header(CONTENT_TYPE, HeaderValue::from_static(inquiry.content_type))
+                .body(Full::from(inquiry.body)),
             Message::Json(posted) => {
                 let mut request = request
                     .method(Method::POST)

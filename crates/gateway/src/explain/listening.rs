@@ -142,7 +142,12 @@ impl<F: Looks> Facts for Listening<F> {
     fn authority(&self, id: &AuthorityId) -> Answer<Arc<Authority>> {
         self.facts.authority(id)
     }
-    fn known_status(&self, authority: &AuthorityId, question: &Question, _: Timestamp) -> Option<Status> {
+    fn known_status(
+        &self,
+        authority: &AuthorityId,
+        question: &Question,
+        _: Timestamp,
+    ) -> Option<Status> {
         self.facts.known_status(authority, question, self.now)
     }
     /// Asking changes no answer, so it is done as for a call.

@@ -1,5 +1,7 @@
 //! What an API's `client_certificates` mean: who vouches, and whom the API knows.
 
+use core::ops::RangeInclusive;
+use core::time::Duration;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -7,13 +9,13 @@ use proof::x509::is_dn;
 use url::Url;
 use verdict::credential::jwt::ConfigId;
 use verdict::credential::mtls::{
-    AuthorityId, CertificateIdentity, CertificateProfile, NamePattern,
+    Asked, AuthorityId, CertificateIdentity, CertificateProfile, NamePattern,
 };
 use verdict::identity::{Scopes, TenantId};
 
 use super::owner::{is_mail_address, role_names};
-use crate::api::AuthorityFiles;
-use crate::api::written::{CertificateIdentitySpec, ClientCertificatesSpec};
+use crate::api::written::{CertificateIdentitySpec, ClientCertificatesSpec, OcspAbout, OcspSpec};
+use crate::api::{AuthorityFiles, ResponderMeaning};
 use crate::flaw::{Place, Report};
 
 /// Reads the section; the profile is for judging, the files are for whoever reads them.
@@ -35,6 +37,8 @@ pub(super) fn mean(
         }
     }
     let published = published(spec.crl_urls.as_deref(), &at.key("crl_urls"), report);
+    let asked = spec.ocsp.as_ref();
+    let responder = asked.and_then(|asked| responder(asked, &at.key("ocsp"), report));
     let place = at.key("identities");
     report.not_empty(place.clone(), Some(&spec.identities));
     report.no_doubles(&place, &spec.identities);
@@ -44,8 +48,8 @@ pub(super) fn mean(
         .enumerate()
         .filter_map(|(index, written)| identity(written, scopes, &place.index(index), report))
         .collect();
-    // The files name the authority: two APIs with the same ones share what is read of them.
-    let named = serde_json::json!([spec.ca_file, lists, published]).to_string();
+    // The sources name the authority: two APIs with the same ones share what is read of them.
+    let named = serde_json::json!([spec.ca_file, lists, published, spec.ocsp]).to_string();
     let known = serde_json::to_string(&spec.identities).unwrap_or_default();
     let profile = CertificateProfile {
         config: ConfigId::of(&format!("client certificates {named} {known}")),
@@ -56,8 +60,51 @@ pub(super) fn mean(
         roots: PathBuf::from(&spec.ca_file),
         revocation: lists.into_iter().map(PathBuf::from).collect(),
         published,
+        responder,
     };
     (profile, files)
+}
+
+/// How long an answer of a responder is used where nothing is written.
+const REFRESH: Duration = Duration::from_secs(600);
+/// The shortest and the longest time that may be.
+const REFRESHES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(86_400);
+
+/// Whether the responder's place may be called is judged when it is, as for lists.
+fn responder(written: &OcspSpec, at: &Place, report: &mut Report<'_>) -> Option<ResponderMeaning> {
+    let refresh = written.refresh.map_or(REFRESH, |period| period.0);
+    if !REFRESHES.contains(&refresh) {
+        report.hinted(
+            at.key("refresh"),
+            "an answer is used for 1s to 1d",
+            "so long a certificate that was revoked still passes here",
+        );
+    }
+    let asked = match written.about.unwrap_or_default() {
+        OcspAbout::Path => Asked::Path,
+        OcspAbout::Client => Asked::Client,
+    };
+    let url = fetched(
+        &written.url,
+        &at.key("url"),
+        "this is the URL of a responder",
+        report,
+    )?;
+    Some(ResponderMeaning {
+        url,
+        asked,
+        refresh,
+    })
+}
+
+fn fetched(text: &str, at: &Place, otherwise: &str, report: &mut Report<'_>) -> Option<Url> {
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "https" | "http") && url.has_host() => Some(url),
+        _ => {
+            report.flaw(at.clone(), otherwise);
+            None
+        }
+    }
 }
 
 /// Where lists are fetched. Whether a place may be called is judged when it is, like all others.
@@ -65,14 +112,12 @@ fn published(written: Option<&[String]>, at: &Place, report: &mut Report<'_>) ->
     report.not_empty(at.clone(), written);
     let written = written.unwrap_or_default();
     report.no_doubles(at, written);
-    let mut urls = Vec::new();
-    for (index, text) in written.iter().enumerate() {
-        match Url::parse(text) {
-            Ok(url) if matches!(url.scheme(), "https" | "http") && url.has_host() => urls.push(url),
-            _ => report.flaw(at.index(index), "this is the URL of a revocation list"),
-        }
-    }
-    urls
+    let urls = written.iter().enumerate();
+    urls.filter_map(|(index, text)| {
+        let otherwise = "this is the URL of a revocation list";
+        fetched(text, &at.index(index), otherwise, report)
+    })
+    .collect()
 }
 
 fn identity(
@@ -272,6 +317,33 @@ mod tests {
         }
         assert!(api(json!({ "ca_file": "", "identities": [{ "uri": "urn:a:b" }] })).is_err());
         assert!(api(json!({ "ca_file": "ca.pem", "identities": [] })).is_err());
+        let asking = |ocsp: Value| {
+            api(json!({
+                "ca_file": "ca.pem",
+                "ocsp": ocsp,
+                "identities": [{ "uri": "urn:a:b" }]
+            }))
+        };
+        let meaning = asking(json!({ "url": "http://ocsp.example/" })).expect("sound");
+        let files = meaning
+            .api("orders")
+            .expect("there")
+            .client_authority
+            .clone();
+        let responder = files.and_then(|files| files.responder).expect("declared");
+        assert_eq!(responder.asked, Asked::Path);
+        assert_eq!(responder.refresh, REFRESH);
+        let written = json!({ "url": "https://ocsp.example/", "about": "client", "refresh": "1h" });
+        assert!(asking(written).is_ok());
+        for bad in [
+            json!({ "url": "" }),
+            json!({ "url": "ocsp.example" }),
+            json!({ "url": "ldap://ocsp.example/" }),
+            json!({ "url": "http://ocsp.example/", "refresh": "999ms" }),
+            json!({ "url": "http://ocsp.example/", "refresh": "2d" }),
+        ] {
+            assert!(asking(bad.clone()).is_err(), "{bad}");
+        }
         let none = api(Value::Null).expect_err("nobody vouches");
         assert!(none.contains("nobody vouches"), "{none}");
     }

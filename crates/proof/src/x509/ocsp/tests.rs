@@ -1,6 +1,6 @@
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    SigningKey as _,
+    PublicKeyData as _, SigningKey as _,
 };
 
 use super::*;
@@ -31,7 +31,12 @@ fn questions(certificate: &[u8], between: &[&[u8]], roots: &[u8]) -> Vec<Questio
         .map(|pem| Certificate::from_pem(pem).unwrap()[0].der().to_vec())
         .collect();
     certificate
-        .verify_chain(&between, &TrustRoots::from_pem(roots).unwrap(), None, later(60))
+        .verify_chain(
+            &between,
+            &TrustRoots::from_pem(roots).unwrap(),
+            None,
+            later(60),
+        )
         .unwrap()
         .path()
         .to_vec()
@@ -140,10 +145,7 @@ fn h05_an_answer_counts_only_from_who_may_give_it() {
     // A responder's certificate ends, and with it what it signed.
     let (day, then) = (later(3600), later(2 * 86_400));
     assert!(good().read(made!("expired.der"), day).is_ok());
-    assert_eq!(
-        good().read(made!("expired.der"), then),
-        Err(NotAuthorized)
-    );
+    assert_eq!(good().read(made!("expired.der"), then), Err(NotAuthorized));
     assert!(good().read(made!("good-delegated.der"), then).is_ok());
 }
 
@@ -279,7 +281,10 @@ impl Signer {
         Shape {
             kind: BASIC,
             version: Vec::new(),
-            responder: write(AROUND_2, &[&write(OCTET_STRING, &[&self.question.key_hash])]),
+            responder: write(
+                AROUND_2,
+                &[&write(OCTET_STRING, &[&self.question.key_hash])],
+            ),
             singles: vec![self.single(&[0x80, 0], made_at(), &[])],
             extensions: Vec::new(),
             certificates: Vec::new(),
@@ -315,7 +320,10 @@ impl Signer {
                 &write(OCTET_STRING, &[&basic]),
             ],
         );
-        write(SEQUENCE, &[&[ENUMERATED, 1, 0], &write(AROUND_0, &[&bytes])])
+        write(
+            SEQUENCE,
+            &[&[ENUMERATED, 1, 0], &write(AROUND_0, &[&bytes])],
+        )
     }
 
     fn judged(&self, spoil: impl FnOnce(&mut Shape)) -> Result<Status, OcspDefect> {
@@ -330,7 +338,10 @@ impl Signer {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::OcspSigning];
         change(&mut params);
         let key = KeyPair::generate().unwrap();
-        (params.signed_by(&key, &self.ca).unwrap().der().to_vec(), key)
+        (
+            params.signed_by(&key, &self.ca).unwrap().der().to_vec(),
+            key,
+        )
     }
 }
 
@@ -386,7 +397,10 @@ fn what_no_honest_responder_signs_is_refused_all_the_same() {
         ),
         (
             "something behind the extensions",
-            singles(single(&[0x80, 0], &[&extensions(false)[..], &[NULL, 0]].concat())),
+            singles(single(
+                &[0x80, 0],
+                &[&extensions(false)[..], &[NULL, 0]].concat(),
+            )),
             Err(OcspDefect::NotDer),
         ),
         (
@@ -426,7 +440,9 @@ fn what_no_honest_responder_signs_is_refused_all_the_same() {
         ),
         (
             "signed by the issuer under another key's name",
-            Box::new(|shape| shape.responder = write(AROUND_2, &[&write(OCTET_STRING, &[&[7; 20]])])),
+            Box::new(|shape| {
+                shape.responder = write(AROUND_2, &[&write(OCTET_STRING, &[&[7; 20]])])
+            }),
             Err(OcspDefect::Responder),
         ),
         (
@@ -465,14 +481,8 @@ fn a_delegated_responder_is_named_within_its_time_and_signs_itself() {
     assert_eq!(by(&own, &key, &spki(&key)), Ok(Status::Good));
     // It names somebody else, or somebody else signed.
     let stranger = KeyPair::generate().unwrap();
-    assert_eq!(
-        by(&own, &key, &spki(&stranger)),
-        Err(OcspDefect::Responder)
-    );
-    assert_eq!(
-        by(&own, &stranger, &spki(&key)),
-        Err(OcspDefect::Signature)
-    );
+    assert_eq!(by(&own, &key, &spki(&stranger)), Err(OcspDefect::Responder));
+    assert_eq!(by(&own, &stranger, &spki(&key)), Err(OcspDefect::Signature));
     for change in [
         (|params: &mut CertificateParams| params.not_after = rcgen::date_time_ymd(2026, 1, 1))
             as fn(&mut CertificateParams),
@@ -483,10 +493,7 @@ fn a_delegated_responder_is_named_within_its_time_and_signs_itself() {
         |params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained),
     ] {
         let (own, key) = signer.responder(change);
-        assert_eq!(
-            by(&own, &key, &spki(&key)),
-            Err(OcspDefect::NotAuthorized)
-        );
+        assert_eq!(by(&own, &key, &spki(&key)), Err(OcspDefect::NotAuthorized));
     }
 }
 

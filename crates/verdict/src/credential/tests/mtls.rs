@@ -8,7 +8,6 @@ use rcgen::{DnType, ExtendedKeyUsagePurpose, SanType, SerialNumber, date_time_ym
 use crate::call::TlsFacts;
 use crate::credential::CredentialKind::{Jwt, Mtls};
 use crate::credential::jwt::ConfigId;
-use proof::x509::ocsp::Status;
 use crate::credential::mtls::{
     Asked, AuthorityId, CertificateIdentity, CertificateProfile, NamePattern, RECHECK,
 };
@@ -19,6 +18,7 @@ use crate::route::Route;
 use crate::testing::pki::Ca;
 use crate::testing::{NOW, Sent, World};
 use crate::{Permitted, Refused};
+use proof::x509::ocsp::Status;
 
 fn knows(patterns: Vec<NamePattern>) -> CertificateProfile {
     CertificateProfile {
@@ -276,7 +276,8 @@ fn c06_a_known_certificate_costs_no_path_and_its_time_and_authority_are_judged_e
 fn asked(responder: Asked, answers: &[(&str, Status)]) -> (World, Result<(), (Code, String)>) {
     let (world, ca) = world(vec![spiffe()]);
     let below = ca.between_numbered(9);
-    let mut session = below.session(|params| params.serial_number = Some(SerialNumber::from(7_u64)));
+    let mut session =
+        below.session(|params| params.serial_number = Some(SerialNumber::from(7_u64)));
     session.peer_intermediates = vec![below.der()];
     let answering = ca.answering(1, responder);
     let mut authorities = world.facts.authorities.lock().unwrap();
@@ -305,7 +306,12 @@ fn what_the_responder_does_not_call_good_is_refused() {
         Unavailable::CertificateStatus.to_string(),
     ));
     for (what, responder, answers, expected) in [
-        ("there is none", Asked::Nothing, &[("07", Revoked)][..], Ok(())),
+        (
+            "there is none",
+            Asked::Nothing,
+            &[("07", Revoked)][..],
+            Ok(()),
+        ),
         ("good", Asked::Client, &[("07", Good)], Ok(())),
         (
             "revoked",
