@@ -39,6 +39,7 @@ const ALL: &[Target] = &[
     ("paserk", keys::paserk),
     ("webhook_key", keys::webhook_key),
     ("certificate", keys::certificate),
+    ("ocsp", keys::ocsp),
     ("verifier", keys::verifier),
     ("bundle", policies::bundle),
     ("mask", policies::mask),

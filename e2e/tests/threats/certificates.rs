@@ -16,7 +16,7 @@ use super::key_sets::{KeyServer, LISTED, Reply};
 
 const NAME: &str = "spiffe://example.org/billing";
 
-const RESOURCES: &str = r#"
+pub(super) const RESOURCES: &str = r#"
 resources:
   - apiVersion: doorward/v1
     kind: Api
@@ -37,23 +37,23 @@ resources:
 "#;
 
 /// An authority.
-struct Ca(CertifiedIssuer<'static, KeyPair>);
+pub(super) struct Ca(pub(super) CertifiedIssuer<'static, KeyPair>);
 
 /// A client's certificate with its key.
-struct Own {
-    der: Vec<u8>,
+pub(super) struct Own {
+    pub(super) der: Vec<u8>,
     tls: ClientCertificate,
 }
 
 impl Ca {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    fn own(&self, serial: u64) -> Own {
+    pub(super) fn own(&self, serial: u64) -> Own {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.subject_alt_names = vec![SanType::URI(NAME.try_into().unwrap())];
         params.serial_number = Some(SerialNumber::from(serial));
@@ -95,10 +95,10 @@ impl Ca {
     }
 }
 
-struct World {
-    doorward: Doorward,
-    upstream: Upstream,
-    ca: Ca,
+pub(super) struct World {
+    pub(super) doorward: Doorward,
+    pub(super) upstream: Upstream,
+    pub(super) ca: Ca,
 }
 
 impl World {
@@ -106,7 +106,7 @@ impl World {
         Self::start_with(Place::new().unwrap(), Ca::new(), more, RESOURCES)
     }
 
-    fn start_with(place: Place, ca: Ca, more: &str, resources: &str) -> Self {
+    pub(super) fn start_with(place: Place, ca: Ca, more: &str, resources: &str) -> Self {
         let upstream = Upstream::start().unwrap();
         let partners = place.path().join("partners");
         std::fs::create_dir(&partners).unwrap();
@@ -120,7 +120,7 @@ impl World {
         }
     }
 
-    fn over_tls(&self, own: Option<&Own>, path: &str) -> Answer {
+    pub(super) fn over_tls(&self, own: Option<&Own>, path: &str) -> Answer {
         let trusted = self.doorward.place().path().join("tls/ca.pem");
         let at = self.doorward.gateway_tls();
         let request =

@@ -43,7 +43,7 @@ const AROUND_0: u8 = 0xa0;
 const AROUND_1: u8 = 0xa1;
 const AROUND_2: u8 = 0xa2;
 
-/// id-sha1 (RFC 3279 §2.1): 1.3.14.3.2.26.
+/// id-sha1 (RFC 4055 §2.1): 1.3.14.3.2.26.
 const SHA1: &[u8] = &[0x2b, 0x0e, 0x03, 0x02, 0x1a];
 /// id-pkix-ocsp-basic (RFC 6960 §4.2.1): 1.3.6.1.5.5.7.48.1.1.
 const BASIC: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01, 0x01];
