@@ -8,6 +8,11 @@ use proof::secret::Secret;
 use proof::webhook::{self, Style};
 use proof::x509::{Certificate, RevocationLists, TrustRoots};
 
+use std::sync::LazyLock;
+
+use proof::time::Timestamp;
+use proof::x509::ocsp::Question;
+
 use crate::calls::NOW;
 
 pub(crate) fn jwk(data: &[u8]) {
@@ -52,6 +57,35 @@ pub(crate) fn certificate(data: &[u8]) {
     }
     let _ = TrustRoots::from_pem(data);
     let _ = RevocationLists::from_files(&[data]);
+}
+
+/// When the seeds were signed.
+static SIGNED: LazyLock<Timestamp> = LazyLock::new(|| {
+    let made_at = include_str!("../../vectors/ocsp/made-at").trim();
+    Timestamp::from_secs(made_at.parse().expect("seconds"))
+});
+
+/// A question that some of the seeds answer.
+static QUESTION: LazyLock<Question> = LazyLock::new(|| {
+    let client = include_bytes!("../../vectors/ocsp/good.pem");
+    let roots = include_bytes!("../../vectors/ocsp/ca.pem");
+    let client = &Certificate::from_pem(client).expect("a certificate")[0];
+    let roots = TrustRoots::from_pem(roots).expect("a root");
+    let between: &[&[u8]] = &[];
+    let trusted = client.verify_chain(between, &roots, None, *SIGNED);
+    trusted.expect("a path").path()[0].clone()
+});
+
+/// What is accepted was signed, and nobody has the keys any more.
+pub(crate) fn ocsp(data: &[u8]) {
+    if let Ok(answer) = QUESTION.read(data, *SIGNED) {
+        let month = core::time::Duration::from_secs(30 * 86_400);
+        assert!(answer.ends > *SIGNED && answer.ends <= SIGNED.plus(month));
+        assert!(
+            QUESTION.read(data, answer.ends).is_err(),
+            "it counts past its end"
+        );
+    }
 }
 
 pub(crate) fn verifier(data: &[u8]) {

@@ -45,6 +45,7 @@ const ALL: &[Target] = &[
     ("paserk", keys::paserk),
     ("webhook_key", keys::webhook_key),
     ("certificate", keys::certificate),
+    ("ocsp", keys::ocsp),
     ("verifier", keys::verifier),
     ("introspection", answers::introspection),
     ("token_answer", answers::token_answer),

@@ -19,6 +19,7 @@ use proof::jose::alg::Algorithm;
 use proof::jose::jwe::DecryptionKeys;
 use proof::jose::verifying::VerifyingKey;
 use proof::time::Timestamp;
+use proof::x509::ocsp::{Question, Status};
 use verdict::call::Call;
 use verdict::credential::client_jwt::CallingClient;
 use verdict::credential::introspection::Said;
@@ -137,6 +138,23 @@ impl<F: Facts> Facts for Remembered<'_, F> {
     /// A certificate can't be guessed either, and its handshake cost more than its path does.
     fn authority(&self, id: &AuthorityId) -> Answer<Arc<Authority>> {
         self.0.authority(id)
+    }
+    fn known_status(
+        &self,
+        authority: &AuthorityId,
+        question: &Question,
+        now: Timestamp,
+    ) -> Option<Status> {
+        self.0.known_status(authority, question, now)
+    }
+    /// Asked about certificates whose path holds alone.
+    async fn certificate_status(
+        &self,
+        authority: &AuthorityId,
+        question: &Question,
+        now: Timestamp,
+    ) -> Answer<Status> {
+        self.0.certificate_status(authority, question, now).await
     }
     async fn opaque_token(
         &self,

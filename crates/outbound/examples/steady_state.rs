@@ -18,6 +18,7 @@ use outbound::introspection::{IntrospectionOptions, Introspectors};
 use outbound::keysets::{KeySetOptions, KeySets};
 use outbound::published::PublishedKeys;
 use outbound::revocations::Revoked;
+use outbound::statuses::{StatusOptions, Statuses};
 use proof::digest::TokenHash;
 use proof::issued::{Environment, KeyId, SecretKind};
 use proof::password::{Argon2Params, Verifier, hash};
@@ -165,6 +166,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         )),
         key_sets,
         authorities: Arc::default(),
+        statuses: Arc::new(Statuses::new(
+            Arc::clone(&fetcher),
+            StatusOptions::default(),
+        )),
         paseto_keys: Arc::default(),
         calling_clients: Arc::new(CallingClients::new(Arc::new(PublishedKeys::new(
             fetcher,

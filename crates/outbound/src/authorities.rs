@@ -2,7 +2,9 @@
 //! that judging a certificate waits for nobody. Whoever configures them reads the files, and fetches
 //! the lists that are named by their URL; here they are kept, whole sets at a time, and a state that
 //! differs from the one before gets a new number. An authority is not at hand before all of its lists
-//! are: what can't be known is not guessed.
+//! are: what can't be known is not guessed. An authority's responder stays the same one as long as its
+//! declaration does, whatever becomes of files and lists; what it said is kept in
+//! [`crate::statuses`].
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,8 +16,10 @@ use parking_lot::Mutex;
 use proof::digest::sha256;
 use proof::x509::{RevocationLists, TrustRoots, X509Defect};
 use url::Url;
-use verdict::credential::mtls::{Authority, AuthorityId};
+use verdict::credential::mtls::{Asked, Authority, AuthorityId};
 use verdict::facts::{Answer, Unavailable};
+
+use crate::statuses::{Responder, ResponderSource};
 
 /// What an authority is read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +30,8 @@ pub struct AuthoritySource {
     pub revocation: Vec<Vec<u8>>,
     /// Where further lists of it are published. Neither files nor URLs: no list is asked.
     pub published: Vec<Url>,
+    /// Who is asked about single certificates.
+    pub responder: Option<ResponderSource>,
 }
 
 /// The authorities of this node.
@@ -41,6 +47,7 @@ pub struct Authorities {
 struct Held {
     source: Arc<AuthoritySource>,
     digest: [u8; 32],
+    responder: Option<Arc<Responder>>,
     /// `None` until all published lists were fetched.
     authority: Option<Arc<Authority>>,
 }
@@ -134,6 +141,11 @@ impl Authorities {
             .ok_or(Unavailable::Authority)
     }
 
+    /// The responder of an authority.
+    pub(crate) fn responder(&self, id: &AuthorityId) -> Option<Arc<Responder>> {
+        self.held.load().get(id)?.responder.clone()
+    }
+
     /// An authority of this source with the lists that were fetched; the one that is held already, if
     /// nothing of it changed.
     fn hold(
@@ -147,7 +159,9 @@ impl Authorities {
             Some(lists) => (source.digest(&lists), Some(lists)),
             None => (source.digest(&[]), None),
         };
-        if let Some(held) = self.held.load().get(id)
+        let before = self.held.load();
+        let before = before.get(id);
+        if let Some(held) = before
             && held.digest == digest
             && held.authority.is_some() == lists.is_some()
         {
@@ -165,20 +179,36 @@ impl Authorities {
         };
         let authority = lists.is_some().then(|| {
             Arc::new(Authority {
-                version: self.versions.fetch_add(1, Ordering::Relaxed),
+                version: self.number(),
                 roots,
                 revocation,
+                responder: source
+                    .responder
+                    .as_ref()
+                    .map_or(Asked::Nothing, |responder| responder.asked),
             })
+        });
+        let responder = source.responder.as_ref().map(|declared| {
+            let before = before.and_then(|held| held.responder.as_ref());
+            match before.filter(|responder| responder.source == *declared) {
+                Some(same) => Arc::clone(same),
+                None => Arc::new(Responder::new(declared.clone(), self.number())),
+            }
         });
         Ok(Held {
             source,
             digest,
+            responder,
             authority,
         })
     }
+
+    fn number(&self) -> u64 {
+        self.versions.fetch_add(1, Ordering::Relaxed)
+    }
 }
 
-/// Every URL that a set of authorities names.
+/// Every URL of a list that a set of authorities names.
 fn named(held: &HashMap<AuthorityId, Held>) -> impl Iterator<Item = &Url> {
     held.values().flat_map(|one| &one.source.published)
 }
@@ -189,7 +219,12 @@ impl AuthoritySource {
         let mut whole = Vec::new();
         let files = self.revocation.iter().map(Vec::as_slice);
         let fetched = fetched.iter().map(|list| &list[..]);
+        let responder = self
+            .responder
+            .as_ref()
+            .map(|responder| format!("{responder:?}"));
         for part in core::iter::once(self.roots.as_slice())
+            .chain(responder.iter().map(String::as_bytes))
             .chain(files)
             .chain(fetched)
         {
@@ -209,6 +244,7 @@ mod tests {
             roots: roots.as_bytes().to_vec(),
             revocation: Vec::new(),
             published: Vec::new(),
+            responder: None,
         }
     }
 
@@ -299,6 +335,40 @@ mod tests {
         let first = configure(&one);
         assert_eq!(configure(&one), first);
         assert_ne!(configure(&other), first);
+    }
+
+    #[test]
+    fn a_responder_is_the_same_one_as_long_as_its_declaration_is() {
+        let authorities = Authorities::default();
+        let id = AuthorityId::new("partners");
+        let responder = |host: &str| ResponderSource {
+            url: Url::parse(&format!("http://{host}/")).expect("a URL"),
+            asked: Asked::Path,
+            refresh: core::time::Duration::from_secs(600),
+        };
+        let configure = |roots: &str, responder: Option<ResponderSource>| {
+            let source = AuthoritySource {
+                responder,
+                ..source(roots)
+            };
+            let prepared = authorities.prepare([(id.clone(), source)]);
+            authorities.configure(prepared.expect("readable"));
+            let authority = authorities.get(&id).expect("held");
+            (authority, authorities.responder(&id))
+        };
+        let (one, other) = (pem(), pem());
+        let (authority, first) = configure(&one, Some(responder("one.example")));
+        let first = first.expect("declared");
+        assert_eq!(authority.responder, Asked::Path);
+        let (_, second) = configure(&other, Some(responder("one.example")));
+        assert!(Arc::ptr_eq(&first, &second.expect("declared")));
+        let (changed, third) = configure(&other, Some(responder("two.example")));
+        assert!(!Arc::ptr_eq(&first, &third.expect("declared")));
+        // What was verified under the one before is verified anew.
+        let (without, none) = configure(&other, None);
+        assert_eq!((without.responder, none.is_none()), (Asked::Nothing, true));
+        assert_ne!(without.version, changed.version);
+        assert!(authorities.responder(&AuthorityId::new("x")).is_none());
     }
 
     #[test]

@@ -25,6 +25,7 @@ use proof::paseto::{self, Purpose};
 use proof::password::Argon2Params;
 use proof::random::Entropy;
 use proof::time::Timestamp;
+use proof::x509::ocsp::{Question, Status};
 use quick_cache::sync::Cache;
 use verdict::credential::client_jwt::CallingClient;
 use verdict::credential::introspection::Said;
@@ -55,6 +56,7 @@ use crate::records::{Contact, RecordCache};
 use crate::relations::RelationCache;
 use crate::revocations::Revocations;
 use crate::secrets::Binding;
+use crate::statuses::Statuses;
 use keys::SecretChecks;
 
 /// Peppers of keyed hashes by their id.
@@ -155,6 +157,8 @@ pub struct FactsParts<R, C, P> {
     pub introspectors: Arc<Introspectors>,
     /// Who vouches for client certificates.
     pub authorities: Arc<Authorities>,
+    /// What their responders say.
+    pub statuses: Arc<Statuses>,
     /// Issuers' PASETO keys.
     pub paseto_keys: Arc<PasetoKeys>,
     /// Clients that sign their calls.
@@ -185,6 +189,7 @@ pub struct StandardFacts<R, C, P> {
     tokens: Cache<(ConfigId, TokenHash), Arc<VerifiedToken>>,
     certificates: Cache<(ConfigId, TokenHash), Arc<VerifiedCertificate>>,
     authorities: Arc<Authorities>,
+    statuses: Arc<Statuses>,
     paseto_keys: Arc<PasetoKeys>,
     decryption: ApiKeys,
     calling_clients: Arc<CallingClients>,
@@ -231,6 +236,7 @@ impl<R: Records, C: Counters, P: Replays> StandardFacts<R, C, P> {
             tokens: Cache::new(options.max_tokens.max(1)),
             certificates: Cache::new(options.max_certificates.max(1)),
             authorities: parts.authorities,
+            statuses: parts.statuses,
             paseto_keys: parts.paseto_keys,
             decryption: ApiKeys::default(),
             calling_clients: parts.calling_clients,
@@ -323,6 +329,7 @@ impl<R: Records, C: Counters, P: Replays> StandardFacts<R, C, P> {
         self.tokens.retain(|_, token| now < token.expires_at);
         self.certificates
             .retain(|_, certificate| now < certificate.recheck_at);
+        self.statuses.drop_expired(now);
         self.opaque.invalidate(|token| token.expires_at <= now);
         self.introspectors.drop_expired(now);
         self.revocations.drop_ended(now);
@@ -331,6 +338,11 @@ impl<R: Records, C: Counters, P: Replays> StandardFacts<R, C, P> {
     /// Who vouches for client certificates, for whoever configures it.
     pub fn authorities(&self) -> &Arc<Authorities> {
         &self.authorities
+    }
+
+    /// What their responders say, for whoever renews it.
+    pub fn statuses(&self) -> &Arc<Statuses> {
+        &self.statuses
     }
 
     /// Issuers' PASETO keys, for whoever configures them.
@@ -505,6 +517,28 @@ impl<R: Records, C: Counters, P: Replays> Facts for StandardFacts<R, C, P> {
     fn authority(&self, id: &AuthorityId) -> Answer<Arc<Authority>> {
         self.authorities.get(id)
     }
+
+    fn known_status(
+        &self,
+        authority: &AuthorityId,
+        question: &Question,
+        now: Timestamp,
+    ) -> Option<Status> {
+        let responder = self.authorities.responder(authority)?;
+        self.statuses.known(&responder, question, now)
+    }
+
+    async fn certificate_status(
+        &self,
+        authority: &AuthorityId,
+        question: &Question,
+        now: Timestamp,
+    ) -> Answer<Status> {
+        let responder = self.authorities.responder(authority);
+        let responder = responder.ok_or(Unavailable::CertificateStatus)?;
+        self.statuses.status(&responder, question, now).await
+    }
+
     async fn opaque_token(
         &self,
         hash: &TokenHash,

@@ -1,8 +1,8 @@
 //! **The outgoing HTTP client**: one GET or POST to a configured URL, or a reason why not.
 //!
 //! It is for key sets, metadata and the endpoints of other issuers: small documents from places that
-//! an operator wrote down. It speaks https only (http to loopback where development allows it), follows no redirect, and
-//! connects to the very address that [`address::check`] let pass, so that a second answer of the
+//! an operator wrote down. It speaks https only (http to loopback where development allows it, and for
+//! an [`Inquiry`], whose answer is signed), follows no redirect, and connects to the very address that [`address::check`] let pass, so that a second answer of the
 //! name server can't lead it elsewhere. The whole exchange has one deadline, the answer one size
 //! limit. It refuses to carry cookies, compression, or a URL with user information; a credential goes
 //! along in a [`Form`] alone, which [`crate::client_auth`] fills.
@@ -16,11 +16,8 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HOST,
-    IF_NONE_MATCH, USER_AGENT,
-};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -29,7 +26,7 @@ use ipnet::IpNet;
 use proof::secret::Secret;
 use rustls::ClientConfig;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -39,6 +36,9 @@ use url::{Host, Url};
 
 use crate::address::{self, AddressClass};
 use crate::trust::{Trust, TrustError};
+
+mod request;
+use request::{Message, Plain, Target};
 
 /// Most addresses of one name that are tried.
 const MAX_ADDRESSES: usize = 8;
@@ -209,6 +209,23 @@ pub struct Posted {
     pub within: Duration,
 }
 
+/// What is asked where the answer is signed and not secret, so that the way there needs no protection:
+/// plain http is good enough, as its servers mostly have it (RFC 6960 appendix A, RFC 5019 §5). Which
+/// addresses may be called is judged as ever.
+#[derive(Debug)]
+pub struct Inquiry {
+    /// What is posted.
+    pub body: Bytes,
+    /// Its media type.
+    pub content_type: &'static str,
+    /// The media type of the answer.
+    pub accept: &'static str,
+    /// Time for the whole exchange, in place of the fetcher's own.
+    pub within: Duration,
+    /// Largest answer, in bytes.
+    pub max_bytes: usize,
+}
+
 /// The head of an answer, of a bounded size. The body behind it was not read.
 #[derive(Debug)]
 pub struct AnswerHead {
@@ -338,6 +355,16 @@ impl Fetcher {
         self.within(url, within, Message::Ask(form)).await
     }
 
+    /// Asks, and returns the body of a 200 answer.
+    ///
+    /// # Errors
+    /// [`FetchError`], as for [`Fetcher::get`].
+    pub async fn inquire(&self, url: &Url, inquiry: Inquiry) -> Result<Bytes, FetchError> {
+        let within = inquiry.within;
+        let answered = self.within(url, within, Message::Inquiry(inquiry)).await?;
+        Ok(answered.body)
+    }
+
     /// Posts JSON under the same rules, and hands out the head of what is answered, whatever its
     /// status. The body is left unread, so that it can neither fail nor cost anything.
     ///
@@ -355,11 +382,11 @@ impl Fetcher {
     }
 
     async fn head_of(&self, url: &Url, posted: Posted) -> Result<AnswerHead, FetchFailure> {
-        let target = Target::of(url, self.options.allow_insecure_loopback)?;
+        let target = Target::of(url, self.plain(false))?;
         let stream = self.connect(&self.addresses(&target).await?).await?;
         let request = target.request(url, Message::Json(posted))?;
         // The tasks end the connection when they are dropped.
-        let (response, _tasks) = if target.secure {
+        let (response, _tasks) = if target.plain.is_none() {
             let tls = TlsConnector::from(Arc::clone(&self.tls));
             let stream = tls
                 .connect(target.server_name()?, stream)
@@ -435,7 +462,8 @@ impl Fetcher {
         url: &Url,
         message: Message<'_>,
     ) -> Result<(Answered, Option<String>), FetchFailure> {
-        let target = Target::of(url, self.options.allow_insecure_loopback)?;
+        let signed = matches!(message, Message::Inquiry(_));
+        let target = Target::of(url, self.plain(signed))?;
         let (tls, bounds) = match &message {
             Message::Ask(form) => (
                 form.certificate.map_or(&self.tls, |shown| &shown.0),
@@ -453,6 +481,14 @@ impl Fetcher {
                     max_bytes: *max_bytes,
                 },
             ),
+            Message::Inquiry(inquiry) => (
+                &self.tls,
+                Bounds {
+                    any_status: false,
+                    unchanged: false,
+                    max_bytes: inquiry.max_bytes,
+                },
+            ),
             Message::Get { .. } | Message::Post { .. } | Message::Json(_) => (
                 &self.tls,
                 Bounds {
@@ -466,7 +502,7 @@ impl Fetcher {
         let addresses = self.addresses(&target).await?;
         let stream = self.connect(&addresses).await?;
         let request = target.request(url, message)?;
-        if target.secure {
+        if target.plain.is_none() {
             let name = target.server_name()?;
             let stream = TlsConnector::from(tls)
                 .connect(name, stream)
@@ -492,7 +528,7 @@ impl Fetcher {
         let mut refused = None;
         let mut allowed = Vec::new();
         for address in found.into_iter().take(MAX_ADDRESSES) {
-            match self.judge(address, target.secure) {
+            match self.judge(address, target.plain) {
                 Ok(()) => allowed.push(SocketAddr::new(address, target.port)),
                 Err(class) => refused = Some((address, class)),
             }
@@ -504,16 +540,26 @@ impl Fetcher {
         }
     }
 
-    fn judge(&self, address: IpAddr, secure: bool) -> Result<(), AddressClass> {
-        if secure {
-            return address::check(address, &self.options.listed);
-        }
-        // Plain http never leaves the machine, whatever is listed.
-        match address.is_loopback() {
-            true => Ok(()),
-            false => Err(address::check(address, &[])
+    fn judge(&self, address: IpAddr, plain: Option<Plain>) -> Result<(), AddressClass> {
+        let loopback = self.options.allow_insecure_loopback && address.is_loopback();
+        match plain {
+            Some(_) if loopback => Ok(()),
+            None | Some(Plain::Checked) => address::check(address, &self.options.listed),
+            // Otherwise plain http never leaves the machine, whatever is listed.
+            Some(Plain::Loopback) => Err(address::check(address, &[])
                 .err()
                 .unwrap_or(AddressClass::Reserved)),
+        }
+    }
+
+    /// Where plain http may go; `None`: nowhere.
+    fn plain(&self, signed: bool) -> Option<Plain> {
+        match signed {
+            true => Some(Plain::Checked),
+            false => self
+                .options
+                .allow_insecure_loopback
+                .then_some(Plain::Loopback),
         }
     }
 
@@ -635,113 +681,6 @@ fn media_type(headers: &HeaderMap) -> String {
         .unwrap_or_default();
     let essence = value.split(';').next().unwrap_or_default();
     essence.trim().to_ascii_lowercase()
-}
-
-/// What is sent.
-enum Message<'a> {
-    Get {
-        accept: &'static str,
-    },
-    IfChanged {
-        etag: Option<&'a str>,
-        max_bytes: usize,
-    },
-    Post {
-        form: String,
-    },
-    Ask(Form<'a>),
-    Json(Posted),
-}
-
-/// The checked parts of a URL.
-struct Target<'a> {
-    host: Host<&'a str>,
-    port: u16,
-    secure: bool,
-}
-
-impl<'a> Target<'a> {
-    fn of(url: &'a Url, allow_insecure_loopback: bool) -> Result<Self, FetchFailure> {
-        let secure = match url.scheme() {
-            "https" => true,
-            "http" if allow_insecure_loopback => false,
-            _ => return Err(FetchFailure::Scheme),
-        };
-        let clean =
-            url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
-        match (url.host(), url.port_or_known_default()) {
-            (Some(host), Some(port)) if clean => Ok(Self { host, port, secure }),
-            _ => Err(FetchFailure::Url),
-        }
-    }
-
-    fn server_name(&self) -> Result<ServerName<'static>, FetchFailure> {
-        Ok(match self.host {
-            Host::Ipv4(address) => ServerName::IpAddress(IpAddr::V4(address).into()),
-            Host::Ipv6(address) => ServerName::IpAddress(IpAddr::V6(address).into()),
-            Host::Domain(name) => {
-                ServerName::try_from(name.to_owned()).map_err(|_| FetchFailure::Url)?
-            }
-        })
-    }
-
-    fn request(
-        &self,
-        url: &Url,
-        message: Message<'_>,
-    ) -> Result<Request<Full<Bytes>>, FetchFailure> {
-        let host = match url.port() {
-            Some(port) => format!("{}:{port}", self.host),
-            None => self.host.to_string(),
-        };
-        let target = match url.query() {
-            Some(query) => format!("{}?{query}", url.path()),
-            None => url.path().to_owned(),
-        };
-        let request = Request::builder()
-            .uri(target)
-            .header(HOST, host)
-            .header(USER_AGENT, HeaderValue::from_static("doorward"));
-        match message {
-            Message::Get { accept } => request
-                .header(ACCEPT, HeaderValue::from_static(accept))
-                .body(Full::default()),
-            Message::IfChanged { etag, .. } => {
-                let mut request = request.header(ACCEPT, HeaderValue::from_static("*/*"));
-                if let Some(etag) = etag {
-                    request = request.header(IF_NONE_MATCH, etag);
-                }
-                request.body(Full::default())
-            }
-            Message::Post { form } => request
-                .method(Method::POST)
-                .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-                .body(Full::from(form)),
-            Message::Json(posted) => {
-                let mut request = request
-                    .method(Method::POST)
-                    .header(CONTENT_TYPE, "application/json");
-                for (name, value) in posted.fields {
-                    request = request.header(name, value);
-                }
-                request.body(Full::from(posted.body))
-            }
-            Message::Ask(form) => {
-                let mut request = request
-                    .method(Method::POST)
-                    .header(ACCEPT, HeaderValue::from_static(form.accept))
-                    .header(CONTENT_TYPE, "application/x-www-form-urlencoded");
-                if let Some(shown) = form.authorization {
-                    let mut value =
-                        HeaderValue::from_bytes(shown.expose()).map_err(|_| FetchFailure::Url)?;
-                    value.set_sensitive(true);
-                    request = request.header(AUTHORIZATION, value);
-                }
-                request.body(Full::from(Bytes::copy_from_slice(form.body.expose())))
-            }
-        }
-        .map_err(|_| FetchFailure::Url)
-    }
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ mod records;
 mod relations;
 pub mod revocations;
 pub mod secrets;
+pub mod statuses;
 pub mod tokens;
 pub mod trust;
 pub mod webhook;

@@ -3,7 +3,8 @@
 //! writes it, the alternative names, the key, the time), and the path to a trusted root. Reading a
 //! certificate trusts nothing: that its sender has the key was shown by the TLS handshake, and that
 //! its names are true is shown by [`Certificate::verify_chain`] alone, which asks for revocation too
-//! where it is given [`RevocationLists`].
+//! where it is given [`RevocationLists`]. What a responder says of the certificates of a path is
+//! [`ocsp`]'s.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -28,6 +29,7 @@ use crate::{
 };
 
 mod name;
+pub mod ocsp;
 mod relayed;
 mod x5c;
 pub use name::{dn_matches, is_dn};
@@ -323,28 +325,42 @@ impl Certificate {
                     .build(),
             ),
         };
-        leaf.verify_for_usage(
-            webpki::ALL_VERIFICATION_ALGS,
-            &roots.0,
-            &intermediates,
-            UnixTime::since_unix_epoch(Duration::from_secs(seconds)),
-            KeyUsage::client_auth(),
-            revocation,
-            None,
-        )
-        .map_err(|error| chain_defect(&error))?;
-        Ok(Trusted(self))
+        let path = leaf
+            .verify_for_usage(
+                webpki::ALL_VERIFICATION_ALGS,
+                &roots.0,
+                &intermediates,
+                UnixTime::since_unix_epoch(Duration::from_secs(seconds)),
+                KeyUsage::client_auth(),
+                revocation,
+                None,
+            )
+            .map_err(|error| chain_defect(&error))?;
+        Ok(Trusted {
+            certificate: self,
+            path: ocsp::path(&path).ok_or(X509Defect::Chain)?,
+        })
     }
 }
 
 /// A certificate whose names a root vouches for. Only [`Certificate::verify_chain`] makes one.
-#[derive(Clone, Copy, Debug)]
-pub struct Trusted<'a>(&'a Certificate);
+#[derive(Clone, Debug)]
+pub struct Trusted<'a> {
+    certificate: &'a Certificate,
+    path: Vec<ocsp::Question>,
+}
 
 impl<'a> Trusted<'a> {
     /// The certificate.
-    pub fn certificate(self) -> &'a Certificate {
-        self.0
+    pub fn certificate(&self) -> &'a Certificate {
+        self.certificate
+    }
+
+    /// What a responder may be asked about the path that held: one question for the certificate, and
+    /// one for each between it and the root, in this order. Never about the root, since nobody but
+    /// the operator vouches for that.
+    pub fn path(&self) -> &[ocsp::Question] {
+        &self.path
     }
 }
 

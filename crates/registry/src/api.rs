@@ -90,6 +90,19 @@ pub struct AuthorityFiles {
     pub revocation: Vec<std::path::PathBuf>,
     /// Where further lists are published. Neither files nor URLs: no list is asked.
     pub published: Vec<url::Url>,
+    /// Who is asked about single certificates.
+    pub responder: Option<ResponderMeaning>,
+}
+
+/// The responder of an authority (OCSP).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResponderMeaning {
+    /// Where it is asked.
+    pub url: url::Url,
+    /// What it is asked about.
+    pub asked: verdict::credential::mtls::Asked,
+    /// How long an answer is used before it is asked for anew.
+    pub refresh: core::time::Duration,
 }
 
 /// Where permitted calls go.

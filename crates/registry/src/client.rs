@@ -15,7 +15,7 @@ use verdict::identity::{ApplicationId, ClientId, RoleName, Scopes};
 use verdict::route::ApiName;
 
 use crate::api::AuthorityFiles;
-use crate::api::written::{EnvironmentSchema, live};
+use crate::api::written::{EnvironmentSchema, OcspSpec, live};
 use crate::document::present;
 use crate::units::Period;
 
@@ -408,6 +408,14 @@ pub struct CallCertificatesSpec {
         skip_serializing_if = "Option::is_none"
     )]
     pub crl_urls: Option<Vec<String>>,
+    /// The responder that is asked whether certificates are revoked (OCSP, RFC 6960), beside the
+    /// lists. What it doesn't call good is refused. Default: none is asked.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub ocsp: Option<OcspSpec>,
     /// The name that is this client's and nobody else's.
     pub name: CertificateNameSpec,
 }

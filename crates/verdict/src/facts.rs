@@ -17,6 +17,7 @@ use proof::jose::jwe::DecryptionKeys;
 use proof::jose::verifying::VerifyingKey;
 use proof::paseto::Purpose;
 use proof::time::Timestamp;
+use proof::x509::ocsp::{Question, Status};
 
 use crate::credential::client_jwt::CallingClient;
 use crate::credential::introspection::Said;
@@ -60,6 +61,10 @@ pub enum Unavailable {
     /// The authority's certificates or revocation lists could not be read.
     #[error("the authority of client certificates is not at hand")]
     Authority,
+    /// The authority's responder does not answer as it should, and no answer of it is held that
+    /// counts.
+    #[error("the responder of the authority can not be asked about a client certificate")]
+    CertificateStatus,
     /// The keys that open an API's encrypted tokens are not at hand.
     #[error("the keys that open the API's tokens are not at hand")]
     DecryptionKeys,
@@ -194,6 +199,26 @@ pub trait Facts: Send + Sync {
     /// # Errors
     /// [`Unavailable::Authority`] if this node has none of that name.
     fn authority(&self, id: &AuthorityId) -> Answer<Arc<Authority>>;
+
+    /// What the responder of an authority says of a certificate (RFC 6960), if this node holds an
+    /// answer that counts: a look into memory, nothing is asked.
+    fn known_status(&self, _: &AuthorityId, _: &Question, _now: Timestamp) -> Option<Status> {
+        None
+    }
+
+    /// The same, by asking where there is none. Only about certificates whose path held, so that a
+    /// stranger can't make anybody ask.
+    ///
+    /// # Errors
+    /// [`Unavailable::CertificateStatus`] if that can't be known now.
+    fn certificate_status(
+        &self,
+        _: &AuthorityId,
+        _: &Question,
+        _now: Timestamp,
+    ) -> impl Future<Output = Answer<Status>> + Send {
+        ready(Err(Unavailable::CertificateStatus))
+    }
 
     /// What our own issuer keeps of an opaque token, by the SHA-256 of its text, read by
     /// [`crate::credential::opaque::from_record`] under `profile`. `None`: it keeps none. The answer

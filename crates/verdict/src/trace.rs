@@ -104,6 +104,8 @@ checks! {
     CertificatePath = ("certificate-path", "its path leads to that authority, nothing on it is revoked, and it has a name that is known here", Some("RFC 5280 §6")),
     /// The certificate's own time.
     CertificateTime = ("certificate-time", "it is within its time", Some("RFC 5280 §4.1.2.5")),
+    /// The responder of the authority has not revoked it.
+    CertificateStatus = ("certificate-status", "the authority's responder calls it good", Some("RFC 6960 §2.2")),
     /// The key of the certificate that a client's JWT brings along.
     CertifiedKey = ("certified-key", "the certified key is for the token's algorithm", Some("RFC 7515 §4.1.6")),
     /// The signing key that a signature names.

@@ -16,7 +16,7 @@ use super::key_sets::{KeyServer, LISTED, Reply};
 
 const NAME: &str = "spiffe://example.org/billing";
 
-const RESOURCES: &str = r#"
+pub(super) const RESOURCES: &str = r#"
 resources:
   - apiVersion: doorward/v1
     kind: Api
@@ -37,11 +37,11 @@ resources:
 "#;
 
 /// An authority.
-pub(crate) struct Ca(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Ca(pub(super) CertifiedIssuer<'static, KeyPair>);
 
 /// A client's certificate with its key.
 pub(crate) struct Own {
-    der: Vec<u8>,
+    pub(super) der: Vec<u8>,
     pub(crate) tls: ClientCertificate,
     /// The same as files hold them.
     pub(crate) pem: String,
@@ -60,7 +60,7 @@ impl Ca {
         self.0.pem()
     }
 
-    fn own(&self, serial: u64) -> Own {
+    pub(super) fn own(&self, serial: u64) -> Own {
         self.named(NAME, serial)
     }
 
@@ -109,10 +109,10 @@ impl Ca {
     }
 }
 
-struct World {
-    doorward: Doorward,
-    upstream: Upstream,
-    ca: Ca,
+pub(super) struct World {
+    pub(super) doorward: Doorward,
+    pub(super) upstream: Upstream,
+    pub(super) ca: Ca,
 }
 
 impl World {
@@ -120,7 +120,7 @@ impl World {
         Self::start_with(Place::new().unwrap(), Ca::new(), more, RESOURCES)
     }
 
-    fn start_with(place: Place, ca: Ca, more: &str, resources: &str) -> Self {
+    pub(super) fn start_with(place: Place, ca: Ca, more: &str, resources: &str) -> Self {
         let upstream = Upstream::start().unwrap();
         let partners = place.path().join("partners");
         std::fs::create_dir(&partners).unwrap();
@@ -134,7 +134,7 @@ impl World {
         }
     }
 
-    fn over_tls(&self, own: Option<&Own>, path: &str) -> Answer {
+    pub(super) fn over_tls(&self, own: Option<&Own>, path: &str) -> Answer {
         let trusted = self.doorward.place().path().join("tls/ca.pem");
         let at = self.doorward.gateway_tls();
         let request =

@@ -8,6 +8,7 @@ mod configuration;
 mod framing;
 mod headers;
 mod key_sets;
+mod ocsp;
 mod paths;
 mod rights;
 mod secrets;

@@ -7,7 +7,6 @@ mod http_signature;
 mod paseto;
 mod sigv4;
 
-use core::time::Duration;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -21,7 +20,7 @@ use proof::request::SignedHead;
 use proof::secret::Secret;
 use proof::time::Timestamp;
 use proof::webhook::{self, PrivateKey, SharedKey, StandardKey, Style};
-use registry::units::{Moment, Period};
+use registry::units::Moment;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde::Serialize;

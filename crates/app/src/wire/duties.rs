@@ -9,6 +9,7 @@ use std::time::Instant;
 use gateway::DecisionSink;
 use issuer::flow::Grant;
 use issuer::ports::{KeyPurpose, Uses};
+use outbound::clock::SystemClock;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry as Metrics;
@@ -213,6 +214,7 @@ pub(crate) fn spawn(
         stop.clone(),
     ));
     tasks.spawn(fetch_revocation_lists(shared.clone(), stop.clone()));
+    tasks.spawn(renew_statuses(shared.clone(), stop.clone()));
     tasks.spawn(super::bundles::keep_fresh(shared.clone(), stop.clone()));
     let (facts, stop) = (shared.facts.clone(), stop.clone());
     tasks.spawn(async move {
@@ -431,7 +433,6 @@ async fn reseal(shared: &Shared) -> bool {
     }
 }
 
-/// Rotates signing keys by schedule and sweeps what has ended.
 /// How long a revocation list is used before it is asked for again, and after a failure.
 const LIST_AGE: Duration = Duration::from_secs(600);
 const LIST_RETRY: Duration = Duration::from_secs(10);
@@ -487,6 +488,21 @@ async fn fetch_revocation_list(shared: &Shared, url: &Url) -> bool {
     }
 }
 
+/// Asks responders anew about certificates that are in use, ahead of the calls that need it.
+async fn renew_statuses(shared: Arc<Shared>, stop: CancellationToken) {
+    let renew = async {
+        loop {
+            shared.facts.statuses().renew(&SystemClock).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = renew => {}
+    }
+}
+
+/// Rotates signing keys by schedule and sweeps what has ended.
 async fn keep_house(shared: Arc<Shared>, stop: CancellationToken) {
     let mut resealed = false;
     loop {

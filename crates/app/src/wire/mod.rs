@@ -41,6 +41,7 @@ use outbound::keysets::{KeySetOptions, KeySets, OwnKeys};
 use outbound::paseto::OwnPasetoKeys;
 use outbound::published::PublishedKeys;
 use outbound::revocations::Revocations;
+use outbound::statuses::{StatusOptions, Statuses};
 use outbound::trust::Trust;
 use proof::dpop::nonce::NonceKey;
 use proof::password::Argon2Params;
@@ -202,6 +203,7 @@ impl Node {
                 key_sets,
                 introspectors,
                 authorities: Arc::default(),
+                statuses: Arc::new(Statuses::new(fetcher.clone(), StatusOptions::default())),
                 paseto_keys: Arc::default(),
                 calling_clients: Arc::new(CallingClients::new(client_keys.clone())),
                 revocations: Arc::new(Revocations::default()),

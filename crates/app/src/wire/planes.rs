@@ -32,6 +32,7 @@ use outbound::fetch::Fetcher;
 use outbound::introspection::IntrospectionSource;
 use outbound::keysets::{KeySource, OwnKeys};
 use outbound::paseto::{NamedKey, OwnPasetoKeys, PasetoSource};
+use outbound::statuses::ResponderSource;
 
 use tokio::sync::watch;
 use verdict::credential::client_jwt::CallingClient;
@@ -477,6 +478,11 @@ fn authorities(shared: &Shared, meaning: &Meaning) -> Result<outbound::authoriti
             roots: read(&files.roots)?,
             revocation: files.revocation.iter().map(read).collect::<Result<_>>()?,
             published: files.published.clone(),
+            responder: files.responder.as_ref().map(|declared| ResponderSource {
+                url: declared.url.clone(),
+                asked: declared.asked,
+                refresh: declared.refresh,
+            }),
         };
         sources.push((authority.clone(), source));
     }

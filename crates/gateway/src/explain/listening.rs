@@ -12,6 +12,7 @@ use proof::jose::alg::Algorithm;
 use proof::jose::jwe::DecryptionKeys;
 use proof::jose::verifying::VerifyingKey;
 use proof::time::Timestamp;
+use proof::x509::ocsp::{Question, Status};
 use verdict::credential::CredentialKind;
 use verdict::credential::client_jwt::CallingClient;
 use verdict::credential::introspection::Said;
@@ -144,6 +145,25 @@ impl<F: Looks> Facts for Listening<F> {
     fn remember_certificate(&self, _: TokenHash, _: ConfigId, _: Arc<VerifiedCertificate>) {}
     fn authority(&self, id: &AuthorityId) -> Answer<Arc<Authority>> {
         self.facts.authority(id)
+    }
+    fn known_status(
+        &self,
+        authority: &AuthorityId,
+        question: &Question,
+        _: Timestamp,
+    ) -> Option<Status> {
+        self.facts.known_status(authority, question, self.now)
+    }
+    /// Asking changes no answer, so it is done as for a call.
+    async fn certificate_status(
+        &self,
+        authority: &AuthorityId,
+        question: &Question,
+        _: Timestamp,
+    ) -> Answer<Status> {
+        self.facts
+            .certificate_status(authority, question, self.now)
+            .await
     }
     async fn opaque_token(
         &self,

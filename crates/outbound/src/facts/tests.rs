@@ -22,6 +22,7 @@ use crate::introspection::IntrospectionOptions;
 use crate::keysets::KeySetOptions;
 use crate::published::PublishedKeys;
 use crate::revocations::Revoked;
+use crate::statuses::StatusOptions;
 
 mod opaque;
 
@@ -236,6 +237,10 @@ impl World {
             )),
             key_sets,
             authorities: Arc::default(),
+            statuses: Arc::new(Statuses::new(
+                Arc::clone(&fetcher),
+                StatusOptions::default(),
+            )),
             paseto_keys: Arc::default(),
             calling_clients: Arc::new(CallingClients::new(Arc::new(PublishedKeys::new(
                 fetcher,

@@ -206,7 +206,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         return;
     }
     requests.fetch_add(1, Ordering::SeqCst);
-    *last.lock() = text + &String::from_utf8(body).unwrap();
+    *last.lock() = text + &String::from_utf8_lossy(&body);
     let answer = answer.lock().clone();
     // An empty answer stands for a server that hangs.
     if answer.is_empty() {
@@ -289,6 +289,53 @@ async fn a_document_is_fetched_over_tls() {
         request.contains("\r\naccept: application/json\r\n"),
         "{request}"
     );
+}
+
+#[tokio::test]
+async fn c08_plain_http_carries_signed_answers_alone_and_to_addresses_that_may_be_called() {
+    let server = Server::start(None, ok("signed")).await;
+    let url = Url::parse(&format!("http://ocsp.example:{}/", server.port)).unwrap();
+    let inquiry = || Inquiry {
+        body: Bytes::from_static(b"?"),
+        content_type: "application/ocsp-request",
+        accept: "application/ocsp-response",
+        within: Duration::from_secs(3),
+        max_bytes: 6,
+    };
+    let resolver = || resolving_to(&["127.0.0.1"]);
+    let listed = Fetcher::with_resolver(loopback_listed(Trust::public()), resolver()).unwrap();
+    assert_eq!(listed.inquire(&url, inquiry()).await.unwrap(), "signed");
+    let request = server.last.lock().to_ascii_lowercase();
+    for line in [
+        "post / http/1.1\r\n",
+        "\r\ncontent-type: application/ocsp-request\r\n",
+        "\r\naccept: application/ocsp-response\r\n",
+        "\r\ncontent-length: 1\r\n",
+        "\r\n\r\n?",
+    ] {
+        assert!(request.contains(line), "{line:?} in {request}");
+    }
+    let failure = |result: Result<Bytes, FetchError>| result.unwrap_err().failure.code();
+    let short = Inquiry {
+        max_bytes: 5,
+        ..inquiry()
+    };
+    assert_eq!(
+        failure(listed.inquire(&url, short).await),
+        "fetch-too-large"
+    );
+    assert_eq!(failure(listed.get(&url, "*/*").await), "fetch-scheme");
+    let unlisted = Fetcher::with_resolver(FetchOptions::default(), resolver()).unwrap();
+    assert_eq!(
+        failure(unlisted.inquire(&url, inquiry()).await),
+        "fetch-address"
+    );
+    let development = FetchOptions {
+        allow_insecure_loopback: true,
+        ..FetchOptions::default()
+    };
+    let development = Fetcher::with_resolver(development, resolver()).unwrap();
+    assert!(development.inquire(&url, inquiry()).await.is_ok());
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Just enough DER (X.690) to take a public key out of a SubjectPublicKeyInfo (RFC 5280 §4.1.2.7)
 //! and an RSAPublicKey (RFC 8017 §A.1.1) apart, and PEM (RFC 7468) around it. Strict: definite
 //! lengths in their shortest form, nothing left over, one PEM block of the label `PUBLIC KEY`.
+//! [`take`] and [`only`] read what responders answer too ([`crate::x509::ocsp`]).
 
 use crate::base64std;
 
@@ -8,10 +9,10 @@ use crate::base64std;
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NotDer;
 
-const SEQUENCE: u8 = 0x30;
-const INTEGER: u8 = 0x02;
-const BIT_STRING: u8 = 0x03;
-const OBJECT_IDENTIFIER: u8 = 0x06;
+pub(crate) const SEQUENCE: u8 = 0x30;
+pub(crate) const INTEGER: u8 = 0x02;
+pub(crate) const BIT_STRING: u8 = 0x03;
+pub(crate) const OBJECT_IDENTIFIER: u8 = 0x06;
 
 /// A public key as SubjectPublicKeyInfo gives it: the algorithm's fields and the key bits.
 pub(crate) struct SubjectPublicKeyInfo<'a> {
@@ -24,7 +25,7 @@ pub(crate) struct SubjectPublicKeyInfo<'a> {
 }
 
 /// Takes one element with `tag` off the front: its content, and the rest.
-fn take(input: &[u8], tag: u8) -> Result<(&[u8], &[u8]), NotDer> {
+pub(crate) fn take(input: &[u8], tag: u8) -> Result<(&[u8], &[u8]), NotDer> {
     let [first, length, rest @ ..] = input else {
         return Err(NotDer);
     };
@@ -43,14 +44,14 @@ fn take(input: &[u8], tag: u8) -> Result<(&[u8], &[u8]), NotDer> {
             }
             _ => return Err(NotDer),
         },
-        // Indefinite lengths are BER; three bytes of length are no key of ours.
+        // Indefinite lengths are BER; nothing that is read here has three bytes of length.
         _ => return Err(NotDer),
     };
     rest.split_at_checked(length).ok_or(NotDer)
 }
 
 /// The content of the one element that fills `input`.
-fn only(input: &[u8], tag: u8) -> Result<&[u8], NotDer> {
+pub(crate) fn only(input: &[u8], tag: u8) -> Result<&[u8], NotDer> {
     match take(input, tag)? {
         (content, []) => Ok(content),
         _ => Err(NotDer),

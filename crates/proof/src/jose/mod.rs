@@ -3,7 +3,7 @@
 //! exist here (RFC 8725 §3.1). It fetches nothing and trusts no key that a token brings along.
 
 pub mod alg;
-mod der;
+pub(crate) mod der;
 pub mod jwe;
 pub mod jwk;
 pub mod jws;

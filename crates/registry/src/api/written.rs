@@ -497,9 +497,52 @@ pub struct ClientCertificatesSpec {
         skip_serializing_if = "Option::is_none"
     )]
     pub crl_urls: Option<Vec<String>>,
+    /// The responder that is asked whether certificates are revoked (OCSP, RFC 6960), beside the
+    /// lists. What it doesn't call good is refused. Default: none is asked.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub ocsp: Option<OcspSpec>,
     /// Who the API knows; the first that fits counts.
     #[schemars(length(min = 1))]
     pub identities: Vec<CertificateIdentitySpec>,
+}
+
+/// A responder of client certificates' authority (OCSP).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OcspSpec {
+    /// Where it is asked; `http` will do, since its answers are signed. The address that a certificate
+    /// names is never called.
+    pub url: String,
+    /// Which certificates it is asked about; default `path`.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub about: Option<OcspAbout>,
+    /// How long an answer is used before it is asked for anew, `1s` to `1d`; default `10m`. One that
+    /// ends soon is asked for anew at half of its time.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub refresh: Option<Period>,
+}
+
+/// Which certificates of a path a responder is asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OcspAbout {
+    /// All but the root.
+    #[default]
+    Path,
+    /// The client's own.
+    Client,
 }
 
 /// A name in a certificate, and what its holder may do: one of `uri`, `dns`, `email`, `subject`.

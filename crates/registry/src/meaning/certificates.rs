@@ -1,6 +1,8 @@
 //! What an API's `client_certificates` and a client's `call_certificates` mean: who vouches, and which
 //! names are known.
 
+use core::ops::RangeInclusive;
+use core::time::Duration;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -9,13 +11,13 @@ use url::Url;
 use verdict::credential::client_jwt::CallCertificates;
 use verdict::credential::jwt::ConfigId;
 use verdict::credential::mtls::{
-    AuthorityId, CertificateIdentity, CertificateProfile, NamePattern,
+    Asked, AuthorityId, CertificateIdentity, CertificateProfile, NamePattern,
 };
 use verdict::identity::{Scopes, TenantId};
 
 use super::owner::{is_mail_address, role_names};
-use crate::api::AuthorityFiles;
-use crate::api::written::{CertificateIdentitySpec, ClientCertificatesSpec};
+use crate::api::written::{CertificateIdentitySpec, ClientCertificatesSpec, OcspAbout, OcspSpec};
+use crate::api::{AuthorityFiles, ResponderMeaning};
 use crate::client::{CallCertificatesMeaning, CertificateNameSpec, ClientSpec};
 use crate::flaw::{Place, Report};
 
@@ -26,13 +28,13 @@ pub(super) fn mean(
     report: &mut Report<'_>,
 ) -> (CertificateProfile, AuthorityFiles) {
     let at = Place::spec().key("client_certificates");
-    let (authority, files) = authority(
-        &spec.ca_file,
-        spec.crl_files.as_deref(),
-        spec.crl_urls.as_deref(),
-        &at,
-        report,
-    );
+    let sources = Sources {
+        ca_file: &spec.ca_file,
+        crl_files: spec.crl_files.as_deref(),
+        crl_urls: spec.crl_urls.as_deref(),
+        ocsp: spec.ocsp.as_ref(),
+    };
+    let (authority, files) = authority(&sources, &at, report);
     let place = at.key("identities");
     report.not_empty(place.clone(), Some(&spec.identities));
     report.no_doubles(&place, &spec.identities);
@@ -69,13 +71,13 @@ pub(super) fn of_calls(
             "write `signs_calls: true`, or leave them out",
         );
     }
-    let (authority, files) = authority(
-        &spec.ca_file,
-        spec.crl_files.as_deref(),
-        spec.crl_urls.as_deref(),
-        &at,
-        report,
-    );
+    let sources = Sources {
+        ca_file: &spec.ca_file,
+        crl_files: spec.crl_files.as_deref(),
+        crl_urls: spec.crl_urls.as_deref(),
+        ocsp: spec.ocsp.as_ref(),
+    };
+    let (authority, files) = authority(&sources, &at, report);
     let place = at.key("name");
     let CertificateNameSpec {
         uri,
@@ -107,34 +109,85 @@ pub(super) fn of_calls(
     Some(CallCertificatesMeaning { judged, files })
 }
 
-/// Reads who vouches. The files name the authority: where the same ones are named twice, what is read
-/// of them is shared.
+/// Where it is written who vouches, and what they took back.
+#[derive(serde::Serialize)]
+struct Sources<'a> {
+    ca_file: &'a str,
+    crl_files: Option<&'a [String]>,
+    crl_urls: Option<&'a [String]>,
+    ocsp: Option<&'a OcspSpec>,
+}
+
+/// Reads who vouches. The sources name the authority: where the same ones are named twice, what is
+/// read of them is shared.
 fn authority(
-    ca_file: &str,
-    crl_files: Option<&[String]>,
-    crl_urls: Option<&[String]>,
+    sources: &Sources<'_>,
     at: &Place,
     report: &mut Report<'_>,
 ) -> (AuthorityId, AuthorityFiles) {
-    if ca_file.is_empty() {
+    if sources.ca_file.is_empty() {
         report.flaw(at.key("ca_file"), "the path is empty");
     }
-    report.not_empty(at.key("crl_files"), crl_files);
-    let lists = crl_files.unwrap_or_default();
+    report.not_empty(at.key("crl_files"), sources.crl_files);
+    let lists = sources.crl_files.unwrap_or_default();
     report.no_doubles(&at.key("crl_files"), lists);
     for (index, file) in lists.iter().enumerate() {
         if file.is_empty() {
             report.flaw(at.key("crl_files").index(index), "the path is empty");
         }
     }
-    let published = published(crl_urls, &at.key("crl_urls"), report);
-    let named = serde_json::json!([ca_file, lists, published]).to_string();
     let files = AuthorityFiles {
-        roots: PathBuf::from(ca_file),
+        roots: PathBuf::from(sources.ca_file),
         revocation: lists.iter().map(PathBuf::from).collect(),
-        published,
+        published: published(sources.crl_urls, &at.key("crl_urls"), report),
+        responder: sources
+            .ocsp
+            .and_then(|asked| responder(asked, &at.key("ocsp"), report)),
     };
+    let named = serde_json::to_string(sources).unwrap_or_default();
     (AuthorityId::new(named), files)
+}
+
+/// How long an answer of a responder is used where nothing is written.
+const REFRESH: Duration = Duration::from_secs(600);
+/// The shortest and the longest time that may be.
+const REFRESHES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(86_400);
+
+/// Whether the responder's place may be called is judged when it is, as for lists.
+fn responder(written: &OcspSpec, at: &Place, report: &mut Report<'_>) -> Option<ResponderMeaning> {
+    let refresh = written.refresh.map_or(REFRESH, |period| period.0);
+    if !REFRESHES.contains(&refresh) {
+        report.hinted(
+            at.key("refresh"),
+            "an answer is used for 1s to 1d",
+            "so long a certificate that was revoked still passes here",
+        );
+    }
+    let asked = match written.about.unwrap_or_default() {
+        OcspAbout::Path => Asked::Path,
+        OcspAbout::Client => Asked::Client,
+    };
+    let url = fetched(
+        &written.url,
+        &at.key("url"),
+        "this is the URL of a responder",
+        report,
+    )?;
+    Some(ResponderMeaning {
+        url,
+        asked,
+        refresh,
+    })
+}
+
+fn fetched(text: &str, at: &Place, otherwise: &str, report: &mut Report<'_>) -> Option<Url> {
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "https" | "http") && url.has_host() => Some(url),
+        _ => {
+            report.flaw(at.clone(), otherwise);
+            None
+        }
+    }
 }
 
 /// Where lists are fetched. Whether a place may be called is judged when it is, like all others.
@@ -142,14 +195,12 @@ fn published(written: Option<&[String]>, at: &Place, report: &mut Report<'_>) ->
     report.not_empty(at.clone(), written);
     let written = written.unwrap_or_default();
     report.no_doubles(at, written);
-    let mut urls = Vec::new();
-    for (index, text) in written.iter().enumerate() {
-        match Url::parse(text) {
-            Ok(url) if matches!(url.scheme(), "https" | "http") && url.has_host() => urls.push(url),
-            _ => report.flaw(at.index(index), "this is the URL of a revocation list"),
-        }
-    }
-    urls
+    let urls = written.iter().enumerate();
+    urls.filter_map(|(index, text)| {
+        let otherwise = "this is the URL of a revocation list";
+        fetched(text, &at.index(index), otherwise, report)
+    })
+    .collect()
 }
 
 fn identity(
@@ -354,6 +405,33 @@ mod tests {
         }
         assert!(api(json!({ "ca_file": "", "identities": [{ "uri": "urn:a:b" }] })).is_err());
         assert!(api(json!({ "ca_file": "ca.pem", "identities": [] })).is_err());
+        let asking = |ocsp: Value| {
+            api(json!({
+                "ca_file": "ca.pem",
+                "ocsp": ocsp,
+                "identities": [{ "uri": "urn:a:b" }]
+            }))
+        };
+        let meaning = asking(json!({ "url": "http://ocsp.example/" })).expect("sound");
+        let files = meaning
+            .api("orders")
+            .expect("there")
+            .client_authority
+            .clone();
+        let responder = files.and_then(|files| files.responder).expect("declared");
+        assert_eq!(responder.asked, Asked::Path);
+        assert_eq!(responder.refresh, REFRESH);
+        let written = json!({ "url": "https://ocsp.example/", "about": "client", "refresh": "1h" });
+        assert!(asking(written).is_ok());
+        for bad in [
+            json!({ "url": "" }),
+            json!({ "url": "ocsp.example" }),
+            json!({ "url": "ldap://ocsp.example/" }),
+            json!({ "url": "http://ocsp.example/", "refresh": "999ms" }),
+            json!({ "url": "http://ocsp.example/", "refresh": "2d" }),
+        ] {
+            assert!(asking(bad.clone()).is_err(), "{bad}");
+        }
         let none = api(Value::Null).expect_err("nobody vouches");
         assert!(none.contains("nobody vouches"), "{none}");
     }

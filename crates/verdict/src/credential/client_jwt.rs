@@ -106,7 +106,7 @@ pub(super) async fn prove(
         .ok_or_else(|| refused("the token's algorithm is not accepted"))?;
     let signer = match &client.certificates {
         None => registered(&unverified, &client, algorithm, facts).await?,
-        Some(rules) => certified(&unverified, &client, rules, algorithm, facts, now)?,
+        Some(rules) => certified(&unverified, &client, rules, algorithm, facts, now).await?,
     };
     facts.note(Note::Check(Check::Signature));
     let payload = unverified
@@ -199,7 +199,7 @@ async fn registered(
 
 /// The key of the first certificate in the header, once the client's authority vouches for it
 /// (RFC 7515 §4.1.6). A `kid` beside it names nothing.
-fn certified(
+async fn certified(
     unverified: &Unverified<'_>,
     client: &CallingClient,
     rules: &CallCertificates,
@@ -212,11 +212,12 @@ fn certified(
         .signer_chain()
         .map_err(|defect| refused(defect.code()))?
         .ok_or_else(|| refused("the header holds no certificate"))?;
-    let authority = facts.authority(&rules.authority)?;
     let hash = TokenHash::of(chain.leaf());
-    let verified = mtls::held(&hash, rules.config, &authority, facts, now, || {
-        verify(&chain, client, rules, &authority, now)
-    })?;
+    let id = &rules.authority;
+    let verified = mtls::held(&hash, rules.config, id, facts, now, |authority| {
+        verify(&chain, client, rules, authority, now)
+    })
+    .await?;
     facts.note(Note::Check(Check::CertifiedKey));
     let Holder::Signer(keys) = &verified.holder else {
         return Err(refused("the certificate is known for another use"));
@@ -263,12 +264,7 @@ fn verify(
         .and_then(|key| key.verifying_keys(&client.algorithms))
         .map_err(|defect| refused(defect.code()))?;
     let holder = Holder::Signer(keys);
-    Ok(VerifiedCertificate::new(
-        &certificate,
-        authority,
-        holder,
-        now,
-    ))
+    Ok(VerifiedCertificate::new(trusted, authority, holder, now))
 }
 
 /// What the client holds for the API, or of that what it asks for. For more it is refused, as at the

@@ -200,7 +200,7 @@ pub(crate) async fn prove<R>(
         Presented::AdminKey(key) => Box::pin(apikey::prove_admin(key, facts, now)).await,
         Presented::Basic(pair) => Box::pin(basic::prove(pair, head, route, facts, now)).await,
         Presented::Jwt(token, sent) => jwt::prove(token, sent, head, route, facts, now).await,
-        Presented::Mtls(tls) => mtls::prove(tls, route.api.certificates.as_ref(), facts, now),
+        Presented::Mtls(tls) => mtls::prove(tls, route.api.certificates.as_ref(), facts, now).await,
         Presented::Paseto(token, sent) => {
             Box::pin(paseto::prove(token, sent, head, route, facts, now)).await
         }

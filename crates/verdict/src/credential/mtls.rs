@@ -9,7 +9,8 @@
 //!
 //! The path costs signatures, so its result is kept for [`RECHECK`] under the very certificate, the
 //! rules it was judged by and the version of its authority; the certificate's own time is judged on
-//! every use. Chains that come in the header of a client's own JWT are kept in the same way.
+//! every use, and so is what the authority's responder says of the path (RFC 6960), where it has one.
+//! Chains that come in the header of a client's own JWT are kept in the same way.
 
 use core::time::Duration;
 use std::sync::Arc;
@@ -17,7 +18,8 @@ use std::sync::Arc;
 use proof::digest::TokenHash;
 use proof::jose::verifying::VerifyingKey;
 use proof::time::Timestamp;
-use proof::x509::{Certificate, RevocationLists, TrustRoots, dn_matches};
+use proof::x509::ocsp::{Question, Status};
+use proof::x509::{Certificate, RevocationLists, TrustRoots, Trusted, X509Defect, dn_matches};
 
 use super::jwt::ConfigId;
 use super::{CredentialKind, Proved, refused};
@@ -88,6 +90,31 @@ pub struct Authority {
     /// Its revocation lists. `None`: none is asked for; then the certificates' short life is
     /// what ends them.
     pub revocation: Option<RevocationLists>,
+    /// What its responder is asked about, beside the lists.
+    pub responder: Asked,
+}
+
+/// Which certificates of a path a responder is asked about (RFC 6960).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Asked {
+    /// None: there is no responder.
+    #[default]
+    Nothing,
+    /// The client's.
+    Client,
+    /// Every certificate but the root.
+    Path,
+}
+
+impl Asked {
+    fn of(self, path: &[Question]) -> Vec<Question> {
+        let count = match self {
+            Self::Nothing => 0,
+            Self::Client => 1,
+            Self::Path => path.len(),
+        };
+        path.iter().take(count).cloned().collect()
+    }
 }
 
 /// A certificate whose path held.
@@ -99,6 +126,8 @@ pub struct VerifiedCertificate {
     pub recheck_at: Timestamp,
     /// The end of the certificate's own time.
     pub not_after: Timestamp,
+    /// What the authority's responder is to be asked on every use.
+    pub questions: Vec<Question>,
     /// What it stands for.
     pub holder: Holder,
 }
@@ -115,7 +144,7 @@ pub enum Holder {
 impl VerifiedCertificate {
     /// One whose path held just now.
     pub(super) fn new(
-        certificate: &Certificate,
+        trusted: Trusted<'_>,
         authority: &Authority,
         holder: Holder,
         now: Timestamp,
@@ -123,7 +152,8 @@ impl VerifiedCertificate {
         Self {
             authority: authority.version,
             recheck_at: now.plus(RECHECK),
-            not_after: certificate.not_after(),
+            not_after: trusted.certificate().not_after(),
+            questions: authority.responder.of(trusted.path()),
             holder,
         }
     }
@@ -134,8 +164,9 @@ impl VerifiedCertificate {
     }
 }
 
-/// Judges the certificate of a connection by an API's profile.
-pub(super) fn prove(
+/// Judges the certificate of a connection by an API's profile. Waits for nothing but a responder that
+/// was not asked before.
+pub(super) async fn prove(
     tls: &TlsFacts,
     profile: Option<&CertificateProfile>,
     facts: &impl Facts,
@@ -147,10 +178,11 @@ pub(super) fn prove(
         .as_ref()
         .ok_or_else(|| refused("the client showed no certificate"))?;
     let profile = profile.ok_or_else(|| refused("the API knows no certificates"))?;
-    let authority = facts.authority(&profile.authority)?;
-    let verified = held(shown.hash(), profile.config, &authority, facts, now, || {
-        verify(shown.der(), shown.hash(), tls, profile, &authority, now)
-    })?;
+    let id = &profile.authority;
+    let verified = held(shown.hash(), profile.config, id, facts, now, |authority| {
+        verify(shown.der(), shown.hash(), tls, profile, authority, now)
+    })
+    .await?;
     let Holder::Caller(standing) = &verified.holder else {
         return Err(refused("the certificate is known for another use"));
     };
@@ -166,15 +198,17 @@ pub(super) fn prove(
 }
 
 /// A certificate whose path holds: as it was verified before under the same rules and the same state
-/// of its authority, or as it is verified now. Its own time is judged each time.
-pub(super) fn held(
+/// of its authority, or as it is verified now. Its own time is judged each time, and what the
+/// authority's responder says of it.
+pub(super) async fn held(
     hash: &TokenHash,
     config: ConfigId,
-    authority: &Authority,
+    id: &AuthorityId,
     facts: &impl Facts,
     now: Timestamp,
-    verify: impl FnOnce() -> Result<VerifiedCertificate, Problem>,
+    verify: impl FnOnce(&Authority) -> Result<VerifiedCertificate, Problem>,
 ) -> Result<Arc<VerifiedCertificate>, Problem> {
+    let authority = facts.authority(id)?;
     facts.note(Note::Check(Check::CertificatePath));
     let known = facts
         .known_certificate(hash, config)
@@ -182,7 +216,7 @@ pub(super) fn held(
     let verified = match known {
         Some(known) => known,
         None => {
-            let verified = Arc::new(verify()?);
+            let verified = Arc::new(verify(&authority)?);
             facts.remember_certificate(*hash, config, verified.clone());
             verified
         }
@@ -192,7 +226,33 @@ pub(super) fn held(
     if now.as_secs() > verified.not_after.as_secs() {
         return Err(refused("the certificate has expired"));
     }
+    if !verified.questions.is_empty() {
+        facts.note(Note::Check(Check::CertificateStatus));
+        for question in &verified.questions {
+            let status = match facts.known_status(id, question, now) {
+                Some(status) => status,
+                // Apart, so that calls whose answers are known need no room for asking.
+                None => Box::pin(facts.certificate_status(id, question, now)).await?,
+            };
+            not_revoked(status, question)?;
+        }
+    }
     Ok(verified)
+}
+
+/// RFC 6960 §2.2: `good` alone lets pass. A certificate that the responder doesn't know may be one
+/// that the authority never made.
+fn not_revoked(status: Status, question: &Question) -> Result<(), Problem> {
+    let defect = match status {
+        Status::Good => return Ok(()),
+        Status::Revoked => X509Defect::Revoked,
+        Status::Unknown => X509Defect::RevocationUnknown,
+    };
+    Err(refused(format!(
+        "{}: its responder says so of number {}",
+        defect.code(),
+        question.serial()
+    )))
 }
 
 fn verify(
@@ -235,12 +295,7 @@ fn verify(
         claims: serde_json::Map::new(),
     });
     let holder = Holder::Caller(standing);
-    Ok(VerifiedCertificate::new(
-        &certificate,
-        authority,
-        holder,
-        now,
-    ))
+    Ok(VerifiedCertificate::new(trusted, authority, holder, now))
 }
 
 /// What records call a certificate: marked, so that none is taken for one of our keys.

@@ -11,7 +11,7 @@ use rcgen::{
 };
 
 use crate::call::{PeerCertificate, TlsFacts};
-use crate::credential::mtls::Authority;
+use crate::credential::mtls::{Asked, Authority};
 
 /// Who vouches.
 pub(crate) struct Ca(CertifiedIssuer<'static, KeyPair>);
@@ -42,6 +42,14 @@ impl Ca {
     pub(crate) fn between(&self) -> Self {
         let key = KeyPair::generate().unwrap();
         Self(CertifiedIssuer::signed_by(issuing("between"), key, &self.0).unwrap())
+    }
+
+    /// The same with this number.
+    pub(crate) fn between_numbered(&self, serial: u64) -> Self {
+        let mut params = issuing("between");
+        params.serial_number = Some(SerialNumber::from(serial));
+        let key = KeyPair::generate().unwrap();
+        Self(CertifiedIssuer::signed_by(params, key, &self.0).unwrap())
     }
 
     pub(crate) fn der(&self) -> Bytes {
@@ -102,6 +110,17 @@ impl Ca {
             version,
             roots: TrustRoots::from_der(&[self.0.der()]).unwrap(),
             revocation: lists.map(|lists| RevocationLists::from_files(lists).unwrap()),
+            responder: Asked::Nothing,
+        })
+    }
+
+    /// The same, with a responder that is asked about so much.
+    pub(crate) fn answering(&self, version: u64, responder: Asked) -> Arc<Authority> {
+        Arc::new(Authority {
+            version,
+            roots: TrustRoots::from_der(&[self.0.der()]).unwrap(),
+            revocation: None,
+            responder,
         })
     }
 }

@@ -11,6 +11,7 @@ use proof::jose::jwe::DecryptionKeys;
 use proof::jose::verifying::VerifyingKey;
 use proof::paseto::{Key, Purpose};
 use proof::time::Timestamp;
+use proof::x509::ocsp::{Question, Status};
 
 use super::NOW;
 use crate::credential::client_jwt::CallingClient;
@@ -51,6 +52,10 @@ pub(crate) struct Table {
     pub(crate) revoked: Mutex<Vec<String>>,
     pub(crate) certificates: Mutex<HashMap<(TokenHash, ConfigId), Arc<VerifiedCertificate>>>,
     pub(crate) authorities: Mutex<HashMap<String, Arc<Authority>>>,
+    /// What responders answer when they are asked, by the certificate's number.
+    pub(crate) statuses: Mutex<HashMap<String, Status>>,
+    /// What they answered before.
+    pub(crate) known_statuses: Mutex<HashMap<String, Status>>,
     pub(crate) throttled: bool,
     /// Scope, id and time of what was used once.
     pub(crate) used: Mutex<Vec<(String, String, Timestamp)>>,
@@ -175,6 +180,25 @@ impl Facts for Table {
             .cloned()
             .ok_or(Unavailable::Authority)
     }
+
+    fn known_status(&self, _: &AuthorityId, question: &Question, _: Timestamp) -> Option<Status> {
+        self.asked.lock().unwrap().push("known_status");
+        let statuses = self.known_statuses.lock().unwrap();
+        statuses.get(&question.serial()).copied()
+    }
+
+    async fn certificate_status(
+        &self,
+        _: &AuthorityId,
+        question: &Question,
+        _: Timestamp,
+    ) -> Answer<Status> {
+        self.ask("certificate_status")?;
+        let statuses = self.statuses.lock().unwrap();
+        let status = statuses.get(&question.serial()).copied();
+        status.ok_or(Unavailable::CertificateStatus)
+    }
+
     async fn opaque_token(
         &self,
         hash: &TokenHash,

@@ -9,7 +9,7 @@ use crate::call::TlsFacts;
 use crate::credential::CredentialKind::{Jwt, Mtls};
 use crate::credential::jwt::ConfigId;
 use crate::credential::mtls::{
-    AuthorityId, CertificateIdentity, CertificateProfile, NamePattern, RECHECK,
+    Asked, AuthorityId, CertificateIdentity, CertificateProfile, NamePattern, RECHECK,
 };
 use crate::facts::Unavailable;
 use crate::identity::{RoleName, Scopes};
@@ -18,6 +18,7 @@ use crate::route::Route;
 use crate::testing::pki::Ca;
 use crate::testing::{NOW, Sent, World};
 use crate::{Permitted, Refused};
+use proof::x509::ocsp::Status;
 
 fn knows(patterns: Vec<NamePattern>) -> CertificateProfile {
     CertificateProfile {
@@ -269,6 +270,146 @@ fn c06_a_known_certificate_costs_no_path_and_its_time_and_authority_are_judged_e
     // A new state of the authority: the kept path counts no more.
     vouch(&world, &ca, 2, Some(&[ca.list(&[7], 2028)]));
     assert_eq!(code(NOW), Err(Code::CredentialRefused));
+}
+
+/// Judges the session of a client with number 7 under an authority with number 9 below the root.
+fn asked(responder: Asked, answers: &[(&str, Status)]) -> (World, Result<(), (Code, String)>) {
+    let (world, ca) = world(vec![spiffe()]);
+    let below = ca.between_numbered(9);
+    let mut session =
+        below.session(|params| params.serial_number = Some(SerialNumber::from(7_u64)));
+    session.peer_intermediates = vec![below.der()];
+    let answering = ca.answering(1, responder);
+    let mut authorities = world.facts.authorities.lock().unwrap();
+    authorities.insert("partners".to_owned(), answering);
+    drop(authorities);
+    let answers = answers
+        .iter()
+        .map(|(number, status)| ((*number).to_owned(), *status));
+    world.facts.statuses.lock().unwrap().extend(answers);
+    world.facts.questions();
+    let judged = judged(&world, &session)
+        .map(drop)
+        .map_err(|refused| (refused.problem.code, refused.problem.cause.to_string()));
+    (world, judged)
+}
+
+#[test]
+fn what_the_responder_does_not_call_good_is_refused() {
+    use Status::{Good, Revoked, Unknown};
+    let refused = |code: &str, number: &str| {
+        let cause = format!("{code}: its responder says so of number {number}");
+        Err((Code::CredentialRefused, cause))
+    };
+    let away = Err((
+        Code::FactUnavailable,
+        Unavailable::CertificateStatus.to_string(),
+    ));
+    for (what, responder, answers, expected) in [
+        (
+            "there is none",
+            Asked::Nothing,
+            &[("07", Revoked)][..],
+            Ok(()),
+        ),
+        ("good", Asked::Client, &[("07", Good)], Ok(())),
+        (
+            "revoked",
+            Asked::Client,
+            &[("07", Revoked)],
+            refused("x509-revoked", "07"),
+        ),
+        (
+            "unknown",
+            Asked::Client,
+            &[("07", Unknown)],
+            refused("x509-revocation-unknown", "07"),
+        ),
+        ("away", Asked::Client, &[], away.clone()),
+        (
+            "the one above is nobody's question",
+            Asked::Client,
+            &[("07", Good), ("09", Revoked)],
+            Ok(()),
+        ),
+        (
+            "all good",
+            Asked::Path,
+            &[("07", Good), ("09", Good)],
+            Ok(()),
+        ),
+        (
+            "the one above is revoked",
+            Asked::Path,
+            &[("07", Good), ("09", Revoked)],
+            refused("x509-revoked", "09"),
+        ),
+        (
+            "the one above is unknown",
+            Asked::Path,
+            &[("07", Good), ("09", Unknown)],
+            refused("x509-revocation-unknown", "09"),
+        ),
+        (
+            "about the one above it does not answer",
+            Asked::Path,
+            &[("07", Good)],
+            away,
+        ),
+    ] {
+        let (_, judged) = asked(responder, answers);
+        assert_eq!(judged, expected, "{what}");
+    }
+}
+
+#[test]
+fn c06_the_responder_s_answer_is_judged_on_every_use_and_asked_for_only_where_none_is_held() {
+    let (world, ca) = world(vec![spiffe()]);
+    let session = ca.session(|params| params.serial_number = Some(SerialNumber::from(7_u64)));
+    let mut authorities = world.facts.authorities.lock().unwrap();
+    authorities.insert("partners".to_owned(), ca.answering(1, Asked::Path));
+    drop(authorities);
+    let answer = |status| {
+        let mut statuses = world.facts.known_statuses.lock().unwrap();
+        statuses.insert("07".to_owned(), status);
+    };
+    answer(Status::Good);
+    assert!(named(&world, &session).is_ok());
+    world.facts.questions();
+    assert!(named(&world, &session).is_ok());
+    assert_eq!(
+        world.facts.questions(),
+        ["authority", "known_certificate", "known_status"]
+    );
+    // The path is known to hold, and yet.
+    answer(Status::Revoked);
+    assert_eq!(
+        named(&world, &session),
+        Err("x509-revoked: its responder says so of number 07".to_owned())
+    );
+    assert_eq!(
+        world.facts.questions(),
+        ["authority", "known_certificate", "known_status"]
+    );
+    // The responder is out of the declaration: a new state of the authority.
+    vouch(&world, &ca, 2, None);
+    assert!(named(&world, &session).is_ok());
+    assert!(!world.facts.questions().contains(&"known_status"));
+}
+
+#[test]
+fn c06_nobody_is_asked_about_a_certificate_that_nobody_vouches_for() {
+    let (world, ca) = world(vec![spiffe()]);
+    let mut authorities = world.facts.authorities.lock().unwrap();
+    authorities.insert("partners".to_owned(), ca.answering(1, Asked::Path));
+    drop(authorities);
+    assert!(named(&world, &Ca::new().session(|_| {})).is_err());
+    let expired = ca.session(|params| params.not_after = date_time_ymd(2026, 6, 1));
+    assert!(named(&world, &expired).is_err());
+    let unnamed = ca.session(|params| params.subject_alt_names.clear());
+    assert!(named(&world, &unnamed).is_err());
+    let asked = world.facts.questions();
+    assert!(!asked.contains(&"certificate_status"), "{asked:?}");
 }
 
 #[test]

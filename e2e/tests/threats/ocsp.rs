@@ -1,0 +1,254 @@
+//! OCSP for client certificates: OpenSSL's responder says what it says, the real binary asks.
+
+use core::net::{Ipv4Addr, SocketAddr};
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use testkit::doorward::{BASE, Place};
+use testkit::wire;
+
+use super::certificates::{Ca, Own, RESOURCES, World};
+
+/// How long something may take until it is in force.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// OpenSSL's responder (`openssl ocsp`) behind a port of loopback. By itself it would listen at every
+/// address of the machine, so the test carries the bytes.
+#[derive(Clone)]
+struct Responder {
+    address: SocketAddr,
+    folder: PathBuf,
+    away: Arc<AtomicBool>,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Responder {
+    fn start(place: &Place, ca: &Ca, index: &[(char, u64)]) -> Self {
+        let folder = place.path().join("responder");
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("ca.pem"), ca.0.pem()).unwrap();
+        std::fs::write(folder.join("ca.key"), ca.0.key().serialize_pem()).unwrap();
+        std::fs::write(folder.join("index.txt.attr"), "").unwrap();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let responder = Self {
+            address: listener.local_addr().unwrap(),
+            folder,
+            away: Arc::default(),
+            asked: Arc::default(),
+        };
+        responder.knows(index);
+        let this = responder.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let this = this.clone();
+                std::thread::spawn(move || this.answer(stream));
+            }
+        });
+        responder
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}/", self.address)
+    }
+
+    /// What the authority has issued (`V`) and revoked (`R`), as `openssl ca` keeps it.
+    fn knows(&self, index: &[(char, u64)]) {
+        let line = |(state, serial): &(char, u64)| {
+            let revoked = if *state == 'R' { "260101000000Z" } else { "" };
+            format!(
+                "{state}\t21260101000000Z\t{revoked}\t{serial:02X}\tunknown\t/CN=client {serial}\n"
+            )
+        };
+        let new = self.folder.join("index.new");
+        std::fs::write(&new, index.iter().map(line).collect::<String>()).unwrap();
+        std::fs::rename(new, self.folder.join("index.txt")).unwrap();
+    }
+
+    fn answer(&self, mut stream: TcpStream) -> Option<()> {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).ok()?;
+            head.push(byte[0]);
+        }
+        let head = String::from_utf8(head).ok()?.to_ascii_lowercase();
+        assert!(head.starts_with("post / http/1.1\r\n"), "{head}");
+        assert!(
+            head.contains("content-type: application/ocsp-request"),
+            "{head}"
+        );
+        let length = head.split("content-length: ").nth(1)?.lines().next()?;
+        let mut question = vec![0; length.parse().ok()?];
+        stream.read_exact(&mut question).ok()?;
+        let number = self.asked.fetch_add(1, Ordering::SeqCst);
+        if self.away.load(Ordering::SeqCst) {
+            return None;
+        }
+        let file = |kind: &str| self.folder.join(format!("{number}.{kind}"));
+        std::fs::write(file("req"), &question).ok()?;
+        let done = Command::new("openssl")
+            .current_dir(&self.folder)
+            .args(["ocsp", "-index", "index.txt", "-CA", "ca.pem"])
+            .args(["-rsigner", "ca.pem", "-rkey", "ca.key", "-ndays", "1"])
+            .arg("-reqin")
+            .arg(file("req"))
+            .arg("-respout")
+            .arg(file("resp"))
+            .stdin(Stdio::null())
+            .output()
+            .expect("openssl is installed");
+        assert!(done.status.success(), "{done:?}");
+        let answer = std::fs::read(file("resp")).ok()?;
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/ocsp-response\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+            answer.len()
+        );
+        stream.write_all(head.as_bytes()).ok()?;
+        stream.write_all(&answer).ok()
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+}
+
+/// What is asked whether it may.
+fn asking(url: &str) -> String {
+    RESOURCES.replace(
+        "crl_files: [partners/ca.crl]",
+        &format!("ocsp: {{ url: '{url}', refresh: 1s }}"),
+    )
+}
+
+const OUTBOUND: &str = "outbound: { allow_networks: [127.0.0.0/8] }\n";
+
+fn world(more: &str, index: &[(char, u64)]) -> (World, Responder) {
+    let (place, ca) = (Place::new().unwrap(), Ca::new());
+    let responder = Responder::start(&place, &ca, index);
+    let more = format!("{OUTBOUND}{more}");
+    let resources = asking(&responder.url());
+    (World::start_with(place, ca, &more, &resources), responder)
+}
+
+fn told(world: &World, own: &Own) -> (u16, String) {
+    let answer = world.over_tls(Some(own), "/me");
+    (answer.status, answer.code())
+}
+
+fn until(what: &str, world: &World, own: &Own, status: u16) {
+    let end = Instant::now() + PATIENCE;
+    while told(world, own).0 != status {
+        assert!(Instant::now() < end, "{what}: {}", world.doorward.log());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Whether the decision log has a refusal with this cause.
+fn recorded(world: &World, cause: &str) -> bool {
+    let page = world
+        .doorward
+        .admin_call("GET", "/v1/decisions?limit=100", None);
+    let (_, page) = page.unwrap();
+    let entries = page["items"].as_array().unwrap();
+    entries.iter().any(|entry| entry["cause"] == *cause)
+}
+
+/// Defence: `verdict::credential::mtls`: what the responder does not call good is refused, on every
+/// use; `outbound::statuses`: its answers are asked for anew.
+#[test]
+fn h05_a_certificate_counts_as_long_as_the_responder_calls_it_good() {
+    let proxied = "trusted_proxies: [127.0.0.1]\nclient_certificate_field: client-cert\n";
+    let (world, responder) = world(proxied, &[('V', 1), ('V', 2), ('R', 3)]);
+    let own = |serial: u64| world.ca.own(serial);
+    let (good, ending, revoked, unknown) = (own(1), own(2), own(3), own(4));
+    let refused = (401, "credential-refused".to_owned());
+    assert_eq!(told(&world, &revoked), refused);
+    assert_eq!(told(&world, &unknown), refused);
+    for cause in [
+        "x509-revoked: its responder says so of number 03",
+        "x509-revocation-unknown: its responder says so of number 04",
+    ] {
+        let end = Instant::now() + PATIENCE;
+        while !recorded(&world, cause) {
+            assert!(Instant::now() < end, "nobody is told: {cause}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+    // Nobody is asked about certificates of others.
+    let asked = responder.asked();
+    assert_eq!(told(&world, &Ca::new().own(1)), refused);
+    assert_eq!(responder.asked(), asked);
+
+    let begin = Instant::now();
+    for _ in 0..20 {
+        let answer = world.over_tls(Some(&good), "/me");
+        assert_eq!(answer.status, 200, "{}", world.doorward.log());
+    }
+    // One answer serves many calls, one a second where it is in use.
+    let seconds = usize::try_from(begin.elapsed().as_secs()).unwrap();
+    assert!(responder.asked() <= asked + 2 + 3 * (seconds + 1));
+
+    assert_eq!(told(&world, &ending).0, 200);
+    responder.knows(&[('V', 1), ('R', 2), ('R', 3), ('V', 4)]);
+    until("the end is not felt", &world, &ending, 401);
+    until("a new one is not felt", &world, &unknown, 200);
+    assert_eq!(told(&world, &good).0, 200);
+
+    // A listed proxy's field is judged alike.
+    let field = |own: &Own| format!(":{}:", proof::base64std::encode(&own.der));
+    let through = |own: &Own| {
+        let fields = [
+            ("client-cert", &*field(own)),
+            ("x-forwarded-for", "203.0.113.7"),
+        ];
+        wire::get(world.doorward.gateway(), "/me", &fields)
+            .unwrap()
+            .status
+    };
+    assert_eq!(through(&good), 200);
+    assert_eq!(through(&ending), 401);
+}
+
+/// Defence: `outbound::statuses::Statuses::still_held`: what is held counts until its own end, and
+/// what is not known is not guessed; `outbound::authorities`: a declaration is in force at once.
+#[test]
+fn c08_a_responder_that_is_away_lets_nobody_pass_about_whom_it_said_nothing() {
+    let (world, responder) = world("", &[('V', 1), ('R', 3), ('V', 5)]);
+    let own = |serial: u64| world.ca.own(serial);
+    let (known, revoked, new) = (own(1), own(3), own(5));
+    assert_eq!(told(&world, &known).0, 200, "{}", world.doorward.log());
+    assert_eq!(told(&world, &revoked).0, 401);
+    responder.away.store(true, Ordering::SeqCst);
+    let away = (503, "temporarily-unavailable".to_owned());
+    assert_eq!(told(&world, &new), away);
+    // Long past the second after which it is asked for anew.
+    let end = Instant::now() + Duration::from_secs(20);
+    while Instant::now() < end {
+        assert_eq!(told(&world, &known).0, 200, "{}", world.doorward.log());
+        assert_eq!(told(&world, &revoked).0, 401);
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    assert_eq!(told(&world, &new), away);
+    let log = world.doorward.log();
+    assert!(log.contains("can not be asked about certificates"), "{log}");
+    responder.away.store(false, Ordering::SeqCst);
+    until("it is back", &world, &new, 200);
+    let log = world.doorward.log();
+    assert!(log.contains("answers questions about certificates again"));
+
+    // Without the responder nobody is asked any more, from the next declaration on.
+    let settings = format!("{BASE}{OUTBOUND}{RESOURCES}")
+        .replace("@UPSTREAM@", &world.upstream.url())
+        .replace("crl_files: [partners/ca.crl]\n", "\n");
+    responder.away.store(true, Ordering::SeqCst);
+    world.doorward.place().write_settings(&settings).unwrap();
+    until("it is out of the declaration", &world, &revoked, 200);
+    let asked = responder.asked();
+    assert_eq!(told(&world, &own(6)).0, 200);
+    assert_eq!(responder.asked(), asked);
+}
