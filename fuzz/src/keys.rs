@@ -81,7 +81,10 @@ pub(crate) fn ocsp(data: &[u8]) {
     if let Ok(answer) = QUESTION.read(data, *SIGNED) {
         let month = core::time::Duration::from_secs(30 * 86_400);
         assert!(answer.ends > *SIGNED && answer.ends <= SIGNED.plus(month));
-        assert!(QUESTION.read(data, answer.ends).is_err(), "it counts past its end");
+        assert!(
+            QUESTION.read(data, answer.ends).is_err(),
+            "it counts past its end"
+        );
     }
 }
 
