@@ -107,6 +107,19 @@ fn words(judgement: &Judgement) -> String {
     words
 }
 
+/// What a responder said of a certificate, for people.
+fn said_of(question: &Question, status: Status) -> String {
+    let words = match status {
+        Status::Good => "good",
+        Status::Revoked => "revoked",
+        Status::Unknown => "unknown to it",
+    };
+    format!(
+        "the responder says of number {}: {words}",
+        question.serial()
+    )
+}
+
 impl<F: Looks> Facts for Listening<F> {
     fn note(&self, note: Note<'_>) {
         self.hear(match note {
@@ -152,7 +165,9 @@ impl<F: Looks> Facts for Listening<F> {
         question: &Question,
         _: Timestamp,
     ) -> Option<Status> {
-        self.facts.known_status(authority, question, self.now)
+        let status = self.facts.known_status(authority, question, self.now)?;
+        self.said(said_of(question, status));
+        Some(status)
     }
     /// Asking changes no answer, so it is done as for a call.
     async fn certificate_status(
@@ -161,9 +176,12 @@ impl<F: Looks> Facts for Listening<F> {
         question: &Question,
         _: Timestamp,
     ) -> Answer<Status> {
-        self.facts
+        let status = self
+            .facts
             .certificate_status(authority, question, self.now)
-            .await
+            .await?;
+        self.said(said_of(question, status));
+        Ok(status)
     }
     async fn opaque_token(
         &self,

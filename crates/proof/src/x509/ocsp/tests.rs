@@ -74,9 +74,10 @@ fn every_certificate_of_a_path_but_the_root_can_be_asked_about() {
     assert_eq!(requests, [made!("below.req.der"), made!("between.req.der")]);
     assert_eq!(says(&path[0], made!("below.der")), Ok(Status::Good));
     assert_eq!(says(&path[1], made!("between.der")), Ok(Status::Good));
+    // A certificate says nothing about itself, though it may about those that it issued.
     assert_eq!(
         says(&path[1], made!("below.der")),
-        Err(OcspDefect::Responder)
+        Err(OcspDefect::NotAuthorized)
     );
     // Neither may the issuer's issuer answer for it.
     assert_eq!(
