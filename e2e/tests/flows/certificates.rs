@@ -185,7 +185,7 @@ impl World {
 
     /// How often a client got a token with a certificate, as usage has it.
     fn used(&self, client: &str, certificate: &str) -> i64 {
-        let path = format!("/v1/usage?name=client%3A{client}");
+        let path = format!("/v1/usage?about=client%3A{client}");
         let (_, page) = self.doorward.admin_call("GET", &path, None).unwrap();
         let items = page["items"].as_array().unwrap();
         let found = items.iter().find(|one| one["name"] == certificate);

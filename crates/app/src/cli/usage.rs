@@ -36,7 +36,7 @@ pub(crate) struct UsageArgs {
 pub(crate) async fn run(args: UsageArgs, client: &AdminClient, screen: Screen) -> Outcome<()> {
     let mut path = format!("/v1/usage?limit={}", args.limit);
     if let Some(name) = &args.name {
-        path.push_str("&name=");
+        path.push_str("&about=");
         path.extend(byte_serialize(name.as_bytes()));
     }
     if let Some(since) = since(args.since.as_deref(), screen.now)? {

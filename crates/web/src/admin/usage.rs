@@ -63,7 +63,7 @@ pub(super) async fn list<P: Parts>(work: &Work<P>, input: &Input) -> Result<Answ
         .store()
         .used(&UsedFilter {
             since: since(query.since, work.now),
-            about: query.name,
+            about: query.about,
             after,
             limit,
         })

@@ -26,8 +26,9 @@ pub(super) fn deliveries(book: &mut Book, scene: &Scene<'_>, sample: &str) -> an
     write_private(&api, declaration(sample).as_bytes())?;
     let (secret, body, api) = (secret.display(), body.display(), api.display());
 
+    // By how it begins, since each secret under the key has an id too.
     let imported =
-        |name: &str| format!(r#"$(printf %s "$SENDER" | sed 's/.*"{name}": "\([^"]*\)".*/\1/')"#);
+        |begins: &str| format!(r#"$(printf %s "$SENDER" | sed 's/.*"\({begins}[^"]*\)".*/\1/')"#);
     book.step(
         "Webhooks: the sender's secret is brought in, and gets a key id",
         format!(
@@ -39,7 +40,7 @@ pub(super) fn deliveries(book: &mut Book, scene: &Scene<'_>, sample: &str) -> an
         "Webhooks: a route that takes this sender's, and nobody else's",
         format!(
             "sed s/KEY_ID/{}/ {api} > {api}.now && {doorward} apply --yes -f {api}.now",
-            imported("key_id")
+            imported("DWAK")
         ),
         Output("hooks"),
     );
@@ -47,7 +48,7 @@ pub(super) fn deliveries(book: &mut Book, scene: &Scene<'_>, sample: &str) -> an
         "Webhooks: the sender may call it",
         format!(
             "{doorward} secret amend {} --api hooks --scope orders:write",
-            imported("id")
+            imported("sgn_")
         ),
         Output("hooks"),
     );

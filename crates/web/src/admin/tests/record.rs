@@ -351,7 +351,7 @@ async fn what_was_used_is_listed_latest_first_by_name_and_page_by_page() {
     assert_eq!(paged, names(&all));
 
     let keys = world
-        .ok(get(As::Auditor, "/v1/usage?name=client:export"))
+        .ok(get(As::Auditor, "/v1/usage?about=client:export"))
         .await;
     assert_eq!(names(&keys), ["client:export", "jkt:new", "jkt:old"]);
     assert_eq!(

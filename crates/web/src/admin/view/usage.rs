@@ -146,7 +146,7 @@ pub struct UsedQuery {
     #[param(value_type = Option<String>)]
     pub since: Option<Moment>,
     /// Only this name, and what belongs to it.
-    pub name: Option<String>,
+    pub about: Option<String>,
     /// Read on after this: `next` of the page before.
     pub after: Option<String>,
     /// At most so many: 1–1000, default 100.
