@@ -406,6 +406,13 @@ fn private_key_for(pem: &[u8], algorithms: &[Algorithm]) -> Outcome<SigningKey> 
 mod tests {
     use super::*;
 
+    /// A key as its file holds it.
+    pub(super) fn pem(key: &SigningKey) -> String {
+        let der = key.to_pkcs8().expect("encoded");
+        let text = proof::base64std::encode(der.expose());
+        format!("-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n")
+    }
+
     #[test]
     fn what_is_printed_for_curl_says_what_was_signed_and_nothing_else() {
         let signed = Signed {
@@ -426,12 +433,7 @@ mod tests {
     fn a_private_key_is_taken_in_pkcs8_alone() {
         for algorithm in [Algorithm::ES256, Algorithm::EdDSA] {
             let key = SigningKey::generate(algorithm).expect("a key");
-            let der = key.to_pkcs8().expect("encoded");
-            let pem = format!(
-                "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
-                proof::base64std::encode(der.expose())
-            );
-            let read = private_key(pem.as_bytes(), Algorithm::PS256).expect("readable");
+            let read = private_key(pem(&key).as_bytes(), Algorithm::PS256).expect("readable");
             assert_eq!(read.kid(), key.kid());
         }
         assert!(private_key(b"nonsense", Algorithm::PS256).is_err());

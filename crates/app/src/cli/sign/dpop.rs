@@ -98,18 +98,14 @@ mod tests {
     use proof::dpop::{self, ProofExpect};
     use proof::time::Leeway;
 
+    use super::super::tests::pem;
     use super::*;
 
     #[test]
     fn whatever_key_signs_a_proof_the_verifier_takes_its_algorithm() {
         let now = Timestamp::from_secs(1_800_000_000);
         for algorithm in ALGORITHMS {
-            let key = SigningKey::generate(algorithm).expect("a key");
-            let der = key.to_pkcs8().expect("encoded");
-            let pem = format!(
-                "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
-                proof::base64std::encode(der.expose())
-            );
+            let pem = pem(&SigningKey::generate(algorithm).expect("a key"));
             let key = private_key_for(pem.as_bytes(), &ALGORITHMS).expect("readable");
             let proof = proof(&key, "GET", "https://api.example/orders", None, None, now);
             let expect = ProofExpect {
