@@ -17,8 +17,10 @@ use crate::flaw::{Place, Report};
 
 /// Reads the section of an API or of a route.
 pub(super) fn mean(spec: &SignaturesSpec, at: &Place, report: &mut Report<'_>) -> SignatureRules {
-    let mut rules = SignatureRules::default();
-    rules.unsigned_body = spec.unsigned_body;
+    let mut rules = SignatureRules {
+        unsigned_body: spec.unsigned_body,
+        ..SignatureRules::default()
+    };
     if let Some(written) = &spec.sigv4 {
         sigv4(written, &at.key("sigv4"), &mut rules, report);
     }

@@ -264,7 +264,7 @@ fn verify(
         .and_then(|key| key.verifying_keys(&client.algorithms))
         .map_err(|defect| refused(defect.code()))?;
     let holder = Holder::Signer(keys);
-    Ok(VerifiedCertificate::new(trusted, authority, holder, now))
+    Ok(VerifiedCertificate::new(&trusted, authority, holder, now))
 }
 
 /// What the client holds for the API, or of that what it asks for. For more it is refused, as at the

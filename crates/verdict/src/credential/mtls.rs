@@ -144,7 +144,7 @@ pub enum Holder {
 impl VerifiedCertificate {
     /// One whose path held just now.
     pub(super) fn new(
-        trusted: Trusted<'_>,
+        trusted: &Trusted<'_>,
         authority: &Authority,
         holder: Holder,
         now: Timestamp,
@@ -295,7 +295,7 @@ fn verify(
         claims: serde_json::Map::new(),
     });
     let holder = Holder::Caller(standing);
-    Ok(VerifiedCertificate::new(trusted, authority, holder, now))
+    Ok(VerifiedCertificate::new(&trusted, authority, holder, now))
 }
 
 /// What records call a certificate: marked, so that none is taken for one of our keys.
