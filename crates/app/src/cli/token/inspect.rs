@@ -416,6 +416,10 @@ mod tests {
                 r#"{"alg":"ES256","typ":"at+jwt","kid":"k","jku":"https://x"}"#,
                 "never used",
             ),
+            (
+                r#"{"alg":"ES256","typ":"at+jwt","x5c":["MIIB"]}"#,
+                "call_certificates",
+            ),
             (r#"{"alg":"ES256","kid":"k"}"#, "no typ"),
             (r#"{"alg":"ES256","typ":"JWT","kid":"k"}"#, "ID token"),
             (
