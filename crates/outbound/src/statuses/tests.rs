@@ -215,7 +215,15 @@ async fn what_is_no_answer_to_the_question_is_none_and_blames_one_certificate_al
         world.says(body);
         assert_eq!(world.status(second).await, AWAY, "{second}");
     }
-    assert_eq!(world.asked(), 5, "the responder is not left alone for it");
+    assert_eq!(world.asked(), 5);
+    // The responder is not left alone for it.
+    world.says(made!("revoked.der"));
+    let other = about(made!("revoked.pem"));
+    let status = world
+        .statuses
+        .status(&world.responder, &other, later(42))
+        .await;
+    assert_eq!(status, Ok(Status::Revoked));
     *world.server.answer.lock() = answer(&vec![0x30; MAX_RESPONSE_BYTES + 1]);
     assert_eq!(world.status(51).await, AWAY);
     world.says(made!("good.der"));
