@@ -258,7 +258,8 @@ impl Statuses {
                     continue;
                 };
                 // What it comes to is said where it is used.
-                let _known = self.ask(&responder, &held.question, clock.now()).await;
+                let asked = self.ask(&responder, &held.question, clock.now());
+                let _known = Box::pin(asked).await;
             }
         };
         tokio::join!(work(), work(), work(), work());

@@ -492,7 +492,7 @@ async fn fetch_revocation_list(shared: &Shared, url: &Url) -> bool {
 async fn renew_statuses(shared: Arc<Shared>, stop: CancellationToken) {
     let renew = async {
         loop {
-            Box::pin(shared.facts.statuses().renew(&SystemClock)).await;
+            shared.facts.statuses().renew(&SystemClock).await;
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     };
