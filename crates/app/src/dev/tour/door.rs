@@ -11,8 +11,10 @@ pub(super) fn keys(book: &mut Book, scene: &Scene<'_>) {
         key,
         reader,
         password,
+        doorward,
         ..
     } = scene;
+    let secret = r#"sed -n 's/.*"secret": "\([^"]*\)".*/\1/p'"#;
     let mut wrong = key.clone();
     wrong.pop();
     wrong.push(if key.ends_with('0') { '1' } else { '0' });
@@ -47,6 +49,13 @@ pub(super) fn keys(book: &mut Book, scene: &Scene<'_>) {
         Status(401, "credential-refused"),
     );
     book.step(
+        "A key that ends by itself, two seconds later",
+        format!(
+            "SHORT=$({doorward} key create --application shop --label 'tour: short' --api orders --scope orders:read --expires 1s --output json | {secret}); sleep 2; curl -si -H \"Authorization: Bearer $SHORT\" {gateway}/orders"
+        ),
+        Status(401, "credential-refused"),
+    );
+    book.step(
         "A key that may only read can't write",
         format!("curl -si -H 'Authorization: Bearer {reader}' {order} {gateway}/orders"),
         Status(403, "insufficient-scope"),
@@ -59,6 +68,13 @@ pub(super) fn keys(book: &mut Book, scene: &Scene<'_>) {
     book.step(
         "Basic with a wrong password",
         format!("curl -si -u alice:wrong-password {gateway}/orders"),
+        Status(401, "credential-refused"),
+    );
+    book.step(
+        "Basic with a password that has ended",
+        format!(
+            "SHORT=$({doorward} account password set alice --expires 1s --output json | {secret}); sleep 2; curl -si -u \"alice:$SHORT\" {gateway}/orders"
+        ),
         Status(401, "credential-refused"),
     );
 }

@@ -1,6 +1,7 @@
 //! An access token that is encrypted to its API.
 
 use super::Expect::{Output, Sets, Status};
+use super::tokens::later;
 use super::{Book, Scene};
 
 /// A client gets one that it can't read, uses it and gives it back.
@@ -42,6 +43,11 @@ pub(super) fn tokens(book: &mut Book, scene: &Scene<'_>, accounting: &str) {
             "curl -si -H \"Authorization: Bearer $(printf %s $SEALED | sed 's/....$/AAAA/')\" {gateway}/invoices/orders"
         ),
         Status(401, "credential-refused"),
+    );
+    book.step(
+        "Encrypted: a year from now it will have expired",
+        later(scene, "$SEALED", "/invoices/orders"),
+        Output("jwt-expired"),
     );
     book.step(
         "A token that everybody can read is refused here",

@@ -1,6 +1,7 @@
 //! An access token in the form of PASETO.
 
 use super::Expect::{Output, Sets, Status};
+use super::tokens::later;
 use super::{Book, Scene};
 
 /// A client gets one, uses it and gives it back.
@@ -37,6 +38,11 @@ pub(super) fn tokens(book: &mut Book, scene: &Scene<'_>, reports: &str) {
             "curl -si -H \"Authorization: Bearer $(printf %s $PASETO | sed 's/^\\(v4.public.\\)./\\1A/')\" {gateway}/reports/orders"
         ),
         Status(401, "credential-refused"),
+    );
+    book.step(
+        "PASETO: a year from now it will have expired",
+        later(scene, "$PASETO", "/reports/orders"),
+        Output("jwt-expired"),
     );
     book.step(
         "Where a JWT is asked for, it is none",

@@ -57,6 +57,22 @@ pub(super) fn requests(book: &mut Book, scene: &Scene<'_>, signers: &[Signer]) {
                 format!("{} | curl -si -K -", sign(&url, " --presign 10m")),
                 Status(200, "item"),
             );
+            book.step(
+                "Presigned: for another path",
+                format!(
+                    "{} | sed 's|/orders|/whoami|' | curl -si -K -",
+                    sign(&url, " --presign 10m")
+                ),
+                Status(401, "credential-refused"),
+            );
+            book.step(
+                "Presigned: its ten minutes are over",
+                format!(
+                    "{} | curl -si -K -",
+                    sign(&url, " --presign 10m --at 2020-01-01T00:00:00Z")
+                ),
+                Status(401, "credential-refused"),
+            );
         }
     }
 }

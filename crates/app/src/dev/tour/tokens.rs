@@ -6,6 +6,17 @@ use super::super::setup::write_private;
 use super::Expect::{Output, Sets, Status};
 use super::{Book, Scene};
 
+/// Explains a call with a token as it would be judged when the token's time is over.
+pub(super) fn later(scene: &Scene<'_>, token: &str, path: &str) -> String {
+    let Scene {
+        gateway, doorward, ..
+    } = scene;
+    let host = gateway.trim_start_matches("http://");
+    format!(
+        "printf 'GET {path} HTTP/1.1\\nHost: {host}\\nAuthorization: Bearer %s\\n' {token} | {doorward} explain --at $(($(date +%Y) + 1))-12-31T00:00:00Z --request -"
+    )
+}
+
 /// A client gets a JWT, uses it and gives it back.
 pub(super) fn jwt(book: &mut Book, scene: &Scene<'_>) {
     let Scene {
@@ -32,6 +43,18 @@ pub(super) fn jwt(book: &mut Book, scene: &Scene<'_>) {
         "JWT: read orders",
         format!("curl -si -H \"Authorization: Bearer $TOKEN\" {gateway}/orders"),
         Status(200, "item"),
+    );
+    book.step(
+        "JWT: one letter of its signature changed",
+        format!(
+            "curl -si -H \"Authorization: Bearer $(printf %s $TOKEN | sed 's/\\.\\([^.]*\\)$/.A\\1/')\" {gateway}/orders"
+        ),
+        Status(401, "credential-refused"),
+    );
+    book.step(
+        "JWT: what will become of it, told ahead: it will have expired",
+        later(scene, "$TOKEN", "/orders"),
+        Output("jwt-expired"),
     );
     book.step(
         "JWT over TLS",
@@ -104,6 +127,18 @@ pub(super) fn opaque(book: &mut Book, scene: &Scene<'_>, partner: &str) {
         Status(401, "credential-refused"),
     );
     book.step(
+        "Opaque: its end mistyped: refused by its checksum, nothing is looked up",
+        format!(
+            "curl -si -H \"Authorization: Bearer $(printf %s $OPAQUE | sed 's/...$/000/')\" {gateway}/partners/orders"
+        ),
+        Status(401, "credential-refused"),
+    );
+    book.step(
+        "Opaque: a year from now it will have expired",
+        later(scene, "$OPAQUE", "/partners/orders"),
+        Output("jwt-expired"),
+    );
+    book.step(
         "Ask the issuer what it says",
         format!("curl -si -u {partner} -d token=$OPAQUE {issuer}/oauth/introspect"),
         Status(200, "\"active\":true"),
@@ -174,6 +209,16 @@ pub(super) fn bound(book: &mut Book, scene: &Scene<'_>) -> Result<()> {
         format!(
             "CALL=$(printf %s $BOUND | {proved}); echo \"$CALL\" | curl -s -K - > /dev/null; echo \"$CALL\" | curl -si -K -"
         ),
+        Status(401, "proof-refused"),
+    );
+    book.step(
+        "DPoP: a proof of long ago",
+        format!("printf %s $BOUND | {proved} --at 2020-01-01T00:00:00Z | curl -si -K -"),
+        Status(401, "proof-refused"),
+    );
+    book.step(
+        "DPoP: the proof of another call",
+        format!("printf %s $BOUND | {proved} | sed 's|/orders|/whoami|' | curl -si -K -"),
         Status(401, "proof-refused"),
     );
     book.step(

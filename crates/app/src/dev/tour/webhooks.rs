@@ -39,7 +39,7 @@ pub(super) fn deliveries(book: &mut Book, scene: &Scene<'_>, sample: &str) -> an
     book.step(
         "Webhooks: a route that takes this sender's, and nobody else's",
         format!(
-            "sed s/KEY_ID/{}/ {api} > {api}.now && {doorward} apply --yes -f {api}.now",
+            "sed s/KEY_ID/{}/g {api} > {api}.now && {doorward} apply --yes -f {api}.now",
             imported("DWAK")
         ),
         Output("hooks"),
@@ -47,7 +47,7 @@ pub(super) fn deliveries(book: &mut Book, scene: &Scene<'_>, sample: &str) -> an
     book.step(
         "Webhooks: the sender may call it",
         format!(
-            "{doorward} secret amend {} --api hooks --scope orders:write",
+            "{doorward} secret amend {} --api hooks --api hooks-stripe --api hooks-slack --api hooks-github --api hooks-shopify --scope orders:write",
             imported("sgn_")
         ),
         Output("hooks"),
@@ -93,25 +93,78 @@ pub(super) fn deliveries(book: &mut Book, scene: &Scene<'_>, sample: &str) -> an
         format!("{} | {call}", sign(" --at 2020-01-01T00:00:00Z")),
         Status(401, "credential-refused"),
     );
+    for (title, again, style) in [
+        (
+            "Webhooks: as Stripe signs them",
+            "Stripe: the same delivery once more",
+            "stripe",
+        ),
+        (
+            "Webhooks: as Slack signs them",
+            "Slack: the same delivery once more",
+            "slack",
+        ),
+        (
+            "Webhooks: as GitHub signs them",
+            "GitHub: the same delivery once more: 200, and no second order",
+            "github",
+        ),
+        (
+            "Webhooks: as Shopify signs them",
+            "Shopify: the same delivery once more: 200, and no second order",
+            "shopify",
+        ),
+    ] {
+        let sign = format!(
+            "{binary} sign webhook --style {style} {gateway}/hooks-{style}/orders -H 'Content-Type: application/json' --body-file {body} --secret-file {secret} --id $ID"
+        );
+        let id = "ID=$(date +%s%N)";
+        book.step(title, format!("{id}; {sign} | {call}"), Status(201, "Lamp"));
+        // Who signs no time is known by the delivery's id.
+        let expect = match style {
+            "github" | "shopify" => Status(200, "content-length: 0"),
+            _ => Status(401, "credential-refused"),
+        };
+        book.step(
+            again,
+            format!(
+                "{id}; CALL=$({sign}); echo \"$CALL\" | curl -s -K - > /dev/null; echo \"$CALL\" | {call}"
+            ),
+            expect,
+        );
+    }
     Ok(())
 }
 
+/// An API for each style, all of them of one sender.
 fn declaration(sample: &str) -> String {
+    [
+        ("hooks", "standard-webhooks"),
+        ("hooks-stripe", "stripe"),
+        ("hooks-slack", "slack"),
+        ("hooks-github", "github"),
+        ("hooks-shopify", "shopify"),
+    ]
+    .map(|(name, style)| api(name, style, sample))
+    .join("---\n")
+}
+
+fn api(name: &str, style: &str, sample: &str) -> String {
     format!(
         "apiVersion: doorward/v1
 kind: Api
-metadata: {{ name: hooks }}
+metadata: {{ name: {name} }}
 spec:
   display_name: Orders from elsewhere
   environment: test
-  audiences: [https://hooks.example]
-  base_path: /hooks
+  audiences: [https://{name}.example]
+  base_path: /{name}
   strip_base_path: true
   upstream: {{ urls: [\"http://{sample}\"] }}
   identity: {{ mode: jwt, audience: https://orders.example }}
   scopes: {{ orders:write: Place orders }}
   credentials: [webhook]
-  signatures: {{ webhook: {{ style: standard-webhooks, keys: [KEY_ID] }} }}
+  signatures: {{ webhook: {{ style: {style}, keys: [KEY_ID] }} }}
   routes:
     - {{ methods: [POST], path: /orders, scopes: [orders:write], body_limit: 64KiB }}
 "
