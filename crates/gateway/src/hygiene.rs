@@ -7,6 +7,7 @@
 
 use http::header::{self, CONNECTION, HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
+use verdict::call::{begins_like, spelled_like};
 use verdict::credential::binding::DPOP;
 
 /// The request id, to the upstream and to the caller.
@@ -114,19 +115,6 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
         name.as_str(),
         "keep-alive" | "proxy-connection" | "proxy-authentication-info" | "http2-settings"
     )
-}
-
-/// Whether `name` is `like` in some spelling: dash, underscore and dot are one, case is gone.
-pub(crate) fn spelled_like(name: &str, like: &str) -> bool {
-    name.len() == like.len() && begins_like(name, like)
-}
-
-fn begins_like(name: &str, like: &str) -> bool {
-    name.len() >= like.len()
-        && name
-            .bytes()
-            .zip(like.bytes())
-            .all(|(a, b)| a == b || (b == b'-' && matches!(a, b'_' | b'.')))
 }
 
 /// Whether a caller's field claims what only the gateway may say.

@@ -15,6 +15,7 @@ use http::{HeaderMap, HeaderValue, Response};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use proof::strict_json;
+use verdict::policy::names_json;
 use verdict::policy::rego::Mask;
 use verdict::problem::{Code, Problem};
 
@@ -91,12 +92,8 @@ fn is_json(headers: &HeaderMap) -> bool {
     let value = headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
-    let essence = value.and_then(|text| text.split(';').next()).map(str::trim);
-    essence.is_some_and(|essence| {
-        let essence = essence.to_ascii_lowercase();
-        essence == "application/json"
-            || (essence.starts_with("application/") && essence.ends_with("+json"))
-    })
+    let essence = value.and_then(|text| text.split(';').next());
+    essence.is_some_and(names_json)
 }
 
 #[cfg(test)]

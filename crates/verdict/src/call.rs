@@ -25,6 +25,25 @@ use crate::problem::{Code, Problem};
 pub use framing::{MAX_COOKIE_BYTES, MAX_HEADERS};
 pub use target::{MAX_PATH_BYTES, MAX_QUERY_BYTES};
 
+/// Whether a field's name is another in some spelling: there are servers to which dash, underscore and
+/// dot are one. Names of fields are in lower case here.
+pub fn spelled_like(name: &str, like: &str) -> bool {
+    name.len() == like.len() && begins_like(name, like)
+}
+
+/// Whether a field's name begins so, in some spelling.
+pub fn begins_like(name: &str, like: &str) -> bool {
+    let plain = |byte: u8| match byte {
+        b'_' | b'.' => b'-',
+        byte => byte,
+    };
+    name.len() >= like.len()
+        && name
+            .bytes()
+            .zip(like.bytes())
+            .all(|(one, other)| plain(one) == plain(other))
+}
+
 /// Where and how a call arrived: read from the socket, or from listed proxies, by the gateway.
 #[derive(Debug, Clone)]
 pub struct Arrival {

@@ -23,10 +23,10 @@ use proof::secret::Secret;
 use proof::sigv4::{Payload, Signer};
 use registry::api::stored::{ClientProof, SecretSource, StoredClient, StoredCredential};
 use smallvec::{SmallVec, smallvec};
+use verdict::call::spelled_like;
 
 use super::connect::PoolError;
 use crate::body::{BodyError, RequestBody};
-use crate::hygiene::spelled_like;
 use crate::plane::clock;
 
 /// Largest file that is read as a secret.

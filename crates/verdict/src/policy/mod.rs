@@ -12,6 +12,7 @@ mod objects;
 pub mod rego;
 pub mod relations;
 mod replay;
+mod steps;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use serde_json::Value;
 
 pub use input::{Parameter, VERSION as INPUT_VERSION};
 pub use judged::{Judged, Judgement, Obliged};
-pub use objects::{BadPointer, MOST_BODY, MOST_OBJECTS, ObjectRule, Place, Pointer};
+pub use objects::{BadPointer, MOST_BODY, MOST_OBJECTS, ObjectRule, Place, Pointer, names_json};
 pub use replay::{Replayed, replay};
 
 use crate::call::{Body, Head};

@@ -15,7 +15,8 @@ use proof::strict_json;
 use serde_json::Value;
 use smallvec::SmallVec;
 
-use crate::call::Head;
+use crate::call::{Head, spelled_like};
+use crate::policy::steps::{self, Step};
 
 /// Most objects that one call may name: whoever changes more in one go asks the service behind.
 pub const MOST_OBJECTS: usize = 100;
@@ -70,12 +71,6 @@ pub struct Pointer {
     steps: Vec<Step>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
-    Member(Box<str>),
-    Each,
-}
-
 /// Why a text is no pointer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -89,18 +84,14 @@ impl Pointer {
     /// # Errors
     /// [`BadPointer`].
     pub fn read(written: &str) -> Result<Self, BadPointer> {
-        let rest = written.strip_prefix('/').ok_or(BadPointer)?;
-        let mut steps = Vec::new();
-        for part in rest.split('/') {
-            // RFC 6901 §3: `~` stands before 0 or 1 only.
-            let plain = part.replace("~1", "").replace("~0", "");
-            if part.is_empty() || plain.contains('~') || steps.len() == strict_json::MAX_DEPTH {
-                return Err(BadPointer);
-            }
-            steps.push(match part {
-                "*" => Step::Each,
-                name => Step::Member(name.replace("~1", "/").replace("~0", "~").into()),
-            });
+        let steps = steps::read(written).ok_or(BadPointer)?;
+        // The member of an id has a name, and RFC 6901 alone is enough to write it.
+        let unnamed = |step: &Step| matches!(step, Step::Named(name) if name.is_empty());
+        if steps.iter().any(unnamed)
+            || written.contains("~2")
+            || steps.len() > strict_json::MAX_DEPTH
+        {
+            return Err(BadPointer);
         }
         Ok(Self {
             written: written.into(),
@@ -214,14 +205,7 @@ fn in_query(query: Option<&str>, wanted: &str) -> Result<Option<String>, Cow<'st
 
 fn in_header(head: &Head, name: &HeaderName) -> Result<Option<String>, Cow<'static, str>> {
     // Some servers don't tell dashes from underscores, and what `Connection` names goes no further.
-    let alike = |other: &HeaderName| {
-        let plain = |byte: u8| match byte {
-            b'_' | b'.' => b'-',
-            byte => byte,
-        };
-        let bytes = |name: &HeaderName| name.as_str().bytes().map(plain).collect::<Vec<_>>();
-        other != name && bytes(other) == bytes(name)
-    };
+    let alike = |other: &HeaderName| other != name && spelled_like(other.as_str(), name.as_str());
     if head.headers().keys().any(alike) {
         return Err(format!("the field `{name}` stands there in another spelling").into());
     }
@@ -257,10 +241,10 @@ fn in_body(value: &Value, steps: &[Step], ids: &mut Ids) -> Result<(), Cow<'stat
         return Ok(());
     };
     match (step, value) {
-        (Step::Each, Value::Array(elements)) => elements
+        (Step::Any, Value::Array(elements)) => elements
             .iter()
             .try_for_each(|element| in_body(element, others, ids)),
-        (Step::Member(name), Value::Object(members)) => {
+        (Step::Named(name), Value::Object(members)) => {
             // Some readers don't tell names apart that differ by case alone.
             if members
                 .keys()
@@ -284,6 +268,14 @@ fn decoded(raw: &str, place: &'static str) -> Result<String, Cow<'static, str>> 
     Ok(text.into_owned())
 }
 
+/// Whether a media type without its parameters is one of JSON: `application/json`, or one that is
+/// written in it (RFC 6839 §3.1).
+pub fn names_json(essence: &str) -> bool {
+    let essence = essence.trim().to_ascii_lowercase();
+    essence == "application/json"
+        || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
 /// A JSON body, read to judge a call. `None`: there is none.
 ///
 /// # Errors
@@ -302,15 +294,12 @@ pub(crate) fn json(headers: &HeaderMap, body: &[u8]) -> Result<Option<Value>, Co
         .unwrap_or_default();
     let text = text.to_ascii_lowercase();
     let (essence, parameters) = text.split_once(';').unwrap_or((&text, ""));
-    let essence = essence.trim();
-    let is_json = essence == "application/json"
-        || (essence.starts_with("application/") && essence.ends_with("+json"));
     // RFC 8259 §8.1: JSON is UTF-8; whoever is told something else may read something else.
-    let charset = parameters
+    let mut charsets = parameters
         .split(';')
-        .find_map(|one| one.trim().strip_prefix("charset="));
-    let is_utf8 = charset.is_none_or(|name| name.trim_matches('"') == "utf-8");
-    if !is_json || !is_utf8 || second.is_some() {
+        .filter_map(|one| one.trim().strip_prefix("charset="));
+    let is_utf8 = charsets.all(|name| name.trim_matches('"') == "utf-8");
+    if !names_json(essence) || !is_utf8 || second.is_some() {
         return Err("the body is not said to be JSON".into());
     }
     match strict_json::parse(body, MOST_BODY) {

@@ -123,6 +123,13 @@ fn a_body_is_read_only_if_it_can_be_read_in_one_way() {
             b"{}",
         ),
         (
+            headers(&[(
+                "content-type",
+                "application/json; charset=utf-8; charset=utf-16",
+            )]),
+            b"{}",
+        ),
+        (
             headers(&[
                 ("content-type", "application/json"),
                 ("content-encoding", "gzip"),

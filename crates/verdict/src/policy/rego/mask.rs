@@ -6,6 +6,8 @@ use core::fmt;
 
 use serde_json::Value;
 
+use crate::policy::steps::{self, Step};
+
 /// Most paths in one answer.
 pub const MAX_MASKS: usize = 64;
 /// Most steps of one.
@@ -15,50 +17,21 @@ const MAX_STEPS: usize = 32;
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Mask(Vec<Step>);
 
-#[derive(Clone, PartialEq, Eq, Hash)]
-enum Step {
-    /// Every element or member.
-    Any,
-    /// A member's name, or an element's index.
-    Named(String),
-}
-
 impl Mask {
     /// Reads `/orders/*/card`. A name that is itself a star is written `~2`.
     pub fn parse(text: &str) -> Option<Self> {
-        let mut steps = text.split('/');
-        // The empty pointer means the whole answer, which no mask should.
-        if steps.next() != Some("") || text.len() > 1_024 {
+        if text.len() > 1_024 {
             return None;
         }
-        let steps: Vec<_> = steps.map(step).collect::<Option<_>>()?;
-        (!steps.is_empty() && steps.len() <= MAX_STEPS).then_some(Self(steps))
+        // The empty pointer means the whole answer, which no mask should.
+        let steps = steps::read(text)?;
+        (steps.len() <= MAX_STEPS).then_some(Self(steps))
     }
 
     /// Takes the fields out. Says whether there was one.
     pub fn apply(&self, answer: &mut Value) -> bool {
         take(&self.0, answer)
     }
-}
-
-fn step(text: &str) -> Option<Step> {
-    if text == "*" {
-        return Some(Step::Any);
-    }
-    let mut name = String::with_capacity(text.len());
-    let mut letters = text.chars();
-    while let Some(letter) = letters.next() {
-        name.push(match letter {
-            '~' => match letters.next()? {
-                '0' => '~',
-                '1' => '/',
-                '2' => '*',
-                _ => return None,
-            },
-            other => other,
-        });
-    }
-    Some(Step::Named(name))
 }
 
 fn take(steps: &[Step], at: &mut Value) -> bool {
@@ -83,11 +56,11 @@ fn take(steps: &[Step], at: &mut Value) -> bool {
             .iter_mut()
             .fold(false, |some, inner| take(rest, inner) | some),
         (Step::Named(name), Value::Object(members)) if rest.is_empty() => {
-            members.remove(name).is_some()
+            members.remove(&**name).is_some()
         }
-        (Step::Named(name), Value::Object(members)) => {
-            members.get_mut(name).is_some_and(|inner| take(rest, inner))
-        }
+        (Step::Named(name), Value::Object(members)) => members
+            .get_mut(&**name)
+            .is_some_and(|inner| take(rest, inner)),
         (Step::Named(name), Value::Array(items)) => {
             let Some(index) = index(name).filter(|index| *index < items.len()) else {
                 return false;
