@@ -7,7 +7,7 @@ use clap::Subcommand;
 
 use crate::cli::Format;
 use crate::cli::Global;
-use crate::settings::{self, Mode};
+use crate::settings::{self, Mode, Serves};
 
 /// What to do about a parameter that nothing judges.
 pub(crate) const GUARD: &str = "Say under `objects` what such a parameter names and what its caller must be to it, have a policy judge it, or list it under `unguarded` if it names nobody's own.";
@@ -61,13 +61,14 @@ pub(crate) fn run(command: &Config, global: &Global) -> ExitCode {
                     .iter()
                     .map(ToString::to_string)
                     .collect();
+                let hidden = hidden(&loaded);
                 match global.output {
                     Format::Json => println!(
                         "{:#}",
                         serde_json::json!({
                             "ok": true,
                             "resources": loaded.documents.len(),
-                            "warnings": unguarded,
+                            "warnings": hidden.iter().chain(&unguarded).collect::<Vec<_>>(),
                         })
                     ),
                     Format::Table => {
@@ -77,7 +78,7 @@ pub(crate) fn run(command: &Config, global: &Global) -> ExitCode {
                             loaded.settings.listeners.len(),
                             loaded.documents.len()
                         );
-                        for warning in &unguarded {
+                        for warning in hidden.iter().chain(&unguarded) {
                             println!("warning: {warning}");
                         }
                         if !unguarded.is_empty() {
@@ -112,4 +113,36 @@ pub(crate) fn run(command: &Config, global: &Global) -> ExitCode {
             Err(flaws) => refused(&flaws),
         },
     }
+}
+
+/// Listeners on which the issuer's endpoints hide APIs: they answer for the host of the issuer's URL,
+/// and a listener looks for a call's host first.
+fn hidden(loaded: &settings::Loaded) -> Vec<String> {
+    let issuer = loaded.settings.issuer.as_ref();
+    let Some(host) = issuer.and_then(|issuer| issuer.url.host_str()) else {
+        return Vec::new();
+    };
+    let both = |listener: &&settings::Listener| {
+        [Serves::Gateway, Serves::Issuer]
+            .iter()
+            .all(|part| listener.serves.contains(part))
+    };
+    let on_host = |api: &&std::sync::Arc<registry::api::ApiMeaning>| {
+        api.hosts.is_empty() || api.hosts.iter().any(|one| one == host)
+    };
+    let apis: Vec<_> = loaded.meaning.apis.iter().filter(on_host).collect();
+    let Some(first) = apis.first() else {
+        return Vec::new();
+    };
+    let listeners = loaded.settings.listeners.iter().filter(both);
+    listeners
+        .map(|listener| {
+            format!(
+                "listener `{}` serves APIs and the issuer: on the host {host} the issuer answers, and calls there don't reach `{}`{}. Give the issuer a listener or a host of its own.",
+                listener.name,
+                first.judged.name,
+                if apis.len() > 1 { " and others" } else { "" }
+            )
+        })
+        .collect()
 }

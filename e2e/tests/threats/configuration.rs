@@ -422,3 +422,37 @@ fn h01_plain_http_beyond_loopback_refuses_to_start() {
         assert!(said.contains("hint:"), "{said}");
     }
 }
+
+#[test]
+fn an_issuer_that_hides_apis_on_its_host_is_warned_of() {
+    const APIS: &str = r#"resources:
+  - apiVersion: doorward/v1
+    kind: Api
+    metadata: { name: orders }
+    spec:
+      upstream: { urls: ["http://127.0.0.1:9"] }
+      routes: [{ path: "/orders", public: true }]
+"#;
+    let place = Place::new().unwrap();
+    let checked = |settings: &str| {
+        place.write_settings(settings).unwrap();
+        let output = place.run(&["config", "check"]).unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let apart = format!("{BASE}{APIS}");
+    let said = checked(&apart);
+    assert!(!said.contains("warning"), "{said}");
+    let shared = apart.replacen("serves: [gateway] }", "serves: [gateway, issuer] }", 1);
+    let said = checked(&shared);
+    assert!(said.contains("listener `gateway`"), "{said}");
+    assert!(said.contains("calls there don't reach `orders`."), "{said}");
+    // On a host of its own nothing hides it.
+    let elsewhere = shared.replacen(
+        "      upstream:",
+        "      hosts: [api.example]\n      upstream:",
+        1,
+    );
+    let said = checked(&elsewhere);
+    assert!(!said.contains("warning"), "{said}");
+}
