@@ -11,7 +11,7 @@ mod browsers;
 mod call_certificates;
 mod certificates;
 mod client_jwt;
-mod encrypted;
+pub(crate) mod encrypted;
 mod foreign;
 mod hostile;
 mod interrupted;

@@ -7,6 +7,8 @@ use super::*;
 pub(super) struct Known {
     pub(super) key: String,
     pub(super) keys: Vec<(&'static str, String)>,
+    /// A key for trials.
+    pub(super) trial: String,
     pub(super) password: String,
     pub(super) passwords: Vec<(&'static str, &'static str, String)>,
     pub(super) signers: Vec<Signers>,
@@ -55,7 +57,12 @@ fn secret(made: &Value) -> String {
 impl Known {
     pub(super) fn make(world: &mut World) -> Self {
         let wish = |api: &str| json!({ "application": "shop", "label": "tests", "apis": [api], "scopes": ["read"] });
-        let key = secret(&world.make("/v1/keys", &wish("api-key"), false));
+        let near = |wish: &Value| but(wish, "networks", json!(["192.0.2.0/24"]));
+        let several = but(&wish("api-key"), "apis", json!(["api-key", "key-hmac"]));
+        let key = secret(&world.make("/v1/keys", &several, false));
+        let trial = but(&wish("api-key-test"), "environment", json!("test"));
+        let trial = but(&trial, "application", json!("lab"));
+        let trial = secret(&world.make("/v1/keys", &trial, false));
         let keys = vec![
             (
                 "expired",
@@ -64,6 +71,14 @@ impl Known {
             (
                 "revoked",
                 secret(&world.revoked("/v1/keys", &wish("api-key"))),
+            ),
+            (
+                "suspended",
+                secret(&world.ended("/v1/keys", &wish("api-key"), "suspend")),
+            ),
+            (
+                "from another network",
+                secret(&world.make("/v1/keys", &near(&wish("api-key")), false)),
             ),
             (
                 "of another API",
@@ -96,7 +111,11 @@ impl Known {
             let path = "/v1/signing-secrets";
             let wish = |api: &str| but(&wish(api), "scheme", json!(scheme.name()));
             let own = scheme.name().replace('_', "-");
-            let good = Signatory::of(scheme, &world.make(path, &wish(&own), false));
+            let mut all = wish(&own);
+            if scheme == Scheme::Hmac {
+                all["apis"] = json!([own, "key-hmac"]);
+            }
+            let good = Signatory::of(scheme, &world.make(path, &all, false));
             let mut others = vec![
                 (
                     "expired",
@@ -105,6 +124,14 @@ impl Known {
                 (
                     "revoked",
                     Signatory::of(scheme, &world.revoked(path, &wish(&own))),
+                ),
+                (
+                    "suspended",
+                    Signatory::of(scheme, &world.ended(path, &wish(&own), "suspend")),
+                ),
+                (
+                    "from another network",
+                    Signatory::of(scheme, &world.make(path, &near(&wish(&own)), false)),
                 ),
                 (
                     "of another API",
@@ -127,6 +154,11 @@ impl Known {
             ("good", world.make(path, &hook, false)),
             ("expired", world.make(path, &hook, true)),
             ("revoked", world.revoked(path, &hook)),
+            ("suspended", world.ended(path, &hook, "suspend")),
+            (
+                "from another network",
+                world.make(path, &near(&hook), false),
+            ),
             ("of another API", world.make(path, &hook, false)),
         ];
         let keys_of: Vec<&Value> = made
@@ -168,6 +200,7 @@ impl Known {
         ];
         Self {
             keys,
+            trial,
             password,
             passwords: more,
             signers: signers.into(),
