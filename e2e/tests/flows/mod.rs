@@ -12,7 +12,7 @@ mod call_certificates;
 mod certificates;
 mod client_jwt;
 pub(crate) mod encrypted;
-mod foreign;
+pub(crate) mod foreign;
 mod hostile;
 mod interrupted;
 mod opaque;

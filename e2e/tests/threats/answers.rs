@@ -39,9 +39,12 @@ use verdict::credential::CredentialKind;
 
 use super::shared::{basic, but};
 use crate::flows::encrypted;
+use crate::flows::foreign::Partner;
+use declared::{api, apis, audience, document};
 use made::Known;
-use world::{Authority, World, api, audience};
+use world::{Authority, World};
 
+mod declared;
 mod made;
 mod rows;
 mod world;
@@ -104,6 +107,17 @@ struct Rows<'a>(Vec<Row<'a>>);
 impl<'a> Rows<'a> {
     fn add(&mut self, kind: CredentialKind, defect: &'static str, call: impl Fn() -> Call + 'a) {
         self.0.push((kind, defect, Box::new(move || vec![call()])));
+    }
+
+    /// What must pass, and then the call that counts.
+    fn after(
+        &mut self,
+        kind: CredentialKind,
+        defect: &'static str,
+        calls: impl Fn() -> [Call; 2] + 'a,
+    ) {
+        self.0
+            .push((kind, defect, Box::new(move || calls().into())));
     }
 
     /// The same call twice.

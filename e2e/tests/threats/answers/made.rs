@@ -12,6 +12,12 @@ pub(super) struct Known {
     pub(super) password: String,
     pub(super) passwords: Vec<(&'static str, &'static str, String)>,
     pub(super) signers: Vec<Signers>,
+    /// Who signs with a key whose public half is registered.
+    pub(super) registered: Signatory,
+    /// Senders of webhooks: style, API, secret.
+    pub(super) styles: Vec<(Style, String, String)>,
+    /// The sender at an API that refuses what the upstream took before.
+    pub(super) once: String,
     pub(super) sender: String,
     pub(super) senders: Vec<(&'static str, String)>,
     pub(super) admin: String,
@@ -54,7 +60,30 @@ fn secret(made: &Value) -> String {
     made["secret"].as_str().unwrap().to_owned()
 }
 
+/// The secret of the one sender of an API for webhooks.
+fn sender(world: &mut World, name: &str, rules: &Value) -> String {
+    let path = "/v1/signing-secrets";
+    let wish = json!({ "application": "shop", "label": "tests", "scheme": "webhook" });
+    let made = world.make(path, &wish, false);
+    let key = &made["credential"]["signing"]["key_id"];
+    let rules = json!({ "signatures": { "webhook": but(rules, "keys", json!([key])) } });
+    let spec = json!({ "spec": api(name, "webhook", &world.upstream.url(), &rules) });
+    let doorward = &world.doorward;
+    let api = format!("/v1/apis/{name}");
+    doorward.make("PUT", &api, &spec).unwrap();
+    let path = format!("{path}/{}", made["credential"]["id"].as_str().unwrap());
+    let rights = json!({ "apis": [name], "scopes": ["read"] });
+    doorward.make("PATCH", &path, &rights).unwrap();
+    secret(&made)
+}
+
 impl Known {
+    /// Who signs in a scheme.
+    pub(super) fn signers(&self, scheme: Scheme) -> &Signers {
+        let mut signers = self.signers.iter();
+        signers.find(|one| one.good.scheme == scheme).unwrap()
+    }
+
     pub(super) fn make(world: &mut World) -> Self {
         let wish = |api: &str| json!({ "application": "shop", "label": "tests", "apis": [api], "scopes": ["read"] });
         let near = |wish: &Value| but(wish, "networks", json!(["192.0.2.0/24"]));
@@ -147,6 +176,26 @@ impl Known {
             Signers { good, others }
         });
 
+        let pair = Arc::new(SigningKey::generate(Algorithm::EdDSA).unwrap());
+        let path = "/v1/signing-secrets";
+        let mut register = but(&wish("http-signature"), "scheme", json!("http_signature"));
+        register["public_key"] = json!(pair.public_jwk().to_json().to_string());
+        let made = world.make(path, &register, false);
+        let key_id = made["credential"]["signing"]["key_id"].as_str().unwrap();
+        let registered = Signatory::with_key(key_id, pair);
+
+        let others = Style::ALL
+            .into_iter()
+            .filter(|style| *style != Style::StandardWebhooks);
+        let styles = others.map(|style| {
+            let api = format!("webhook-{}", style.name());
+            let secret = sender(world, &api, &json!({ "style": style.name() }));
+            (style, api, secret)
+        });
+        let styles = styles.collect();
+        let refusing = json!({ "style": "standard-webhooks", "redelivery": "refuse" });
+        let once = sender(world, "webhook-once", &refusing);
+
         // Keys first, then the API that names them, then what they may do.
         let path = "/v1/signing-secrets";
         let hook = json!({ "application": "shop", "label": "tests", "scheme": "webhook" });
@@ -204,6 +253,9 @@ impl Known {
             password,
             passwords: more,
             signers: signers.into(),
+            registered,
+            styles,
+            once,
             sender,
             senders: senders.collect(),
             admin,

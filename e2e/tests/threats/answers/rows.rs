@@ -9,8 +9,10 @@ mod certificates;
 mod combined;
 mod encrypted_tokens;
 mod hooks;
+mod messages;
 mod pasetos;
 mod signed;
+mod sigv4;
 mod tokens;
 
 /// All of them.
@@ -28,6 +30,10 @@ pub(super) fn all<'a>(world: &'a World, known: &'a Known) -> Rows<'a> {
     for signers in &known.signers {
         signed::signed(&mut rows, signers);
     }
+    sigv4::bodies(&mut rows, known);
+    sigv4::presigned(&mut rows, known);
+    messages::messages(&mut rows, known);
+    signed::hmac_bodies(&mut rows, known);
     combined::with_a_key(&mut rows, known);
     calls::client_jwts(&mut rows, world);
     hooks::webhooks(&mut rows, known);

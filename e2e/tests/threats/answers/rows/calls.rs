@@ -1,5 +1,7 @@
 //! JWTs that clients sign for each call.
 
+use proof::digest::sha256;
+
 use super::*;
 
 pub(super) fn client_jwts<'a>(rows: &mut Rows<'a>, world: &'a World) {
@@ -49,6 +51,42 @@ pub(super) fn client_jwts<'a>(rows: &mut Rows<'a>, world: &'a World) {
         "for another method",
         sent(me, own, |draft| draft.method = Some("POST")),
     );
+    rows.add(
+        kind,
+        "for another address",
+        sent(me, own, |draft| {
+            draft.uri = Some("https://localhost/client-jwt/write");
+        }),
+    );
+    rows.add(
+        kind,
+        "not valid yet",
+        sent(me, own, |draft| {
+            draft.issued_at = moment().plus(Duration::from_secs(3600));
+        }),
+    );
+    rows.add(
+        kind,
+        "for too long",
+        sent(me, own, |draft| draft.lifetime = Duration::from_secs(7200)),
+    );
+    rows.add(kind, "by a key of another name", || {
+        Call::bearer(me, &own_call("export").sign(own, "letmein"))
+    });
+    let posted = |body: &'static [u8]| {
+        move || {
+            let mut draft = own_call("export");
+            draft.body_sha256 = Some(sha256(b"one"));
+            Call {
+                method: "POST",
+                body: body.to_vec(),
+                ..Call::bearer("/client-jwt/body", &draft.sign(own, own.kid()))
+            }
+        }
+    };
+    rows.add(kind, "none, with a body", posted(b"one"));
+    rows.add(kind, "with another body", posted(b"two"));
+    rows.add(kind, "with no body", posted(b""));
     rows.add(kind, "without the scope", sent(write, own, |_| ()));
     certified_calls(rows, world);
 }

@@ -34,8 +34,7 @@ pub(super) fn with_a_certificate<'a>(rows: &mut Rows<'a>, world: &'a World) {
 pub(super) fn with_a_key<'a>(rows: &mut Rows<'a>, known: &'a Known) {
     let kind = CredentialKind::Hmac;
     let me = "/key-hmac/me";
-    let hmac = |signers: &&Signers| signers.good.scheme == Scheme::Hmac;
-    let good = &known.signers.iter().find(hmac).unwrap().good;
+    let good = &known.signers(Scheme::Hmac).good;
     let mut other = good.clone();
     other.secret = unknown("doorward_", SecretKind::HmacSecret);
     let bad_key = unknown(&known.key, SecretKind::SecretKey);

@@ -1,6 +1,63 @@
 //! Requests that their callers sign.
 
+use http::{HeaderMap, HeaderValue};
+use proof::digest::sha256;
+use proof::hmac_request;
+use proof::request::SignedHead;
+
 use super::*;
+
+/// What of a call is signed.
+pub(super) fn head<'a>(
+    method: &'a str,
+    path: &'a str,
+    query: Option<&'a str>,
+    headers: &'a HeaderMap,
+) -> SignedHead<'a> {
+    SignedHead {
+        method,
+        scheme: "https",
+        authority: "localhost",
+        path,
+        query,
+        headers,
+    }
+}
+
+/// Fields as a call has them.
+pub(super) fn texts(headers: &HeaderMap) -> Vec<(String, String)> {
+    let text = |value: &HeaderValue| value.to_str().unwrap().to_owned();
+    headers
+        .iter()
+        .map(|(name, value)| (name.as_str().to_owned(), text(value)))
+        .collect()
+}
+
+/// The plain scheme over a body.
+pub(super) fn hmac_bodies<'a>(rows: &mut Rows<'a>, known: &'a Known) {
+    let kind = CredentialKind::Hmac;
+    let by = &known.signers(Scheme::Hmac).good;
+    let posted = |body: &'static [u8]| {
+        move || {
+            let path = "/hmac/body";
+            let nothing = HeaderMap::new();
+            let head = head("POST", path, None, &nothing);
+            let secret = Secret::from_text(by.secret.clone());
+            let nonce = random_base62(24, &SystemEntropy);
+            let digest = sha256(b"one");
+            let value =
+                hmac_request::sign(&head, &digest, &by.key_id, &secret, &nonce, moment()).unwrap();
+            Call {
+                method: "POST",
+                body: body.to_vec(),
+                ..Call::get(path).with("authorization", value.expose_text().unwrap())
+            }
+        }
+    };
+    rows.add(kind, "none, with a body", posted(b"one"));
+    rows.add(kind, "with another body", posted(b"two"));
+    rows.add(kind, "with no body", posted(b""));
+}
 
 pub(super) fn signed<'a>(rows: &mut Rows<'a>, signers: &'a Signers) {
     let scheme = signers.good.scheme;

@@ -108,4 +108,34 @@ pub(super) fn opaque_tokens<'a>(rows: &mut Rows<'a>, world: &'a World) {
         rows.add(kind, defect, move || Call::bearer(me, &token));
     }
     rows.add(kind, "without the scope", move || Call::bearer(write, &own));
+    foreign_opaque_tokens(rows, world);
+}
+
+/// Of an issuer that is asked about each (RFC 7662).
+fn foreign_opaque_tokens<'a>(rows: &mut Rows<'a>, world: &'a World) {
+    let kind = CredentialKind::Opaque;
+    let (me, partner) = ("/opaque-foreign/me", &world.partner);
+    let token = |api: &str| partner.token(&audience(api), "orders:read");
+    let (good, other, revoked) = (token("orders"), token("stock"), token("orders"));
+    let gone = partner.post("/oauth/revoke", &[("token", &revoked)], &[]);
+    assert_eq!(gone.status, 200, "{}", gone.text());
+    let never = unknown(&good, SecretKind::OpaqueToken);
+    let broken = mistyped(&good);
+    let cases = [
+        ("foreign: none", me, good.clone()),
+        ("foreign: unknown to its issuer", me, never),
+        ("foreign: mistyped", me, broken),
+        ("foreign: revoked", me, revoked),
+        ("foreign: of another API", me, other),
+        ("foreign: of our own issuer", me, world.token("opaque")),
+        (
+            "foreign: its issuer is away",
+            "/opaque-away/me",
+            good.clone(),
+        ),
+        ("foreign: without the scope", "/opaque-foreign/write", good),
+    ];
+    for (defect, path, token) in cases {
+        rows.add(kind, defect, move || Call::bearer(path, &token));
+    }
 }
