@@ -45,7 +45,7 @@ pub(super) fn apis() -> Vec<(&'static str, &'static str, Value)> {
                 get("/fresh", &[("dpop_nonce", yes)]),
             ]}),
         ),
-        ("jwt-other", "jwt", none.clone()),
+        ("jwt-other", "jwt", none),
         (
             "sealed",
             "jwt",

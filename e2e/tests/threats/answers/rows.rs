@@ -42,6 +42,13 @@ pub(super) fn all<'a>(world: &'a World, known: &'a Known) -> Rows<'a> {
     rows
 }
 
+/// Of a proxy that ends TLS and relays certificates in a field.
+pub(super) fn relayed(world: &World) -> Rows<'_> {
+    let mut rows = Rows::default();
+    certificates::relayed(&mut rows, world);
+    rows
+}
+
 fn api_keys<'a>(rows: &mut Rows<'a>, known: &'a Known) {
     let kind = CredentialKind::ApiKey;
     let (me, write) = ("/api-key/me", "/api-key/write");

@@ -47,7 +47,7 @@ impl Authority {
         ClientCertificate::new(vec![leaf, self.0.der().clone()], &key)
     }
 
-    fn certified(
+    pub(super) fn certified(
         &self,
         name: &str,
         serial: u64,
@@ -105,7 +105,8 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn start() -> Self {
+    /// With further settings.
+    pub(super) fn start(more: &str) -> Self {
         let upstream = Upstream::start().unwrap();
         let foreign = ForeignIssuer::new("https://foreign.example");
         let eddsa = || SigningKey::generate(Algorithm::EdDSA).unwrap();
@@ -134,7 +135,7 @@ impl World {
 
         let outbound =
             "outbound: { ca_file: partner-ca.pem, allow_networks: [127.0.0.0/8, '::1/128'] }";
-        let mut settings = format!("{BASE}{outbound}\nresources:\n");
+        let mut settings = format!("{BASE}{more}{outbound}\nresources:\n");
         let apis = apis();
         for (name, kind, more) in &apis {
             let spec = api(name, kind, &upstream.url(), more);

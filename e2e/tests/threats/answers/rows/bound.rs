@@ -5,6 +5,9 @@ use super::*;
 
 const HERE: &str = "/jwt";
 
+/// What is done to the claims of a good proof.
+type Change = fn(&mut Value);
+
 /// A foreign issuer's token, bound to something.
 fn bound_to(world: &World, confirmation: &Value) -> String {
     let claims = but(
@@ -22,7 +25,7 @@ pub(super) fn proved<'a>(rows: &mut Rows<'a>, world: &'a World) {
     let me = "/jwt/me";
     let key = Arc::new(ProofKey::new(Algorithm::ES256));
     let bound: Arc<str> = bound_to(world, &json!({ "jkt": key.thumbprint() })).into();
-    let proved = |by: &Arc<ProofKey>, path: &'static str, change: fn(&mut Value)| {
+    let proved = |by: &Arc<ProofKey>, path: &'static str, change: Change| {
         let (key, bound) = (Arc::clone(by), Arc::clone(&bound));
         move || {
             let address = format!("https://localhost{HERE}{path}");
@@ -45,7 +48,7 @@ pub(super) fn proved<'a>(rows: &mut Rows<'a>, world: &'a World) {
         "bound: proved by another key",
         proved(&thief, "/me", |_| ()),
     );
-    let cases: [(&'static str, fn(&mut Value)); 5] = [
+    let cases: [(&str, Change); 5] = [
         ("bound: proved an hour ago", |claims| {
             claims["iat"] = json!(now() - 3600);
         }),
