@@ -35,7 +35,7 @@ resources:
 "#;
 
 /// A key in a file of the node's place, replaced at once as a rotation does it.
-pub(super) fn write(place: &Path, file: &str, key: &SigningKey) -> DecryptionKey {
+pub(crate) fn write(place: &Path, file: &str, key: &SigningKey) -> DecryptionKey {
     let der = key.to_pkcs8().unwrap();
     let text = base64std::encode(der.expose());
     let pem = format!("-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n");

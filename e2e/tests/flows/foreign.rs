@@ -4,12 +4,13 @@
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Instant;
 
 use proof::base64std;
 use proof::jose::alg::Algorithm;
 use proof::jose::key::SigningKey;
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::bound::ProofKey;
 use testkit::browser::encode;
 use testkit::doorward::{BASE, Doorward, Place};
@@ -86,56 +87,56 @@ const STOCK: &str = "https://stock.example";
 const BY_SECRET: &str = "client_id: door, client_secret: 'file:door.secret'";
 const BY_KEY: &str = "client_id: keyed, key_file: keyed.pem";
 
-struct World {
-    partner: Doorward,
-    origin: String,
-    ours: Doorward,
+/// Somebody else's installation, whose issuer hands out opaque tokens for `orders` and `stock`.
+pub(crate) struct Partner {
+    doorward: Doorward,
+    pub(crate) origin: String,
     secrets: BTreeMap<&'static str, String>,
+}
+
+struct World {
+    partner: Partner,
+    ours: Doorward,
     upstream: Upstream,
 }
 
-impl World {
-    /// The partner, and ours, which shows the partner who it is in this way.
-    fn start(proof: &str) -> Self {
-        let key = SigningKey::generate(Algorithm::ES256).unwrap();
-        let jwks = json!({ "keys": [key.public_jwk().to_json()] });
+impl Partner {
+    /// One that knows a client by these keys.
+    pub(crate) fn start(jwks: &Value) -> Self {
         let place = Place::new().unwrap();
         let origin = format!("https://localhost:{}", place.issuer_tls.port());
         let settings = format!("{BASE}{PARTNER}")
             .replace("'http://@ISSUER@'", &format!("'{origin}'"))
             .replace("@JWKS@", &jwks.to_string());
-        let partner = place.start(&settings).unwrap();
+        let doorward = place.start(&settings).unwrap();
         let secrets = ["shop", "door"].map(|client| {
             let path = format!("/v1/clients/{client}/secrets");
-            let made = partner.make("POST", &path, &json!({ "label": "tests" }));
+            let made = doorward.make("POST", &path, &json!({ "label": "tests" }));
             let secret = made.unwrap()["secret"].as_str().unwrap().to_owned();
             (client, secret)
         });
-        let secrets = BTreeMap::from(secrets);
-        let upstream = Upstream::start().unwrap();
-        let place = Place::new().unwrap();
-        let here = place.path();
-        let ca = partner.place().path().join("tls/ca.pem");
-        std::fs::copy(ca, here.join("partner-ca.pem")).unwrap();
-        std::fs::write(here.join("door.secret"), format!("{}\n", secrets["door"])).unwrap();
-        let pem = base64std::encode(key.to_pkcs8().unwrap().expose());
-        let pem = format!("-----BEGIN PRIVATE KEY-----\n{pem}\n-----END PRIVATE KEY-----\n");
-        std::fs::write(here.join("keyed.pem"), pem).unwrap();
-        let settings = format!("{BASE}{OURS}")
-            .replace("@PARTNER@", &origin)
-            .replace("@PROOF@", proof)
-            .replace("@UPSTREAM@", &upstream.url());
-        let ours = place.start(&settings).unwrap();
         Self {
-            partner,
+            doorward,
             origin,
-            ours,
-            secrets,
-            upstream,
+            secrets: BTreeMap::from(secrets),
         }
     }
 
-    fn post(&self, path: &str, fields: &[(&str, &str)], more: &[(&str, &str)]) -> Answer {
+    /// Writes the files with which a node in this place asks the partner: `partner-ca.pem` and
+    /// `door.secret`.
+    pub(crate) fn introduce(&self, place: &Path) {
+        let ca = self.doorward.place().path().join("tls/ca.pem");
+        std::fs::copy(ca, place.join("partner-ca.pem")).unwrap();
+        let secret = format!("{}\n", self.secrets["door"]);
+        std::fs::write(place.join("door.secret"), secret).unwrap();
+    }
+
+    pub(crate) fn post(
+        &self,
+        path: &str,
+        fields: &[(&str, &str)],
+        more: &[(&str, &str)],
+    ) -> Answer {
         let pair = format!("shop:{}", self.secrets["shop"]);
         let basic = format!("Basic {}", base64std::encode(pair.as_bytes()));
         let mut headers = vec![
@@ -144,11 +145,11 @@ impl World {
             ("authorization", &basic),
         ];
         headers.extend(more);
-        let node: SocketAddr = self.partner.issuer();
+        let node: SocketAddr = self.doorward.issuer();
         wire::call(node, "POST", path, &headers, encode(fields).as_bytes()).unwrap()
     }
 
-    fn token(&self, resource: &str, scope: &str) -> String {
+    pub(crate) fn token(&self, resource: &str, scope: &str) -> String {
         let fields = [
             ("grant_type", "client_credentials"),
             ("resource", resource),
@@ -157,6 +158,31 @@ impl World {
         let answer = self.post("/oauth/token", &fields, &[]);
         assert_eq!(answer.status, 200, "{}", answer.text());
         answer.json()["access_token"].as_str().unwrap().to_owned()
+    }
+}
+
+impl World {
+    /// The partner, and ours, which shows the partner who it is in this way.
+    fn start(proof: &str) -> Self {
+        let key = SigningKey::generate(Algorithm::ES256).unwrap();
+        let jwks = json!({ "keys": [key.public_jwk().to_json()] });
+        let partner = Partner::start(&jwks);
+        let upstream = Upstream::start().unwrap();
+        let place = Place::new().unwrap();
+        partner.introduce(place.path());
+        let pem = base64std::encode(key.to_pkcs8().unwrap().expose());
+        let pem = format!("-----BEGIN PRIVATE KEY-----\n{pem}\n-----END PRIVATE KEY-----\n");
+        std::fs::write(place.path().join("keyed.pem"), pem).unwrap();
+        let settings = format!("{BASE}{OURS}")
+            .replace("@PARTNER@", &partner.origin)
+            .replace("@PROOF@", proof)
+            .replace("@UPSTREAM@", &upstream.url());
+        let ours = place.start(&settings).unwrap();
+        Self {
+            partner,
+            ours,
+            upstream,
+        }
     }
 
     fn get(&self, token: &str) -> Answer {
@@ -174,7 +200,7 @@ impl World {
 #[test]
 fn a_partners_opaque_token_outside_is_a_signed_jwt_inside() {
     let mut world = World::start(BY_SECRET);
-    let token = world.token(ORDERS, "orders:read");
+    let token = world.partner.token(ORDERS, "orders:read");
     assert!(token.starts_with("partner_ot_live_"), "{token}");
     assert_eq!(world.status(&token), 200, "{}", world.ours.log());
     let seen = world.upstream.with("GET /orders");
@@ -190,16 +216,22 @@ fn a_partners_opaque_token_outside_is_a_signed_jwt_inside() {
     let headers = [("authorization", bearer.as_str())];
     let written = wire::call(world.ours.gateway(), "POST", "/orders", &headers, b"");
     assert_eq!(written.unwrap().code(), "insufficient-scope");
-    for text in [&world.token(STOCK, "orders:read"), "Zm9vYmFy", &token[1..]] {
+    for text in [
+        &world.partner.token(STOCK, "orders:read"),
+        "Zm9vYmFy",
+        &token[1..],
+    ] {
         let answer = world.get(text);
         assert_eq!(answer.status, 401, "{text}");
         assert_eq!(answer.code(), "credential-refused");
     }
 
     // Taken back at the partner: felt when the answer's second is over.
-    let other = world.token(ORDERS, "orders:read");
+    let other = world.partner.token(ORDERS, "orders:read");
     assert_eq!(world.status(&other), 200);
-    let gone = world.post("/oauth/revoke", &[("token", &token)], &[]);
+    let gone = world
+        .partner
+        .post("/oauth/revoke", &[("token", &token)], &[]);
     assert_eq!(gone.status, 200, "{}", gone.text());
     let begun = Instant::now();
     while world.status(&token) == 200 {
@@ -209,14 +241,14 @@ fn a_partners_opaque_token_outside_is_a_signed_jwt_inside() {
     assert_eq!(world.status(&other), 200);
 
     // Without the partner nobody knows, and that is no refusal.
-    let fresh = world.token(ORDERS, "orders:read");
-    world.partner.kill();
+    let fresh = world.partner.token(ORDERS, "orders:read");
+    world.partner.doorward.kill();
     let answer = world.get(&fresh);
     assert_eq!(answer.status, 503, "{}", answer.text());
     assert_eq!(answer.code(), "temporarily-unavailable");
     std::thread::sleep(Duration::from_millis(1100));
     assert_eq!(world.status(&other), 503, "an old answer is none");
-    world.partner.start_again().unwrap();
+    world.partner.doorward.start_again().unwrap();
     let begun = Instant::now();
     while world.status(&fresh) != 200 {
         assert!(begun.elapsed() < Duration::from_secs(10), "it is back");
@@ -225,7 +257,7 @@ fn a_partners_opaque_token_outside_is_a_signed_jwt_inside() {
     assert_eq!(world.status(&token), 401);
 
     // Neither tokens nor our secret are anywhere to be read.
-    let secret = world.secrets["door"].clone();
+    let secret = world.partner.secrets["door"].clone();
     assert!(world.ours.stop().unwrap(), "{}", world.ours.log());
     let mut held = (world.ours.log() + &world.ours.stdout()).into_bytes();
     for file in std::fs::read_dir(world.ours.place().path().join("data")).unwrap() {
@@ -242,14 +274,21 @@ fn a_partners_opaque_token_outside_is_a_signed_jwt_inside() {
 #[test]
 fn by_a_key_and_d01_a_partners_token_that_is_bound_to_a_key_is_no_bearer_token() {
     let world = World::start(BY_KEY);
-    assert_eq!(world.status(&world.token(ORDERS, "orders:read")), 200);
+    assert_eq!(
+        world.status(&world.partner.token(ORDERS, "orders:read")),
+        200
+    );
     let (mine, thief) = (
         ProofKey::new(Algorithm::ES256),
         ProofKey::new(Algorithm::ES256),
     );
-    let address = format!("{}/oauth/token", world.origin);
+    let address = format!("{}/oauth/token", world.partner.origin);
     let fields = [("grant_type", "client_credentials"), ("resource", ORDERS)];
-    let asked = |proof: &str| world.post("/oauth/token", &fields, &[("dpop", proof)]);
+    let asked = |proof: &str| {
+        world
+            .partner
+            .post("/oauth/token", &fields, &[("dpop", proof)])
+    };
     let mut proof = mine.claims("POST", &address, None);
     let first = asked(&mine.sign(&mine.header(), &proof));
     if let Some(nonce) = first.header("dpop-nonce") {

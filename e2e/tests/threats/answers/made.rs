@@ -7,9 +7,17 @@ use super::*;
 pub(super) struct Known {
     pub(super) key: String,
     pub(super) keys: Vec<(&'static str, String)>,
+    /// A key for trials.
+    pub(super) trial: String,
     pub(super) password: String,
     pub(super) passwords: Vec<(&'static str, &'static str, String)>,
     pub(super) signers: Vec<Signers>,
+    /// Who signs with a key whose public half is registered.
+    pub(super) registered: Signatory,
+    /// Senders of webhooks: style, API, secret.
+    pub(super) styles: Vec<(Style, String, String)>,
+    /// The sender at an API that refuses what the upstream took before.
+    pub(super) once: String,
     pub(super) sender: String,
     pub(super) senders: Vec<(&'static str, String)>,
     pub(super) admin: String,
@@ -52,10 +60,38 @@ fn secret(made: &Value) -> String {
     made["secret"].as_str().unwrap().to_owned()
 }
 
+/// The secret of the one sender of an API for webhooks.
+fn sender(world: &mut World, name: &str, rules: &Value) -> String {
+    let path = "/v1/signing-secrets";
+    let wish = json!({ "application": "shop", "label": "tests", "scheme": "webhook" });
+    let made = world.make(path, &wish, false);
+    let key = &made["credential"]["signing"]["key_id"];
+    let rules = json!({ "signatures": { "webhook": but(rules, "keys", json!([key])) } });
+    let spec = json!({ "spec": api(name, "webhook", &world.upstream.url(), &rules) });
+    let doorward = &world.doorward;
+    let api = format!("/v1/apis/{name}");
+    doorward.make("PUT", &api, &spec).unwrap();
+    let path = format!("{path}/{}", made["credential"]["id"].as_str().unwrap());
+    let rights = json!({ "apis": [name], "scopes": ["read"] });
+    doorward.make("PATCH", &path, &rights).unwrap();
+    secret(&made)
+}
+
 impl Known {
+    /// Who signs in a scheme.
+    pub(super) fn signers(&self, scheme: Scheme) -> &Signers {
+        let mut signers = self.signers.iter();
+        signers.find(|one| one.good.scheme == scheme).unwrap()
+    }
+
     pub(super) fn make(world: &mut World) -> Self {
         let wish = |api: &str| json!({ "application": "shop", "label": "tests", "apis": [api], "scopes": ["read"] });
-        let key = secret(&world.make("/v1/keys", &wish("api-key"), false));
+        let near = |wish: &Value| but(wish, "networks", json!(["192.0.2.0/24"]));
+        let several = but(&wish("api-key"), "apis", json!(["api-key", "key-hmac"]));
+        let key = secret(&world.make("/v1/keys", &several, false));
+        let trial = but(&wish("api-key-test"), "environment", json!("test"));
+        let trial = but(&trial, "application", json!("lab"));
+        let trial = secret(&world.make("/v1/keys", &trial, false));
         let keys = vec![
             (
                 "expired",
@@ -64,6 +100,14 @@ impl Known {
             (
                 "revoked",
                 secret(&world.revoked("/v1/keys", &wish("api-key"))),
+            ),
+            (
+                "suspended",
+                secret(&world.ended("/v1/keys", &wish("api-key"), "suspend")),
+            ),
+            (
+                "from another network",
+                secret(&world.make("/v1/keys", &near(&wish("api-key")), false)),
             ),
             (
                 "of another API",
@@ -96,7 +140,11 @@ impl Known {
             let path = "/v1/signing-secrets";
             let wish = |api: &str| but(&wish(api), "scheme", json!(scheme.name()));
             let own = scheme.name().replace('_', "-");
-            let good = Signatory::of(scheme, &world.make(path, &wish(&own), false));
+            let mut all = wish(&own);
+            if scheme == Scheme::Hmac {
+                all["apis"] = json!([own, "key-hmac"]);
+            }
+            let good = Signatory::of(scheme, &world.make(path, &all, false));
             let mut others = vec![
                 (
                     "expired",
@@ -105,6 +153,14 @@ impl Known {
                 (
                     "revoked",
                     Signatory::of(scheme, &world.revoked(path, &wish(&own))),
+                ),
+                (
+                    "suspended",
+                    Signatory::of(scheme, &world.ended(path, &wish(&own), "suspend")),
+                ),
+                (
+                    "from another network",
+                    Signatory::of(scheme, &world.make(path, &near(&wish(&own)), false)),
                 ),
                 (
                     "of another API",
@@ -120,6 +176,26 @@ impl Known {
             Signers { good, others }
         });
 
+        let pair = Arc::new(SigningKey::generate(Algorithm::EdDSA).unwrap());
+        let path = "/v1/signing-secrets";
+        let mut register = but(&wish("http-signature"), "scheme", json!("http_signature"));
+        register["public_key"] = json!(pair.public_jwk().to_json().to_string());
+        let made = world.make(path, &register, false);
+        let key_id = made["credential"]["signing"]["key_id"].as_str().unwrap();
+        let registered = Signatory::with_key(key_id, pair);
+
+        let others = Style::ALL
+            .into_iter()
+            .filter(|style| *style != Style::StandardWebhooks);
+        let styles = others.map(|style| {
+            let api = format!("webhook-{}", style.name());
+            let secret = sender(world, &api, &json!({ "style": style.name() }));
+            (style, api, secret)
+        });
+        let styles = styles.collect();
+        let refusing = json!({ "style": "standard-webhooks", "redelivery": "refuse" });
+        let once = sender(world, "webhook-once", &refusing);
+
         // Keys first, then the API that names them, then what they may do.
         let path = "/v1/signing-secrets";
         let hook = json!({ "application": "shop", "label": "tests", "scheme": "webhook" });
@@ -127,6 +203,11 @@ impl Known {
             ("good", world.make(path, &hook, false)),
             ("expired", world.make(path, &hook, true)),
             ("revoked", world.revoked(path, &hook)),
+            ("suspended", world.ended(path, &hook, "suspend")),
+            (
+                "from another network",
+                world.make(path, &near(&hook), false),
+            ),
             ("of another API", world.make(path, &hook, false)),
         ];
         let keys_of: Vec<&Value> = made
@@ -168,9 +249,13 @@ impl Known {
         ];
         Self {
             keys,
+            trial,
             password,
             passwords: more,
             signers: signers.into(),
+            registered,
+            styles,
+            once,
             sender,
             senders: senders.collect(),
             admin,
