@@ -50,7 +50,8 @@ pub(crate) fn read<B>(
             .map_err(|error| Problem::new(Code::UncleanHeader, error.to_string()))?;
         if let Some(told) = told {
             arrival.tls = Some(Arc::new(told));
-        } else if relayed {
+        } else if relayed || connection.proxies.pass_certificates_on() {
+            // The connection's certificate is the proxy's, whatever it says of its client.
             arrival.tls.clone_from(&connection.tls_of_relayed);
         }
         if let Some(host) = client.host {

@@ -103,6 +103,12 @@ impl TrustedProxies {
         }
     }
 
+    /// Whether listed proxies pass their clients' certificates on, so that one of their own speaks for
+    /// no client.
+    pub(crate) fn pass_certificates_on(&self) -> bool {
+        self.certificates.is_some()
+    }
+
     /// The session of a client as a listed proxy tells of it, if it passes certificates on and this
     /// client showed one. The field counts whether or not a forwarding field stands beside it.
     ///

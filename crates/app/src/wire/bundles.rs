@@ -111,10 +111,17 @@ impl Bundles {
             let before = kept.remove(&policy.name);
             let same = before.filter(|before| before.meaning == *bundle);
             let one = match same {
-                Some(before) => Kept {
-                    policy: policy.policy.clone(),
-                    ..before
-                },
+                Some(before) => {
+                    // A bundle may have come since the policy was filled, and its name is known here:
+                    // it would not be sent again.
+                    if let Some(version) = before.policy.current() {
+                        policy.policy.replace(version);
+                    }
+                    Kept {
+                        policy: policy.policy.clone(),
+                        ..before
+                    }
+                }
                 None => Kept {
                     meaning: bundle.clone(),
                     policy: policy.policy.clone(),
@@ -253,4 +260,49 @@ async fn fetch(
     });
     let version = made.await.context("the bundle's compilation broke off")??;
     Ok(Came::New(Arc::new(version), etag))
+}
+
+#[cfg(test)]
+mod tests {
+    use verdict::policy::rego::{Limits, Module, Source};
+
+    use super::*;
+
+    /// Between the moment a policy is filled and the one it is adopted, as at a reload, its bundle may
+    /// come.
+    #[test]
+    fn a_bundle_that_comes_during_a_reload_is_not_lost() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let bundles = Bundles::new(folder.path(), &mut Metrics::default());
+        let bundle = Arc::new(BundleMeaning {
+            url: url::Url::parse("https://policies.example/orders.tar.gz").expect("a URL"),
+            polling: Duration::from_secs(60),
+            keys: None,
+            scope: None,
+            entrypoint: None,
+        });
+        let declared = || PolicyMeaning {
+            name: "orders".to_owned(),
+            policy: Arc::new(Policy::waiting("orders", Limits::default(), false)),
+            source: PolicySource::Bundle(bundle.clone()),
+        };
+        let source = Source {
+            modules: vec![Module {
+                path: "orders.rego".to_owned(),
+                text: "package orders\nallow := true\n".to_owned(),
+            }],
+            data: serde_json::json!({}),
+            entrypoint: None,
+        };
+        let version = Arc::new(Version::compile(&source).expect("it compiles"));
+        bundles.adopt(&[declared()]);
+        let next = declared();
+        bundles.fill(&next);
+        let came = Ok(Came::New(version.clone(), Some("\"one\"".to_owned())));
+        bundles.put("orders", &bundle, &came);
+        bundles.adopt(std::slice::from_ref(&next));
+        let held = next.policy.current().expect("it has a version");
+        assert_eq!(held.digest(), version.digest());
+        assert!(bundles.waiting().is_empty());
+    }
 }

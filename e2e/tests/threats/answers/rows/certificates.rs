@@ -139,12 +139,14 @@ pub(super) fn relayed<'a>(rows: &mut Rows<'a>, world: &'a World) {
             ..Call::get(path)
         });
     }
-    // What the proxy itself shows counts in its own calls, and never for a client behind it.
+    // What the proxy itself shows never counts for a client behind it, whatever it says of that.
     let own = world.showing(&partners.leaf(PARTNER, 1, 2090));
     let tls = Arc::clone(&own);
-    rows.add(kind, "none, in a call of the proxy itself", move || {
-        Call::get(me).shown(&tls)
-    });
+    rows.add(
+        kind,
+        "the proxy's own, in a call that says nothing of a client",
+        move || Call::get(me).shown(&tls),
+    );
     rows.add(
         kind,
         "the proxy's own, in a call that it relays",
