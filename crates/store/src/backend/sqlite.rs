@@ -9,6 +9,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
+use std::time::{Duration, Instant};
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{Connection as _, Executor as _};
@@ -17,6 +18,9 @@ use super::Pools;
 use crate::Settings;
 use crate::error::Cause;
 use crate::open::OpenError;
+
+/// How soon a change to the write-ahead log is tried again that met somebody else's.
+const BETWEEN_TRIES: Duration = Duration::from_millis(20);
 
 /// Makes directory and file where they are missing, and connects.
 pub(crate) async fn open(path: &Path, settings: &Settings) -> Result<Pools, OpenError> {
@@ -33,10 +37,19 @@ pub(crate) async fn open(path: &Path, settings: &Settings) -> Result<Pools, Open
     let mut first = sqlx::AnyConnection::connect_with(&options)
         .await
         .map_err(|error| explain(&path, &error))?;
-    first
-        .execute(sqlx::raw_sql(sqlx::AssertSqlSafe(pragmas.clone())))
-        .await
-        .map_err(|error| explain(&path, &error))?;
+    let until = Instant::now() + settings.statement_timeout;
+    loop {
+        let set = first.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(pragmas.clone())));
+        match set.await.map_err(|error| explain(&path, &error)) {
+            Ok(_) => break,
+            // Of several that change a new file to the write-ahead log at once, SQLite refuses all
+            // but one without waiting, since two that wait could wait for each other.
+            Err(OpenError::Busy(_)) if Instant::now() < until => {
+                tokio::time::sleep(BETWEEN_TRIES).await;
+            }
+            Err(other) => return Err(other),
+        }
+    }
 
     let pool = |connections: u32, pragmas: String| {
         AnyPoolOptions::new()
