@@ -53,7 +53,6 @@ use proof::dpop::nonce::NonceKey;
 use proof::issued::Brand;
 use proof::random::Entropy;
 use proof::time::{Leeway, Timestamp};
-use proof::x509::TrustRoots;
 use quick_cache::sync::Cache;
 
 use crate::access::ReadToken;
@@ -62,7 +61,8 @@ use crate::keys::KeyManager;
 use crate::metadata::{Documents, Endpoints};
 use crate::params::Params;
 use crate::ports::{
-    Alarms, ClientKeys, IssuerStore, People, Readiness, Replay, Revocations, Secrets, Uses,
+    Alarms, ClientAuthority, ClientKeys, IssuerStore, People, Readiness, Replay, Revocations,
+    Secrets, Uses,
 };
 
 /// Tokens that were read before, kept for introspection; about 1 KiB each.
@@ -77,9 +77,6 @@ pub struct IssuerSettings {
     pub leeway: Leeway,
     /// Largest access token in bytes, as it is sent.
     pub max_token_bytes: usize,
-    /// Who may issue clients' certificates (`tls_client_auth`); without any, no client proves
-    /// itself so.
-    pub client_roots: Option<TrustRoots>,
 }
 
 impl Default for IssuerSettings {
@@ -89,7 +86,6 @@ impl Default for IssuerSettings {
             brand: Brand::default(),
             leeway: Leeway::default(),
             max_token_bytes: 4096,
-            client_roots: None,
         }
     }
 }
@@ -112,6 +108,9 @@ pub struct Ports<S, C> {
     pub proofs: Option<Arc<dyn Replay>>,
     /// Keys that clients publish.
     pub client_keys: Arc<dyn ClientKeys>,
+    /// Who vouches for clients' certificates (`tls_client_auth`); without anybody, no client proves
+    /// itself so.
+    pub client_authority: Option<Arc<dyn ClientAuthority>>,
     /// Whether anything may be issued.
     pub readiness: Arc<dyn Readiness>,
     /// Who hears of what looks like a theft.
@@ -199,7 +198,7 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
         keys: Arc<KeyManager<S>>,
     ) -> Self {
         let declared = Declared::default();
-        let client_ca = settings.client_roots.is_some();
+        let client_ca = ports.client_authority.is_some();
         let documents = Documents::new(&endpoints, &declared, client_ca);
         Self {
             nonces: match ports.proofs {
@@ -240,7 +239,7 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
     /// Whether any CA vouches for clients' certificates: without one nobody can prove itself by
     /// `tls_client_auth`.
     pub fn has_client_ca(&self) -> bool {
-        self.settings.client_roots.is_some()
+        self.ports.client_authority.is_some()
     }
     /// The metadata documents.
     pub fn documents(&self) -> Arc<Documents> {
@@ -285,8 +284,8 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
     {
         &self.ports.secrets
     }
-    pub(crate) fn client_roots(&self) -> Option<&TrustRoots> {
-        self.settings.client_roots.as_ref()
+    pub(crate) fn client_authority(&self) -> Option<&dyn ClientAuthority> {
+        self.ports.client_authority.as_deref()
     }
     pub(crate) fn nonces(&self) -> &NonceKey {
         &self.nonces

@@ -12,10 +12,12 @@ use proof::jose::alg::Algorithm;
 use proof::jose::verifying::VerifyingKey;
 use proof::secret::Secret;
 use proof::time::Timestamp;
+use proof::x509::ocsp::{Question, Status};
 use registry::audit::AuditDraft;
 use registry::ports::Stores;
 use registry::record::ClientUse;
 use url::Url;
+use verdict::credential::mtls::Authority;
 use verdict::facts::{Answer, KeyCheck};
 use verdict::identity::{ClientId, RoleName};
 
@@ -318,6 +320,21 @@ pub trait Replay: Send + Sync {
         until: Timestamp,
         now: Timestamp,
     ) -> Boxed<'a, Answer<FirstUse>>;
+}
+
+/// Who vouches for clients' certificates (`tls_client_auth`, RFC 8705 §2.1): its roots and revocation
+/// lists, read ahead, and its responder; all of that lives outside of this room.
+pub trait ClientAuthority: Send + Sync {
+    /// As it is now.
+    ///
+    /// # Errors
+    /// [`verdict::facts::Unavailable`] until everything of it was read once.
+    fn now(&self) -> Answer<Arc<Authority>>;
+    /// What its responder says of a certificate, as held, or asked for (RFC 6960).
+    ///
+    /// # Errors
+    /// [`verdict::facts::Unavailable`] when nothing that counts can be had.
+    fn status<'a>(&'a self, question: &'a Question, now: Timestamp) -> Boxed<'a, Answer<Status>>;
 }
 
 /// Public keys that clients publish at an address of their own (`jwks_uri`), fetched safely and

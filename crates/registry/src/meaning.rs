@@ -40,6 +40,7 @@ use crate::trusted_issuer::{IssuerKeys, IssuerMeaning};
 use crate::user::UserMeaning;
 use crate::webhook::EndpointMeaning;
 
+pub use certificates::authority_of_issuer;
 pub use issuer::config_id;
 pub use rights::{Unguarded, unguarded};
 pub use route::template;

@@ -142,7 +142,7 @@ impl World {
         let server_ca = place.path().join("tls/ca.pem");
         let mtls = format!("https://localhost:{}", place.issuer_tls.port());
         let own = format!(
-            "issuer: {{ url: 'http://@ISSUER@', mtls_url: '{mtls}', client_ca_file: partners.pem }}"
+            "issuer: {{ url: 'http://@ISSUER@', mtls_url: '{mtls}', client_certificates: {{ ca_file: partners.pem }} }}"
         );
         let base = BASE.replace("issuer: { url: 'http://@ISSUER@' }", &own);
         let mut settings = format!("{base}{RESOURCES}").replace("@UPSTREAM@", &upstream.url());

@@ -14,7 +14,7 @@ use testkit::wire::{self, Answer};
 
 use super::key_sets::{KeyServer, LISTED, Reply};
 
-const NAME: &str = "spiffe://example.org/billing";
+pub(super) const NAME: &str = "spiffe://example.org/billing";
 
 pub(super) const RESOURCES: &str = r#"
 resources:

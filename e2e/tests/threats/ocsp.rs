@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use testkit::doorward::{BASE, Place};
 use testkit::wire;
 
-use super::certificates::{Ca, Own, RESOURCES, World};
+use super::certificates::{Ca, NAME, Own, RESOURCES, World};
 
 /// How long something may take until it is in force.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -255,4 +255,91 @@ fn c08_a_responder_that_is_away_lets_nobody_pass_about_whom_it_said_nothing() {
     let asked = responder.asked();
     assert_eq!(told(&world, &own(6)).0, 200);
     assert_eq!(responder.asked(), asked);
+}
+
+const AT_THE_ISSUER: &str = r#"
+resources:
+  - apiVersion: doorward/v1
+    kind: Api
+    metadata: { name: main }
+    spec:
+      upstream: { urls: ["http://127.0.0.1:1"] }
+      scopes: { read: Read things }
+      credentials: [jwt]
+      routes: [{ path: /me, scopes: [read] }]
+  - { apiVersion: doorward/v1, kind: Application, metadata: { name: shop }, spec: { purpose: Tests } }
+  - apiVersion: doorward/v1
+    kind: Client
+    metadata: { name: batch }
+    spec:
+      application: shop
+      auth_method: tls_client_auth
+      tls_client_auth_san_uri: "@NAME@"
+      grants: { main: [read] }
+"#;
+
+/// Defence: `issuer::client::certificate::check_subject`: what lists and responder say counts where
+/// clients prove themselves by a certificate, too (RFC 8705 §2.1).
+#[test]
+fn h05_a_client_is_itself_at_the_issuer_as_long_as_list_and_responder_say_so() {
+    let (place, ca) = (Place::new().unwrap(), Ca::new());
+    let responder = Responder::start(&place, &ca, &[('V', 1), ('V', 2), ('R', 3), ('V', 5)]);
+    let partners = place.path().join("partners");
+    std::fs::create_dir(&partners).unwrap();
+    std::fs::write(partners.join("ca.pem"), ca.pem()).unwrap();
+    ca.revoke(&partners, &[], 1);
+    let at = place.issuer_tls;
+    let trusted = place.path().join("tls/ca.pem");
+    let issuer = format!(
+        "issuer:\n  url: 'http://@ISSUER@'\n  mtls_url: 'https://localhost:{}'\n  client_certificates:\n    ca_file: partners/ca.pem\n    crl_files: [partners/ca.crl]\n    ocsp: {{ url: '{}', refresh: 1s }}",
+        at.port(),
+        responder.url()
+    );
+    let base = BASE.replace("issuer: { url: 'http://@ISSUER@' }", &issuer);
+    let resources = AT_THE_ISSUER.replace("@NAME@", NAME);
+    let doorward = place
+        .start(&format!("{base}{OUTBOUND}{resources}"))
+        .unwrap();
+    let told = |own: &Own| {
+        let body = "grant_type=client_credentials&client_id=batch";
+        let request = format!(
+            "POST /oauth/token HTTP/1.1\r\nhost: localhost:{}\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+            at.port(),
+            body.len()
+        );
+        let config = own.tls.client_config(&trusted).unwrap();
+        let mut stream = wire::connect_tls_as(at, &config, Some("http/1.1")).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let answer = wire::first_answer(&mut stream).unwrap();
+        let error = answer.json()["error"].as_str().unwrap_or("").to_owned();
+        (answer.status, error)
+    };
+    let until = |what: &str, own: &Own, expected: &(u16, String)| {
+        let end = Instant::now() + PATIENCE;
+        while told(own) != *expected {
+            assert!(Instant::now() < end, "{what}: {}", doorward.log());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    };
+    let (passes, refused) = ((200, String::new()), (401, "invalid_client".to_owned()));
+    let (good, ending) = (ca.own(1), ca.own(2));
+    for own in [&good, &ending] {
+        assert_eq!(told(own), passes, "{}", doorward.log());
+    }
+    assert_eq!(told(&ca.own(3)), refused, "revoked");
+    assert_eq!(told(&ca.own(4)), refused, "unknown");
+    let asked = responder.asked();
+    assert_eq!(told(&ca.named("spiffe://example.org/other", 1)), refused);
+    assert_eq!(told(&Ca::new().own(1)), refused);
+    assert_eq!(responder.asked(), asked, "nobody is asked about others");
+
+    // The responder changes its mind; then the list does.
+    responder.knows(&[('V', 1), ('R', 2), ('R', 3), ('V', 5)]);
+    until("the responder's end is not felt", &ending, &refused);
+    assert_eq!(told(&good), passes);
+    responder.away.store(true, Ordering::SeqCst);
+    let away = (503, "temporarily_unavailable".to_owned());
+    assert_eq!(told(&ca.own(5)), away);
+    ca.revoke(&partners, &[1], 2);
+    until("the list's end is not felt", &good, &refused);
 }

@@ -11,8 +11,11 @@ use ipnet::IpNet;
 use proof::issued::Brand;
 use proof::jose::alg::Algorithm;
 use proof::secret::Secret;
+use registry::api::AuthorityFiles;
+use registry::api::written::AuthoritySpec;
 use registry::units::{Frequency, Period, Size};
 use registry::usecase::registration::Rules;
+use verdict::credential::mtls::AuthorityId;
 use verdict::limit::Rate;
 use verdict::penalty::Penalties;
 
@@ -111,8 +114,8 @@ pub(crate) struct Issuer {
     pub(crate) algorithm: Algorithm,
     /// Base URL of the listener that asks clients for certificates.
     pub(crate) mtls_url: Option<String>,
-    /// The CAs that vouch for clients' certificates.
-    pub(crate) client_ca_file: Option<PathBuf>,
+    /// Who vouches for clients' certificates.
+    pub(crate) client_authority: Option<(AuthorityId, AuthorityFiles)>,
     /// Folder of the pages' theme.
     pub(crate) theme_dir: Option<PathBuf>,
     /// Who may register which clients; `None`: nobody.
@@ -587,16 +590,38 @@ impl Meaning<'_> {
             identifier: written.url.clone(),
             algorithm,
             mtls_url: written.mtls_url.clone(),
-            client_ca_file: written
-                .client_ca_file
+            client_authority: written
+                .client_certificates
                 .as_ref()
-                .map(|file| self.base.join(file)),
+                .and_then(|written| self.client_authority(written)),
             theme_dir: written.theme_dir.as_ref().map(|dir| self.base.join(dir)),
             registration: written
                 .registration
                 .as_ref()
                 .map(|written| self.registration(written)),
         })
+    }
+
+    /// Who vouches for clients at the issuer's endpoints.
+    fn client_authority(
+        &mut self,
+        written: &AuthoritySpec,
+    ) -> Option<(AuthorityId, AuthorityFiles)> {
+        let flaws = match registry::meaning::authority_of_issuer(written) {
+            Ok(read) => return Some(read),
+            Err(flaws) => flaws,
+        };
+        let section = [Step::Key("issuer"), Step::Key("client_certificates")];
+        let section = self.root.nearest(section);
+        for flaw in flaws {
+            let at = super::place_of(section, &flaw.path, true);
+            let meant = Flaw::at(at, flaw.message);
+            self.flaws.push(match flaw.hint {
+                Some(hint) => meant.hint(hint),
+                None => meant,
+            });
+        }
+        None
     }
 
     fn listeners(&mut self, written: &Written, proxies: bool) -> Vec<Listener> {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use proof::issued::Environment;
+use registry::api::written::AuthoritySpec;
 use registry::client::{GrantType, IdentityScope, Profile};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -119,10 +120,10 @@ pub(crate) struct Issuer {
     /// host and port): the endpoints' aliases there are published (RFC 8705 §5). Needs a restart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) mtls_url: Option<String>,
-    /// PEM file with the CAs that vouch for clients' certificates (`tls_client_auth`, RFC 8705 §2.1).
-    /// Needs a restart.
+    /// Who vouches for clients' certificates (`tls_client_auth`, RFC 8705 §2.1). Needs a restart; its
+    /// files and lists are read again when they change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) client_ca_file: Option<String>,
+    pub(crate) client_certificates: Option<AuthoritySpec>,
     /// Folder with a theme for the pages that people see: files in `templates/` and `assets/`
     /// stand in for the built-in ones. Needs a restart.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -24,11 +24,13 @@ use proof::password::{Argon2Params, Verifier};
 use proof::random::Entropy;
 use proof::secret::Secret;
 use proof::time::{Leeway, Timestamp};
+use proof::x509::ocsp::{Question, Status};
 use registry::usecase::registration::{Fetched, Sectors};
 use registry::usecase::{HashPurpose, Hasher};
 use store::Store;
 use verdict::credential::jwt::IssuerId;
-use verdict::facts::{Answer, FirstUse, ReplayScope, Replays, Unavailable};
+use verdict::credential::mtls::{Authority, AuthorityId};
+use verdict::facts::{Answer, Facts as _, FirstUse, ReplayScope, Replays, Unavailable};
 use verdict::identity::Identity;
 
 use super::Facts;
@@ -141,6 +143,31 @@ impl issuer::ports::ClientKeys for FetchedClientKeys {
         Box::pin(async move {
             let keys = self.0.keys(at, kid).await?;
             Ok(keys.iter().map(|key| VerifyingKey::clone(key)).collect())
+        })
+    }
+}
+
+/// Who vouches for clients' certificates: one of the authorities that this node reads ahead.
+pub(crate) struct ReadAuthority {
+    pub(crate) facts: Arc<Facts>,
+    pub(crate) id: AuthorityId,
+}
+
+impl issuer::ports::ClientAuthority for ReadAuthority {
+    fn now(&self) -> Answer<Arc<Authority>> {
+        self.facts.authority(&self.id)
+    }
+
+    fn status<'a>(
+        &'a self,
+        question: &'a Question,
+        now: Timestamp,
+    ) -> issuer::ports::Boxed<'a, Answer<Status>> {
+        Box::pin(async move {
+            match self.facts.known_status(&self.id, question, now) {
+                Some(status) => Ok(status),
+                None => self.facts.certificate_status(&self.id, question, now).await,
+            }
         })
     }
 }

@@ -47,12 +47,13 @@ use proof::dpop::nonce::NonceKey;
 use proof::password::Argon2Params;
 use proof::random::{Entropy, SystemEntropy, uuid_v7};
 use proof::seal::{KekRing, KeyEncryptionKey};
-use proof::x509::TrustRoots;
+use registry::api::AuthorityFiles;
 use registry::usecase::Ctx;
 use store::Store;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use verdict::credential::mtls::AuthorityId;
 use verdict::policy::rego::Policy;
 use verdict::policy::relations::Model;
 
@@ -86,6 +87,8 @@ pub(crate) struct Shared {
     pub(crate) own_keys: OwnKeys,
     pub(crate) own_paseto: OwnPasetoKeys,
     pub(crate) issuer: Option<Arc<NodeIssuer>>,
+    /// Who vouches for clients at the issuer's endpoints: what it was started with.
+    pub(crate) client_authority: Option<(AuthorityId, AuthorityFiles)>,
     pub(crate) hasher: Arc<NodeHasher>,
     pub(crate) readiness: Arc<NodeReadiness>,
     /// Policies that are fetched.
@@ -241,7 +244,6 @@ impl Node {
                     endpoints,
                     issuer::IssuerSettings {
                         brand: settings.brand.clone(),
-                        client_roots: client_roots(own)?,
                         ..Default::default()
                     },
                     issuer::Ports {
@@ -254,6 +256,11 @@ impl Node {
                         replay: Arc::new(adapters::StoredReplay(store.clone())),
                         proofs: proofs_of_process(settings),
                         client_keys: Arc::new(adapters::FetchedClientKeys(client_keys)),
+                        client_authority: own.client_authority.as_ref().map(|(id, _)| {
+                            let facts = facts.clone();
+                            let id = id.clone();
+                            Arc::new(adapters::ReadAuthority { facts, id }) as Arc<_>
+                        }),
                         readiness: readiness.clone(),
                         alarms: Arc::new(metrics.clone()),
                         uses: sinks.uses,
@@ -264,6 +271,11 @@ impl Node {
             }
             None => None,
         };
+
+        let client_authority = settings
+            .issuer
+            .as_ref()
+            .and_then(|own| own.client_authority.clone());
 
         let ctx_id = uuid_v7(now(), &*entropy);
         let ctx = Ctx {
@@ -289,6 +301,7 @@ impl Node {
             own_keys,
             own_paseto,
             issuer,
+            client_authority,
             hasher,
             readiness,
             bundles,
@@ -456,17 +469,6 @@ fn dpop_nonces(settings: &Settings, master: &KekRing, entropy: &dyn Entropy) -> 
         Database::Sqlite(_) => NonceKey::of_process(entropy),
         Database::Postgres { .. } => NonceKey::derived(master, "gateway/dpop-nonce"),
     }
-}
-
-/// The CAs that vouch for clients' certificates.
-fn client_roots(own: &settings::Issuer) -> Result<Option<TrustRoots>> {
-    let Some(file) = &own.client_ca_file else {
-        return Ok(None);
-    };
-    let pem = std::fs::read(file).with_context(|| format!("{} can't be read", file.display()))?;
-    TrustRoots::from_pem(&pem)
-        .map(Some)
-        .with_context(|| format!("{} holds no usable CA", file.display()))
 }
 
 /// A sentence for a port that can't be had.

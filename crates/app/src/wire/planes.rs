@@ -293,7 +293,7 @@ impl Planes {
         shared.policies.store(Arc::new(policies.collect()));
         shared.bundles.adopt(&meaning.policies);
         shared.readiness.waits_for(shared.bundles.waiting());
-        let named = files_named(meaning, &super::base_of(shared.reload.path()));
+        let named = files_named(shared, meaning);
         self.named.send_if_modified(|before| {
             let differs = *before != named;
             *before = named;
@@ -444,9 +444,12 @@ fn introspection(
 }
 
 /// Every authority of clients' certificates: whose it is, its name, its files.
-fn named_authorities(
-    meaning: &Meaning,
-) -> impl Iterator<Item = (String, &AuthorityId, &AuthorityFiles)> {
+fn named_authorities<'a>(
+    shared: &'a Shared,
+    meaning: &'a Meaning,
+) -> impl Iterator<Item = (String, &'a AuthorityId, &'a AuthorityFiles)> {
+    let own = shared.client_authority.iter();
+    let own = own.map(|(id, files)| ("issuer.client_certificates".to_owned(), id, files));
     let apis = meaning.apis.iter().filter_map(|api| {
         let profile = api.judged.certificates.as_ref()?;
         let files = api.client_authority.as_ref()?;
@@ -461,14 +464,14 @@ fn named_authorities(
         let whose = format!("client `{}`", client.client_id);
         Some((whose, &own.judged.authority, &own.files))
     });
-    apis.chain(clients)
+    own.chain(apis).chain(clients)
 }
 
 /// Reads who vouches for clients' certificates.
 fn authorities(shared: &Shared, meaning: &Meaning) -> Result<outbound::authorities::Prepared> {
     let base = super::base_of(shared.reload.path());
     let mut sources = Vec::new();
-    for (whose, authority, files) in named_authorities(meaning) {
+    for (whose, authority, files) in named_authorities(shared, meaning) {
         let read = |file: &PathBuf| {
             let path = base.join(file);
             std::fs::read(&path)
@@ -537,9 +540,10 @@ fn proxies(settings: &Settings) -> TrustedProxies {
 }
 
 /// Every file that a declaration names, from the settings' folder where it is relative.
-fn files_named(meaning: &Meaning, base: &Path) -> Vec<PathBuf> {
+fn files_named(shared: &Shared, meaning: &Meaning) -> Vec<PathBuf> {
+    let base = super::base_of(shared.reload.path());
     let mut files = Vec::new();
-    for (_, _, authority) in named_authorities(meaning) {
+    for (_, _, authority) in named_authorities(shared, meaning) {
         files.push(base.join(&authority.roots));
         files.extend(authority.revocation.iter().map(|file| base.join(file)));
     }
@@ -564,7 +568,7 @@ fn files_named(meaning: &Meaning, base: &Path) -> Vec<PathBuf> {
         files.extend(issuer.paseto_key_files.iter().map(|file| base.join(file)));
     }
     for policy in &meaning.policies {
-        files.extend(crate::policies::named(policy, base));
+        files.extend(crate::policies::named(policy, &base));
     }
     files.sort();
     files.dedup();

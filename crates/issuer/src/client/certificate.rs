@@ -5,6 +5,7 @@
 use proof::digest::TokenHash;
 use proof::x509::{Certificate, dn_matches};
 use registry::client::{CertificateSubject, ClientAuthMethod};
+use verdict::credential::mtls;
 use verdict::identity::CredentialId;
 
 use super::AuthenticatedClient;
@@ -27,7 +28,7 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
             ClientAuthMethod::None => None,
             ClientAuthMethod::TlsClientAuth => {
                 let (der, certificate) = shown(request)?;
-                self.check_subject(client, &certificate, request)?;
+                self.check_subject(client, &certificate, request).await?;
                 Some(name_of(der))
             }
             ClientAuthMethod::SelfSignedTlsClientAuth => {
@@ -48,21 +49,27 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
     }
 
     /// RFC 8705 §2.1: a path to a trusted root first, since only then a name means something; then
-    /// the one name that is registered.
-    fn check_subject(
+    /// the one name that is registered, then what the authority's responder says of the path.
+    async fn check_subject(
         &self,
         client: &RegisteredClient,
         certificate: &Certificate,
         request: &OAuthRequest<'_>,
     ) -> Outcome<()> {
         let bad = |cause: &'static str| Refusal::because(Reason::BadCertificate, cause);
-        let roots = self
-            .client_roots()
-            .ok_or_else(|| bad("no roots are configured"))?;
-        let trusted = certificate
-            .verify_chain(request.sender.intermediates, roots, None, request.now)
-            .map_err(|defect| bad(defect.code()))?
-            .certificate();
+        let vouches = self
+            .client_authority()
+            .ok_or_else(|| bad("nobody vouches for clients' certificates"))?;
+        let authority = vouches.now()?;
+        let path = certificate
+            .verify_chain(
+                request.sender.intermediates,
+                &authority.roots,
+                authority.revocation.as_ref(),
+                request.now,
+            )
+            .map_err(|defect| bad(defect.code()))?;
+        let trusted = path.certificate();
         let fits = match &client.certificate {
             Some(CertificateSubject::SubjectDn(dn)) => dn_matches(dn, trusted.subject_dn()),
             Some(CertificateSubject::SanDns(name)) => trusted
@@ -74,11 +81,14 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
             Some(CertificateSubject::SanEmail(mail)) => trusted.emails().contains(mail),
             None => false,
         };
-        if fits {
-            Ok(())
-        } else {
-            Err(bad("another subject"))
+        if !fits {
+            return Err(bad("another subject"));
         }
+        for question in authority.questions(&path) {
+            let status = vouches.status(&question, request.now).await?;
+            mtls::not_revoked(status).map_err(|defect| bad(defect.code()))?;
+        }
+        Ok(())
     }
 
     /// RFC 8705 §2.2: the certificate's key is one of the client's; nobody vouches for its names.

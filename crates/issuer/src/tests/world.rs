@@ -646,6 +646,7 @@ impl World {
                 replay: replay.clone(),
                 proofs: None,
                 client_keys: Arc::new(NoClientKeys),
+                client_authority: None,
                 readiness: readiness.clone(),
                 alarms: Arc::new(()),
                 uses: used.clone(),

@@ -308,6 +308,7 @@ impl World {
                 replay: quiet.clone(),
                 proofs: None,
                 client_keys: quiet.clone(),
+                client_authority: None,
                 readiness: quiet,
                 alarms: Arc::new(()),
                 uses: Arc::new(()),

@@ -394,6 +394,7 @@ impl World {
                 replay: surroundings.clone(),
                 proofs: proofs.map(|proofs| proofs as Arc<dyn Replay>),
                 client_keys: surroundings.clone(),
+                client_authority: None,
                 readiness: surroundings.clone(),
                 alarms: surroundings.clone(),
                 uses: Arc::new(()),

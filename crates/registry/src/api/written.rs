@@ -510,6 +510,39 @@ pub struct ClientCertificatesSpec {
     pub identities: Vec<CertificateIdentitySpec>,
 }
 
+/// Who vouches for the certificates by which clients prove themselves to the issuer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AuthoritySpec {
+    /// PEM file with the certificates that vouch; read again when it changes.
+    pub ca_file: String,
+    /// Revocation lists of that authority (PEM or DER), one for each certificate that issues; read
+    /// again when they change. With lists, what they don't know, or a list past its next update,
+    /// is refused. Default: none is asked.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub crl_files: Option<Vec<String>>,
+    /// Where further lists are published (https, 1 MiB each at most): fetched ahead, and again every
+    /// ten minutes. Until all are there, clients are answered with 503.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub crl_urls: Option<Vec<String>>,
+    /// The responder that is asked whether certificates are revoked (OCSP, RFC 6960), beside the
+    /// lists. What it doesn't call good is refused. Default: none is asked.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub ocsp: Option<OcspSpec>,
+}
+
 /// A responder of client certificates' authority (OCSP).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

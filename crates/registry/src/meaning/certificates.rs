@@ -1,5 +1,5 @@
 //! What an API's `client_certificates` and a client's `call_certificates` mean: who vouches, and which
-//! names are known.
+//! names are known. Who vouches for clients at the issuer's endpoints is read by the same rules.
 
 use core::ops::RangeInclusive;
 use core::time::Duration;
@@ -16,10 +16,12 @@ use verdict::credential::mtls::{
 use verdict::identity::{Scopes, TenantId};
 
 use super::owner::{is_mail_address, role_names};
-use crate::api::written::{CertificateIdentitySpec, ClientCertificatesSpec, OcspAbout, OcspSpec};
+use crate::api::written::{
+    AuthoritySpec, CertificateIdentitySpec, ClientCertificatesSpec, OcspAbout, OcspSpec,
+};
 use crate::api::{AuthorityFiles, ResponderMeaning};
 use crate::client::{CallCertificatesMeaning, CertificateNameSpec, ClientSpec};
-use crate::flaw::{Place, Report};
+use crate::flaw::{DocumentRef, Flaw, Place, Report};
 
 /// Reads an API's section; the profile is for judging, the files are for whoever reads them.
 pub(super) fn mean(
@@ -107,6 +109,38 @@ pub(super) fn of_calls(
         name,
     };
     Some(CallCertificatesMeaning { judged, files })
+}
+
+/// Who vouches for clients' certificates at the issuer's endpoints (`tls_client_auth`): the name of the
+/// authority, and what it is read from.
+///
+/// # Errors
+/// What is wrong with it; paths begin at the section.
+pub fn authority_of_issuer(
+    spec: &AuthoritySpec,
+) -> Result<(AuthorityId, AuthorityFiles), Vec<Flaw>> {
+    let sources = Sources {
+        ca_file: &spec.ca_file,
+        crl_files: spec.crl_files.as_deref(),
+        crl_urls: spec.crl_urls.as_deref(),
+        ocsp: spec.ocsp.as_ref(),
+    };
+    let mut flaws = Vec::new();
+    let section = DocumentRef {
+        kind: "issuer".to_owned(),
+        name: "client_certificates".to_owned(),
+        index: 0,
+    };
+    let read = authority(
+        &sources,
+        &Place::root(),
+        &mut Report::new(section, &mut flaws),
+    );
+    if flaws.is_empty() {
+        Ok(read)
+    } else {
+        Err(flaws)
+    }
 }
 
 /// Where it is written who vouches, and what they took back.

@@ -94,6 +94,13 @@ pub struct Authority {
     pub responder: Asked,
 }
 
+impl Authority {
+    /// What its responder is to be asked, on every use, about a path that holds.
+    pub fn questions(&self, trusted: &Trusted<'_>) -> Vec<Question> {
+        self.responder.of(trusted.path())
+    }
+}
+
 /// Which certificates of a path a responder is asked about (RFC 6960).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Asked {
@@ -153,7 +160,7 @@ impl VerifiedCertificate {
             authority: authority.version,
             recheck_at: now.plus(RECHECK),
             not_after: trusted.certificate().not_after(),
-            questions: authority.responder.of(trusted.path()),
+            questions: authority.questions(trusted),
             holder,
         }
     }
@@ -234,7 +241,13 @@ pub(super) async fn held(
                 // Apart, so that calls whose answers are known need no room for asking.
                 None => Box::pin(facts.certificate_status(id, question, now)).await?,
             };
-            not_revoked(status, question)?;
+            not_revoked(status).map_err(|defect| {
+                refused(format!(
+                    "{}: its responder says so of number {}",
+                    defect.code(),
+                    question.serial()
+                ))
+            })?;
         }
     }
     Ok(verified)
@@ -242,17 +255,15 @@ pub(super) async fn held(
 
 /// RFC 6960 §2.2: `good` alone lets pass. A certificate that the responder doesn't know may be one
 /// that the authority never made.
-fn not_revoked(status: Status, question: &Question) -> Result<(), Problem> {
-    let defect = match status {
-        Status::Good => return Ok(()),
-        Status::Revoked => X509Defect::Revoked,
-        Status::Unknown => X509Defect::RevocationUnknown,
-    };
-    Err(refused(format!(
-        "{}: its responder says so of number {}",
-        defect.code(),
-        question.serial()
-    )))
+///
+/// # Errors
+/// What is wrong with the certificate, of every other answer.
+pub const fn not_revoked(status: Status) -> Result<(), X509Defect> {
+    match status {
+        Status::Good => Ok(()),
+        Status::Revoked => Err(X509Defect::Revoked),
+        Status::Unknown => Err(X509Defect::RevocationUnknown),
+    }
 }
 
 fn verify(

@@ -367,6 +367,7 @@ impl World {
                 replay: Arc::new(Unused),
                 proofs: None,
                 client_keys: Arc::new(Unused),
+                client_authority: None,
                 readiness: readiness.clone(),
                 alarms: Arc::new(()),
                 uses: Arc::new(()),

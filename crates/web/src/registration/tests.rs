@@ -112,6 +112,7 @@ impl World {
                 replay: Arc::new(Unused),
                 proofs: None,
                 client_keys: Arc::new(Unused),
+                client_authority: None,
                 readiness: Arc::new(Always),
                 alarms: Arc::new(()),
                 uses: Arc::new(()),
