@@ -23,7 +23,7 @@ use registry::meaning::{Context, Meaning};
 use verdict::credential::jwt::{ConfigId, IssuerId, IssuerProfile};
 
 pub(crate) use flaw::Flaws;
-pub(crate) use meant::{Database, Hashing, Issuer, Listener, Log, Settings};
+pub(crate) use meant::{Database, Hashing, Listener, Log, Settings};
 pub(crate) use tree::Environment;
 pub(crate) use written::{
     ClientCertificateField, ClientCertificates, HashAlgorithm, LogFormat, ReplayMemory, Serves,
