@@ -1,9 +1,9 @@
 """Doorward as a subject, set up by `doorward.yaml` beside the command.
 
 The program itself is asked whether it takes the settings, and starts once on a
-fresh folder, where an API key of its own is made through the admin API, so that
-later starts find a database as an installed one would and measured calls carry a
-key that is stored as an Argon2id hash. A Doorward that can't be measured is
+fresh folder, where credentials are made through the admin API and the token
+endpoint, so that later starts find a database as an installed one would and
+measured calls carry a key that is stored as an Argon2id hash. A Doorward that can't be measured is
 skipped with its own words, never pretended.
 """
 
@@ -36,7 +36,6 @@ class Doorward:
     """The gateway with one worker thread."""
 
     name = "Doorward"
-    takes_jwt = True
 
     def __init__(self, record=False):
         #: Whether calls go to the access log and the decision log.

@@ -1,8 +1,8 @@
 """The upstream and the peers: nginx, HAProxy, Envoy, each as a small subject.
 
-A subject knows its name, how to start on given ports, and whether it takes
-credentials. Each is set up the way its own documentation advises for a proxy
-that keeps connections open: one worker, no access log.
+A subject knows its name and how to start on given ports. Each is set up the way
+its own documentation advises for a proxy that keeps connections open: one
+worker, no access log.
 """
 
 import json
@@ -83,7 +83,6 @@ class Nginx:
     """nginx as a plain proxy, the yardstick."""
 
     name = "nginx"
-    takes_jwt = False
 
     def start(self, tools, folder, ports, made, tls):
         tls_lines = f"ssl_certificate {made}/server.pem; ssl_certificate_key {made}/server.key;" if tls else ""
