@@ -1,7 +1,9 @@
 -- The calls of one measurement, for wrk.
---   wrk … URL -- LIMIT [NAME PREFIX FILE FIRST COUNT]
--- Header field NAME gets PREFIX and a line of FILE: lines FIRST to FIRST+COUNT-1
--- in turn. LIMIT ends the run after so many calls; 0: the clock alone ends it.
+--   wrk … URL -- LIMIT METHOD BODY FILE FIRST COUNT [FIELD…]
+-- BODY: a file, sent with each call. FILE: lines FIRST to FIRST+COUNT-1 in turn,
+-- divided by tabs into the values of the header fields; each FIELD is `Name: prefix`.
+-- `-` for BODY or FILE: none. LIMIT ends the run after so many calls; 0: the clock
+-- alone ends it.
 
 local ffi = require("ffi")
 ffi.cdef[[int getpid(void); int kill(int pid, int signal);]]
@@ -9,22 +11,31 @@ ffi.cdef[[int getpid(void); int kill(int pid, int signal);]]
 local requests, made, limit = {}, 0, 0
 
 function init(args)
-  limit = tonumber(args[1])
-  if args[2] == nil then
+  local body, file, first, count = args[3], args[4], tonumber(args[5]), tonumber(args[6])
+  limit, wrk.method = tonumber(args[1]), args[2]
+  if body ~= "-" then
+    wrk.body = assert(io.open(body)):read("*a")
+    wrk.headers["Content-Type"] = "application/json"
+  end
+  if file == "-" then
     requests[1] = wrk.format()
     return
   end
-  local name, prefix, first, count = args[2], args[3], tonumber(args[5]), tonumber(args[6])
   local number = 0
-  for line in io.lines(args[4]) do
+  for line in io.lines(file) do
     number = number + 1
     if number >= first + count then break end
     if number >= first then
-      wrk.headers[name] = prefix .. line
+      local column = 6
+      for value in (line .. "\t"):gmatch("([^\t]*)\t") do
+        column = column + 1
+        local name, prefix = args[column]:match("^(.-): (.*)$")
+        wrk.headers[name] = prefix .. value
+      end
       requests[#requests + 1] = wrk.format()
     end
   end
-  if #requests ~= count then error(args[4] .. " has too few lines") end
+  if #requests ~= count then error(file .. " has too few lines") end
 end
 
 function request()

@@ -1,33 +1,28 @@
 """Doorward as a subject, set up by `doorward.yaml` beside the command.
 
 The program itself is asked whether it takes the settings, and starts once on a
-fresh folder, where an API key of its own is made through the admin API, so that
-later starts find a database as an installed one would and measured calls carry a
-key that is stored as an Argon2id hash. A Doorward that can't be measured is
+fresh folder, where credentials are made through the admin API and the token
+endpoint, so that later starts find a database as an installed one would and
+measured calls carry a key that is stored as an Argon2id hash. A Doorward that can't be measured is
 skipped with its own words, never pretended.
 """
 
 import base64
-import hashlib
-import hmac
 import json
 import pathlib
 import secrets
 import shutil
 import socket
 import subprocess
+import sys
 import textwrap
 import time
-import urllib.request
 
-from .claims import AUDIENCE, ISSUER, SCOPE
-from .plan import CORE_OF_SUBJECT
+from . import claims, credentials
+from .plan import CORE_OF_REST, CORE_OF_SUBJECT
 from .process import Server
 
 TEMPLATE = pathlib.Path(__file__).resolve().parents[1] / "doorward.yaml"
-
-#: Opaque tokens of our own issuer, each a row in its store.
-OPAQUE_TOKENS = 100
 
 #: Seconds for the very first start, which makes the database.
 FIRST_START_SECONDS = 20
@@ -41,17 +36,6 @@ class Doorward:
     """The gateway with one worker thread."""
 
     name = "Doorward"
-    takes_jwt = True
-    #: Where the template mounts the same upstream, by what a call carries.
-    paths = {
-        "none": "/public/orders",
-        "key": "/key/orders",
-        "jwt": "/jwt/orders",
-        "opaque": "/opaque/orders",
-        "hmac": "/hmac/orders",
-        "relation": "/relation/orders/1",
-        "policy": "/policy/orders",
-    }
 
     def __init__(self, record=False):
         #: Whether calls go to the access log and the decision log.
@@ -71,89 +55,60 @@ class Doorward:
             master.touch(mode=0o600)
             master.write_text(base64.b64encode(secrets.token_bytes(32)).decode() + "\n")
             admin, tokens = _free_port(), _free_port()
-            # Every start has the same issuer, as tokens name it.
+            # Every start has the same issuers, as tokens name them.
             (made / "issuer.port").write_text(str(tokens))
+            (made / "partner.port").write_text(str(_free_port()))
+            credentials.make_partner(made)
             file = self._settings(installed, _free_port(), admin, 1, made, tls=False)
             ask([tools.doorward, "config", "check", "--config", file])
             server = Server([tools.doorward, "serve", "--config", file], CORE_OF_SUBJECT, made / "log")
             try:
-                first = await_first_key(server)
-                self._make_credentials(tools, made, f"http://127.0.0.1:{admin}", f"http://127.0.0.1:{tokens}", first)
+                admin_key = made / "admin.key"
+                admin_key.touch(mode=0o600)
+                admin_key.write_text(await_first_key(server))
+
+                def tell(*words):
+                    by = ["--admin-url", f"http://127.0.0.1:{admin}", "--admin-key-file", admin_key]
+                    return json.loads(ask([tools.doorward, *words, *by, "--output", "json"]))
+
+                credentials.make(tell, made, f"http://127.0.0.1:{tokens}")
             finally:
                 server.stop()
         except NotMeasurable as reason:
             refusal.write_text(str(reason))
             raise
 
-    def key_file(self, made):
-        """The file with the API key."""
-        return made / "doorward.key"
+    def partner(self, folder, made):
+        """The partner's issuer, which is asked about its opaque tokens."""
+        program = pathlib.Path(__file__).with_name("introspection.py")
+        port = (made / "partner.port").read_text()
+        command = [sys.executable, "-B", program, port, made]
+        return Server(command, CORE_OF_REST, folder / "partner.log")
 
-    def opaque_file(self, made):
-        """The file with opaque tokens, one a line."""
-        return made / "opaque.txt"
-
-    def signatures(self, folder, host, count):
-        """A file with `count` values of `Authorization`, each signed for one GET of its own.
-
-        The plain scheme of `docs/src/credentials/signed-requests.md`.
-        """
-        signer = json.loads((folder / "signer.json").read_text())
-        created, empty = int(time.time()), hashlib.sha256(b"").hexdigest()
-        file = folder / "hmac.txt"
-        with open(file, "w", encoding="ascii") as out:
-            for _ in range(count):
-                nonce = secrets.token_hex(16)
-                lines = ["HMAC-SHA256", str(created), nonce, "GET", host, self.paths["hmac"], empty]
-                signature = hmac.new(signer["secret"].encode(), "\n".join(lines).encode(), "sha256").hexdigest()
-                out.write(
-                    f"HMAC-SHA256 keyid={signer['key_id']}, created={created}, nonce={nonce}, "
-                    f"digest={empty}, signature={signature}\n"
-                )
-        return file
-
-    def _make_credentials(self, tools, made, admin_url, issuer_url, first):
-        """Makes what calls carry, as an administrator and a client would."""
-        admin_key = made / "admin.key"
-        _secret_file(admin_key, first)
-
-        def tell(*words):
-            asked = [tools.doorward, *words, "--admin-url", admin_url, "--admin-key-file", admin_key]
-            return json.loads(ask([*asked, "--output", "json"]))
-
-        grant = ["--application", "bench", "--scope", SCOPE, "--label", "Measuring"]
-        apis = [word for api in ("keyed", "related", "policed") for word in ("--api", api)]
-        key = tell("key", "create", *apis, *grant)
-        _secret_file(self.key_file(made), key["secret"] + "\n")
-        signer = tell("secret", "create", "--scheme", "hmac", "--api", "signed", *grant)
-        found = {"key_id": signer["credential"]["signing"]["key_id"], "secret": signer["secret"]}
-        _secret_file(made / "signer.json", json.dumps(found))
-        # Who calls with a key is its application.
-        caller = "service:app_" + tell("application", "show", "bench")["id"]
-        tell("relation", "add", "order:1#shop@shop:north", f"shop:north#staff@{caller}")
-        client = tell("client", "secret", "create", "bench-client")
-        tokens = [_token(issuer_url, "bench-client", client["secret"]) for _ in range(OPAQUE_TOKENS)]
-        _secret_file(self.opaque_file(made), "\n".join(tokens) + "\n")
-
-    def start(self, tools, folder, ports, made, tls):
+    def start(self, tools, folder, ports, made, tls, certificates=False):
         shutil.copytree(made / "doorward", folder)
-        file = self._settings(folder, ports.listen, _free_port(), ports.upstream, made, tls)
+        file = self._settings(folder, ports.listen, _free_port(), ports.upstream, made, tls, certificates)
         command = [tools.doorward, "serve", "--config", file, "--workers", "1"]
         return Server(command, CORE_OF_SUBJECT, folder / "log")
 
-    def _settings(self, folder, listen, admin, upstream, made, tls):
+    def _settings(self, folder, listen, admin, upstream, made, tls, certificates=False):
         certificate = f"{{ certificate_file: {made}/server.pem, key_file: {made}/server.key }}"
+        asked = ", client_certificates: optional" if certificates else ""
+        signing = made / "signing.json"
+        # Before the first start there is no such key; the route wants one that looks like it.
+        webhook = json.loads(signing.read_text())["webhook"]["key_id"] if signing.exists() else "DWAK" + "0" * 16
         values = {
             "listen": listen,
             "admin": admin,
             "tokens": (made / "issuer.port").read_text(),
             "upstream": upstream,
             "made": made,
-            "tls": f", tls: {{ certificates: [{certificate}] }}" if tls else "",
+            "tls": f", tls: {{ certificates: [{certificate}]{asked} }}" if tls else "",
             "record": str(self.record).lower(),
-            "issuer": ISSUER,
-            "audience": AUDIENCE,
-            "scope": SCOPE,
+            "caller_keys": (made / "caller.json").read_text(),
+            "webhook_key": webhook,
+            "partner_port": (made / "partner.port").read_text(),
+            **{name.lower(): value for name, value in vars(claims).items() if name.isupper()},
         }
         policy = TEMPLATE.with_name("policy.rego").read_text()
         values["policy"] = textwrap.indent(policy, " " * 8).rstrip()
@@ -163,23 +118,6 @@ class Doorward:
         file = folder / "doorward.yaml"
         file.write_text(text)
         return file
-
-
-def _secret_file(path, text):
-    path.touch(mode=0o600)
-    path.write_text(text)
-
-
-def _token(issuer_url, client, secret):
-    """An access token by client credentials (RFC 6749 §4.4)."""
-    basic = base64.b64encode(f"{client}:{secret}".encode()).decode()
-    request = urllib.request.Request(
-        f"{issuer_url}/oauth/token",
-        data=b"grant_type=client_credentials",
-        headers={"Authorization": f"Basic {basic}"},
-    )
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        return json.load(answer)["access_token"]
 
 
 def _free_port():

@@ -12,31 +12,32 @@ SCRIPT = pathlib.Path(__file__).with_name("calls.lua")
 
 
 @dataclasses.dataclass(frozen=True)
-class Credentials:
-    """Lines of a file to send in turn, each after a prefix in a header field."""
+class Calls:
+    """What is sent: lines of a file in turn, in header fields, and perhaps a body with each."""
 
-    header: str
-    prefix: str
-    file: pathlib.Path
-    first: int
-    count: int
+    #: `Name: prefix`, one for each column of the file.
+    fields: tuple = ()
+    file: pathlib.Path | None = None
+    first: int = 1
+    count: int = 0
+    #: A file; then calls are a POST.
+    body: pathlib.Path | None = None
 
 
 class LoadFailed(Exception):
     """wrk ended with an error, or calls failed."""
 
 
-def drive(wrk, url, connections, seconds, credentials, limit=0):
+def drive(wrk, url, connections, seconds, calls, limit=0):
     """Runs the load; returns wrk's figures as a dictionary.
 
     `limit` bounds the calls, beside the clock.
     """
     command = ["taskset", "-c", str(CORE_OF_REST), wrk, "-t1", f"-c{connections}"]
     # wrk takes whole seconds only.
-    command += [f"-d{max(1, math.ceil(seconds))}s", "--timeout", "5s", "-s", SCRIPT, url, "--", str(limit)]
-    if credentials:
-        it = credentials
-        command += [it.header, it.prefix, it.file, str(it.first), str(it.count)]
+    command += [f"-d{max(1, math.ceil(seconds))}s", "--timeout", "5s", "-s", SCRIPT, url, "--", limit]
+    command += ["POST" if calls.body else "GET", calls.body or "-", calls.file or "-"]
+    command += [calls.first, calls.count, *calls.fields]
     done = subprocess.run(
         list(map(str, command)), capture_output=True, text=True, timeout=seconds + 60, stdin=subprocess.DEVNULL
     )

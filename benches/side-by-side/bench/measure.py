@@ -12,25 +12,23 @@ import json
 import pathlib
 import signal
 import socket
-import ssl
 import subprocess
 import sys
 import tempfile
 import time
 
-from . import load, machine
-from .cases import NEVER_SEEN, NEW_TOKENS, SEEN_TOKENS
+from . import load, machine, refusals
+from .cases import NEVER_SEEN, SEEN_TOKENS
+from .claims import BODY
 from .doorward import NotMeasurable
-from .peers import upstream
+from .peers import relay, upstream
 from .plan import CORE_OF_SUBJECT
+from .refusals import Call, NotRefused
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
 
-#: What a case carries that goes by an API key.
-BY_KEY = ("key", "relation", "policy")
-
-#: Of the tokens to be used once, those that the warm-up uses.
-NEW_FOR_WARM_UP = 10_000
+#: Of what is used once, the part that the warm-up uses.
+FOR_WARM_UP = 1 / 6
 #: Seconds that a warm-up may take at most; its calls are counted, so it ends well before.
 WARM_UP_SECONDS = 20
 #: Seconds until a started program must answer.
@@ -72,9 +70,10 @@ def run(plan, cases, tools):
         folder.chmod(0o755)
         made = folder / "made"
         made.mkdir()
-        print(f"making {SEEN_TOKENS + NEW_TOKENS} tokens", flush=True)
-        maker = pathlib.Path(__file__).with_name("tokens.py")
-        subprocess.run([tools.python, "-B", maker, made, str(SEEN_TOKENS), str(NEW_TOKENS)], check=True)
+        new = plan.once // 2
+        print(f"making {SEEN_TOKENS + new} tokens", flush=True)
+        _make(tools, "tokens.py", made, SEEN_TOKENS, new)
+        (made / "body.json").write_text(BODY)
         skipped = results["skipped"]
         cases = [case for case in cases if not _unprepared(case, tools, made, skipped)]
         bench = _Bench(plan, tools, folder, made, stack)
@@ -118,6 +117,12 @@ def run(plan, cases, tools):
     return results
 
 
+def _make(tools, program, *words):
+    """Runs a program of this folder in the environment that has `cryptography`."""
+    program = pathlib.Path(__file__).with_name(program)
+    subprocess.run([tools.python, "-B", program, *map(str, words)], check=True)
+
+
 def _verification(tools, made, seconds):
     """CPU time of an ES256 check alone, by the code and the tokens of the cases, in µs."""
     command = ["taskset", "-c", CORE_OF_SUBJECT, tools.verification, made / "jwks.json", made / "seen.txt", seconds]
@@ -150,47 +155,57 @@ class _Bench:
 
     def __init__(self, plan, tools, folder, made, stack):
         self.plan, self.tools, self.folder, self.made = plan, tools, folder, made
-        self.refused = json.loads((made / "refused.json").read_text())
         self.upstream_port = _free_port()
         server = upstream(tools, folder / "upstream", self.upstream_port)
         stack.callback(server.stop)
-        _await_answer(server, Call(self.upstream_port, False, "/"))
+        _await_answer(server, Call(self.upstream_port, False, "/"), {})
 
     def measure(self, case, number):
         """One measurement of one case, as a dictionary of figures."""
         folder = self.folder / f"{number}-{case.name}".replace(" ", "_").replace(",", "")
         ports = Ports(_free_port(), self.upstream_port)
-        server = case.subject.start(self.tools, folder, ports, self.made, case.tls)
-        try:
-            return self._measure(case, server, ports)
-        except load.LoadFailed as error:
-            raise Failed(f"{error}\n{server.tail()}") from None
-        finally:
-            server.stop()
+        asked = {"certificates": True} if case.relayed else {}
+        server = case.subject.start(self.tools, folder, ports, self.made, case.tls, **asked)
+        with contextlib.ExitStack() as stack:
+            stack.callback(server.stop)
+            if case.carries == "partner":
+                stack.callback(case.subject.partner(folder, self.made).stop)
+            try:
+                return self._measure(case, server, ports, folder, stack)
+            except (load.LoadFailed, NotRefused) as error:
+                raise Failed(f"{error}\n{server.tail()}") from None
 
-    def _measure(self, case, server, ports):
-        path = getattr(case.subject, "paths", {}).get(case.carries, "/public/orders")
-        credentials = self._credentials(case, ports)
-        call = Call(ports.listen, case.tls, path)
-        if case.carries == "hmac":
-            # What is signed is used once, so it can't be tried until it passes.
-            start_seconds = _await_answer(server, Call(ports.listen, case.tls, case.subject.paths["none"]))
-        else:
-            start_seconds = _await_answer(server, call, _first(credentials))
+    def _measure(self, case, server, ports, folder, stack):
+        kind = case.kind
+        shown = self.made / "client" if kind.certificate else None
+        call = Call(ports.listen, case.tls, kind.path, BODY if kind.post else None, shown)
+        if kind.signed:
+            # It passes once, so it can't be tried until it passes; and it is made for this port.
+            start_seconds = _await_answer(server, Call(ports.listen, case.tls, "/public/orders"), {})
+        calls = self._calls(case, call)
+        if not kind.signed:
+            start_seconds = _await_answer(server, call, refusals.lines(calls, 1)[0])
         idle_bytes = server.resident_bytes()
-        self._prove_refusals(case, call, credentials)
+        if case.carries != "none":
+            refusals.prove(call, kind, calls, self.made)
 
-        url = f"{'https' if case.tls else 'http'}://127.0.0.1:{ports.listen}{path}"
+        scheme, port = "https" if case.tls else "http", ports.listen
+        if case.relayed:
+            scheme, port = "http", _free_port()
+            between = relay(self.tools, folder / "relay", port, ports.listen, self.made, kind.certificate)
+            stack.callback(between.stop)
+            _await_answer(between, Call(port, False, kind.path), refusals.lines(calls, 1)[0])
+        url = f"{scheme}://127.0.0.1:{port}{kind.path}"
         drive = lambda seconds, these, limit: load.drive(  # noqa: E731
             self.tools.wrk, url, self.plan.connections, seconds, these, limit
         )
-        warm, measured, limit = credentials, credentials, 0
-        if case.tokens == NEVER_SEEN:
-            warm = dataclasses.replace(credentials, first=2, count=NEW_FOR_WARM_UP - 1)
-            rest = NEW_TOKENS - NEW_FOR_WARM_UP
-            measured = dataclasses.replace(credentials, first=NEW_FOR_WARM_UP + 1, count=rest)
-            limit = rest - 1
-            warm_calls = min(self.plan.warm_up_calls, warm.count)
+        warm, measured, limit = calls, calls, 0
+        if case.once:
+            until = int(calls.count * FOR_WARM_UP)
+            warm = dataclasses.replace(calls, first=refusals.USED + 1, count=until - refusals.USED)
+            measured = dataclasses.replace(calls, first=until + 1, count=calls.count - until)
+            limit = measured.count - 1
+            warm_calls = min(self.plan.warm_up_calls, warm.count - 1)
         else:
             # Each token that comes back is sent once before it counts as seen;
             # calls under way when the limit is reached are not answered.
@@ -220,86 +235,28 @@ class _Bench:
             "stolen_share": round(stolen, 4),
         }
 
-    def _credentials(self, case, ports):
-        if case.carries == "none":
-            return None
-        if case.carries in BY_KEY:
-            return load.Credentials("X-API-Key", "", case.subject.key_file(self.made), 1, 1)
-        if case.carries == "opaque":
-            return load.Credentials("Authorization", "Bearer ", case.subject.opaque_file(self.made), 1, case.tokens)
-        if case.carries == "hmac":
-            host = f"127.0.0.1:{ports.listen}"
-            return load.Credentials("Authorization", "", case.subject.signatures(self.made, host, NEW_TOKENS), 1, 1)
-        if case.tokens == NEVER_SEEN:
-            return load.Credentials("Authorization", "Bearer ", self.made / "new.txt", 1, 1)
-        return load.Credentials("Authorization", "Bearer ", self.made / "seen.txt", 1, case.tokens)
-
-    def _prove_refusals(self, case, call, credentials):
-        """Nothing is measured that does not check what it says it checks."""
-        if not credentials:
-            return
-        bad = {"absent": {}}
-        if case.carries == "hmac":
-            used = _first(credentials)
-            if call.status(used) != 200:
-                raise Failed("a good signature was refused")
-            bad |= {"used before": used, "garbage": {"Authorization": "HMAC-SHA256 garbage"}}
-        elif case.carries == "opaque":
-            bad |= {"garbage": {"Authorization": "Bearer garbage"}}
-        elif case.carries == "jwt":
-            bad |= {what: {"Authorization": f"Bearer {token}"} for what, token in self.refused.items()}
-        else:
-            good = _first(credentials)["X-API-Key"]
-            other = good[:-10] + ("a" if good[-10] != "a" else "b") + good[-9:]
-            bad |= {"garbage": {"X-API-Key": "garbage"}, "a changed key": {"X-API-Key": other}}
-        for what, headers in bad.items():
-            status = call.status(headers)
-            # Envoy answers 403 to a token for another audience.
-            accepted = (401, 403) if what == "for another audience" else (401,)
-            if status not in accepted:
-                raise Failed(f"with a credential that is wrong ({what}) it answered {status}, not 401")
-        if case.carries != "hmac" and call.status(_first(credentials)) != 200:
-            raise Failed(f"a good credential was refused after bad ones")
+    def _calls(self, case, call):
+        """What is sent; signs it first, where each call has a signature of its own."""
+        kind, count = case.kind, case.tokens or 1
+        body = self.made / "body.json" if kind.post else None
+        if not kind.fields:
+            return load.Calls(body=body)
+        if case.once:
+            count = self.plan.once // 2 if kind.slow else self.plan.once
+        file = "new.txt" if case.tokens == NEVER_SEEN else kind.file
+        if kind.signed:
+            file = "fresh.txt"
+            url = f"{'https' if call.tls else 'http'}://127.0.0.1:{call.port}{call.path}"
+            _make(self.tools, "signers.py", self.made, case.carries, url, "POST" if body else "GET", count)
+        return load.Calls(kind.fields, self.made / file, 1, count, body)
 
 
-@dataclasses.dataclass(frozen=True)
-class Call:
-    """A single call, to ask for its status."""
-
-    port: int
-    tls: bool
-    path: str
-
-    def status(self, headers):
-        """The status of the answer; raises `OSError` or `HTTPException` where none comes."""
-        if self.tls:
-            context = ssl._create_unverified_context()  # A certificate made for this run, on loopback.
-            connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=5, context=context)
-        else:
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
-        try:
-            connection.request("GET", self.path, headers=headers or {})
-            answer = connection.getresponse()
-            answer.read()
-            return answer.status
-        finally:
-            connection.close()
-
-
-def _first(credentials):
-    """Header fields with the first credential."""
-    if not credentials:
-        return {}
-    with open(credentials.file, encoding="ascii") as file:
-        return {credentials.header: credentials.prefix + file.readline().rstrip("\n")}
-
-
-def _await_answer(server, call, headers=None):
+def _await_answer(server, call, fields):
     """Seconds from the start of the program to its first 200."""
     status = None
     while time.perf_counter() - server.started < START_SECONDS:
         try:
-            status = call.status(headers)
+            status = call.status(fields)
         except (OSError, http.client.HTTPException):
             status = None
         if status == 200:

@@ -1,8 +1,8 @@
 """The upstream and the peers: nginx, HAProxy, Envoy, each as a small subject.
 
-A subject knows its name, how to start on given ports, and whether it takes
-credentials. Each is set up the way its own documentation advises for a proxy
-that keeps connections open: one worker, no access log.
+A subject knows its name and how to start on given ports. Each is set up the way
+its own documentation advises for a proxy that keeps connections open: one
+worker, no access log.
 """
 
 import json
@@ -55,11 +55,34 @@ def upstream(tools, folder, port):
     return _nginx(tools, folder, inside, CORE_OF_REST)
 
 
+def relay(tools, folder, listen, target, made, certificate):
+    """Takes plain calls and makes them again over TLS that stays open, perhaps with a client's certificate.
+
+    For what wrk can't do. It runs on the load's core, so it is no part of what is measured.
+    """
+    shown = f"proxy_ssl_certificate {made}/client.pem; proxy_ssl_certificate_key {made}/client.key;" if certificate else ""
+    inside = f"""
+    upstream door {{ server 127.0.0.1:{target}; keepalive 64; keepalive_requests 1000000000; }}
+    server {{
+        listen 127.0.0.1:{listen} backlog=1024;
+        {shown}
+        proxy_ssl_trusted_certificate {made}/server.pem;
+        proxy_ssl_verify on;
+        proxy_ssl_name localhost;
+        location / {{
+            proxy_pass https://door;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_set_header Host $http_host;
+        }}
+    }}"""
+    return _nginx(tools, folder, inside, CORE_OF_REST)
+
+
 class Nginx:
     """nginx as a plain proxy, the yardstick."""
 
     name = "nginx"
-    takes_jwt = False
 
     def start(self, tools, folder, ports, made, tls):
         tls_lines = f"ssl_certificate {made}/server.pem; ssl_certificate_key {made}/server.key;" if tls else ""

@@ -3,6 +3,7 @@
 import json
 import statistics
 
+from . import aims
 from .machine import QUIET
 from .peers import ANSWER
 
@@ -43,8 +44,8 @@ def table(results):
             f"| {one['per_second']:.0f} | {one['busy_share']:.0%} | {one['p50_us']:.0f} | {one['p99_us']:.0f} "
             f"| {one['rss_idle_bytes'] / 1e6:.1f} | {one['rss_bytes'] / 1e6:.1f} | {one['start_ms']:.0f} |"
         )
-    alone = verification(results, middle)
-    return "\n".join([*lines, "", alone] if alone else lines)
+    parts = ["\n".join(lines), aims.table(middle, yardstick), verification(results, middle)]
+    return "\n\n".join(part for part in parts if part)
 
 
 def verification(results, middle):
@@ -103,8 +104,10 @@ How to read it:
 
 - **CPU µs/call** is user and system time of the program's whole process group, from `/proc`, over the calls it answered. It repeats on a shared machine where calls per second don't. *Range* is the lowest and highest round.
 - Each program has one worker and one core; upstream (nginx, a fixed answer of {len(ANSWER)} bytes) and load generator (wrk) share another. Where *core busy* is well under 100 %, that other core was the bound, and calls per second and latencies say little about the program.
-- *× nginx* compares with nginx as a plain proxy; *over own plain* with the same program without a credential, with TLS where the case has it.
-- **JWT** are ES256 access tokens (RFC 9068) that take turns; each was seen before measuring. **Never seen**: each token is sent once.
-- Before each measurement the program had to answer 401 to no token, garbage, an expired token, a foreign key's, a foreign issuer's and a foreign audience's (Envoy: 403 to the last), and 200 to a good one.
+- *× nginx* compares with nginx as a plain proxy; *over own plain* with the same program called in the same way without a credential: with TLS, with a POST of 1 KB, behind the relay, where the case has that.
+- **JWT** are ES256 access tokens (RFC 9068) that take turns; each was seen before measuring, as were tokens of the other forms. **Never seen**: each token is sent once. *JWE* is a JWT encrypted by ECDH-ES on P-256, *PASETO* is v4.public; both, and the opaque tokens, are of Doorward's own issuer. For a *foreign opaque* token its issuer was asked (RFC 7662) and the answer is used for a minute.
+- **Each call its own**: a signature, or a proof under a token seen before, that is sent once and remembered as used, here in the process's own memory. *DPoP* and *client-signed JWT* are ES256. A *webhook* is of the standard style (HMAC); that it was delivered is a durable row, so this case writes to the database at each call.
+- **Relayed**: wrk can't show a client's certificate, so an nginx beside it calls the program over TLS connections that stay open, with and without one. Its time counts for nobody; compare these cases with each other.
+- Before each measurement the program had to answer 401 to no credential, garbage, each part changed in one character, each part left out; to a signature used before and to another body; to tokens that are expired, a foreign key's, a foreign issuer's and a foreign audience's (Envoy: 403 to the last); to no certificate, an expired one and one of another authority: whichever of these the case has. And 200 to a good one.
 - Access logs of the peers are off. Memory is resident memory of the group. *Start* is from the start of the process to its first 200.
 """
