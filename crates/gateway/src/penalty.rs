@@ -120,6 +120,9 @@ impl Lines {
 struct Remembered<'a, F>(&'a F);
 
 impl<F: Facts> Facts for Remembered<'_, F> {
+    fn is_held_back(&self) -> bool {
+        true
+    }
     fn note(&self, note: Note<'_>) {
         self.0.note(note);
     }
@@ -135,7 +138,7 @@ impl<F: Facts> Facts for Remembered<'_, F> {
         self.0.known_certificate(hash, config)
     }
     fn remember_certificate(&self, _: TokenHash, _: ConfigId, _: Arc<VerifiedCertificate>) {}
-    /// A certificate can't be guessed either, and its handshake cost more than its path does.
+    /// Under which a certificate that is known is judged.
     fn authority(&self, id: &AuthorityId) -> Answer<Arc<Authority>> {
         self.0.authority(id)
     }

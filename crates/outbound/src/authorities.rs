@@ -14,7 +14,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use proof::digest::sha256;
-use proof::x509::{RevocationLists, TrustRoots, X509Defect};
+use proof::x509::{self, RevocationLists, TrustRoots, X509Defect};
 use url::Url;
 use verdict::credential::mtls::{Asked, Authority, AuthorityId};
 use verdict::facts::{Answer, Unavailable};
@@ -99,14 +99,17 @@ impl Authorities {
         urls
     }
 
-    /// Takes a list that was fetched. Whether it is another one than before.
+    /// Takes a list that was fetched. Whether it is another one than before, and no older one: that
+    /// would take back what was revoked since.
     ///
     /// # Errors
     /// [`X509Defect::NotCrl`]; the one before stays in force, as long as it says itself.
     pub fn take(&self, url: &Url, list: Bytes) -> Result<bool, X509Defect> {
         RevocationLists::from_files(&[&list])?;
         let mut fetched = self.fetched.lock();
-        if fetched.get(url) == Some(&list) {
+        if let Some(before) = fetched.get(url)
+            && (*before == list || x509::is_rolled_back(before, &list)?)
+        {
             return Ok(false);
         }
         let before = fetched.insert(url.clone(), list);

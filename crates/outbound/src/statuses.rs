@@ -284,6 +284,11 @@ impl Statuses {
             Ok(answer) => {
                 responder.answered();
                 self.failed.remove(&key);
+                // An answer of before, shown again, takes back nothing that was said since.
+                let held = self.held.peek(&key).map(|held| held.answer);
+                let newer =
+                    held.filter(|held| now < held.ends && answer.this_update < held.this_update);
+                let answer = newer.unwrap_or(answer);
                 self.take(responder, question, answer, now);
                 Ok(answer.status)
             }

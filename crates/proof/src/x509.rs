@@ -6,7 +6,7 @@
 //! where it is given [`RevocationLists`]. What a responder says of the certificates of a path is
 //! [`ocsp`]'s.
 
-use std::{net::IpAddr, time::Duration};
+use std::{collections::HashSet, net::IpAddr, time::Duration};
 
 use rustls_pki_types::{
     CertificateDer, CertificateRevocationListDer, TrustAnchor, UnixTime, pem::PemObject as _,
@@ -19,6 +19,7 @@ use x509_parser::{
     certificate::X509Certificate,
     extensions::{GeneralName, ParsedExtension},
     prelude::FromDer as _,
+    revocation_list::CertificateRevocationList,
 };
 
 use crate::{
@@ -40,6 +41,9 @@ pub use x5c::{SignerChain, X5cDefect};
 pub const MAX_CERTIFICATE_BYTES: usize = 16 * 1024;
 /// Most intermediate certificates that are looked at in one chain.
 pub const MAX_INTERMEDIATES: usize = 8;
+/// Most intermediate certificates whose subject another one has too, as where one authority's key is
+/// certified by two others.
+pub const MAX_NAMESAKES: usize = 1;
 /// Most alternative names in one certificate.
 pub const MAX_ALTERNATIVE_NAMES: usize = 256;
 
@@ -83,6 +87,9 @@ pub enum X509Defect {
     /// There are more than [`MAX_INTERMEDIATES`] intermediate certificates.
     #[error("too many intermediate certificates")]
     TooManyIntermediates,
+    /// More than [`MAX_NAMESAKES`] intermediate certificates have a name that another one has.
+    #[error("too many intermediate certificates of one name")]
+    Namesakes,
     /// Now is before or after the time of the certificate, or of one that vouches for it.
     #[error("certificate is not valid at this time")]
     Time,
@@ -120,6 +127,7 @@ impl X509Defect {
             Self::AlternativeNames => "x509-alternative-names",
             Self::Root => "x509-root",
             Self::TooManyIntermediates => "x509-too-many-intermediates",
+            Self::Namesakes => "x509-namesakes",
             Self::Time => "x509-time",
             Self::UnknownIssuer => "x509-unknown-issuer",
             Self::KeyUsage => "x509-key-usage",
@@ -292,7 +300,8 @@ impl Certificate {
     /// order, as the client sent them), every signature and constraint of which holds at `now`. The
     /// certificate must be for client authentication where it says what it is for. With `revocation`
     /// given, every certificate of the path but the root must stand under a list that is not out of
-    /// date and does not name it: what can't be known is refused.
+    /// date and does not name it: what can't be known is refused, and of several lists for the same
+    /// certificates the newest counts.
     ///
     /// # Errors
     /// [`X509Defect`].
@@ -308,10 +317,7 @@ impl Certificate {
         }
         let leaf = CertificateDer::from(self.der.as_slice());
         let leaf = EndEntityCert::try_from(&leaf).map_err(|_| X509Defect::Chain)?;
-        let intermediates: Vec<_> = intermediates
-            .iter()
-            .map(|der| CertificateDer::from(der.as_ref()))
-            .collect();
+        let intermediates = few_ways(intermediates)?;
         let seconds = u64::try_from(now.as_secs()).map_err(|_| X509Defect::Time)?;
         let lists: Vec<&CertRevocationList<'_>> =
             revocation.map_or_else(Vec::new, |lists| lists.0.iter().collect());
@@ -341,6 +347,28 @@ impl Certificate {
             path: ocsp::path(&path).ok_or(X509Defect::Chain)?,
         })
     }
+}
+
+/// Intermediate certificates among which a search has few ways to go. Whoever connects may send what
+/// they like, and names alone lead the search: eight certificates of one name would keep it busy for
+/// thousands of paths. What is no certificate leads nowhere and is left out.
+fn few_ways(intermediates: &[impl AsRef<[u8]>]) -> Result<Vec<CertificateDer<'_>>, X509Defect> {
+    let mut names = HashSet::new();
+    let mut namesakes = 0;
+    let mut found = Vec::with_capacity(intermediates.len());
+    for der in intermediates {
+        let Ok((_, parsed)) = X509Certificate::from_der(der.as_ref()) else {
+            continue;
+        };
+        if !names.insert(parsed.tbs_certificate.subject.as_raw()) {
+            namesakes += 1;
+        }
+        found.push(CertificateDer::from(der.as_ref()));
+    }
+    if namesakes > MAX_NAMESAKES {
+        return Err(X509Defect::Namesakes);
+    }
+    Ok(found)
 }
 
 /// A certificate whose names a root vouches for. Only [`Certificate::verify_chain`] makes one.
@@ -400,7 +428,8 @@ impl TrustRoots {
     }
 }
 
-/// Lists of revoked certificates (RFC 5280 §5), whose signatures are checked when they are asked.
+/// Lists of revoked certificates (RFC 5280 §5), whose signatures are checked when they are asked. The
+/// newest come first: of several that cover a certificate the first is asked.
 #[derive(Debug)]
 pub struct RevocationLists(Vec<CertRevocationList<'static>>);
 
@@ -415,25 +444,65 @@ impl RevocationLists {
     pub fn from_files(files: &[impl AsRef<[u8]>]) -> Result<Self, X509Defect> {
         let mut lists = Vec::new();
         for file in files {
-            let file = file.as_ref();
-            // DER begins with a SEQUENCE; no PEM file begins with that byte.
-            let ders: Vec<CertificateRevocationListDer<'_>> = if file.first() == Some(&0x30) {
-                vec![CertificateRevocationListDer::from(file)]
-            } else {
-                CertificateRevocationListDer::pem_slice_iter(file)
-                    .collect::<Result<_, _>>()
-                    .map_err(|_| X509Defect::NotCrl)?
-            };
+            let ders = lists_in(file.as_ref())?;
             if ders.is_empty() || lists.len() + ders.len() > MAX_REVOCATION_LISTS {
                 return Err(X509Defect::NotCrl);
             }
             for der in ders {
                 let list =
                     OwnedCertRevocationList::from_der(&der).map_err(|_| X509Defect::NotCrl)?;
-                lists.push(list.into());
+                lists.push((Edition::of(&der)?, list.into()));
             }
         }
-        Ok(Self(lists))
+        lists.sort_by(|(one, _), (other, _)| other.cmp(one));
+        Ok(Self(lists.into_iter().map(|(_, list)| list).collect()))
+    }
+}
+
+/// Whether what a place publishes now is older than what it published before: then somebody shows
+/// again what was true once, and what was revoked since would count.
+///
+/// # Errors
+/// [`X509Defect::NotCrl`].
+pub fn is_rolled_back(before: &[u8], now: &[u8]) -> Result<bool, X509Defect> {
+    let (before, now) = (lists_in(before)?, lists_in(now)?);
+    for (before, now) in before.iter().zip(&now) {
+        if Edition::of(now)? < Edition::of(before)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Which of two lists of one authority is the newer one: by its time, and within a second by its
+/// number (RFC 5280 §5.1.2.4, §5.2.3).
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Edition {
+    this_update: i64,
+    /// Its length and its bytes, without zeros in front.
+    number: Option<(usize, Vec<u8>)>,
+}
+
+impl Edition {
+    fn of(der: &[u8]) -> Result<Self, X509Defect> {
+        let (_, list) = CertificateRevocationList::from_der(der).map_err(|_| X509Defect::NotCrl)?;
+        let number = list.crl_number().map(|number| number.to_bytes_be());
+        Ok(Self {
+            this_update: list.last_update().timestamp(),
+            number: number.map(|bytes| (bytes.len(), bytes)),
+        })
+    }
+}
+
+/// The lists of a file, in DER.
+fn lists_in(file: &[u8]) -> Result<Vec<CertificateRevocationListDer<'_>>, X509Defect> {
+    // DER begins with a SEQUENCE; no PEM file begins with that byte.
+    if file.first() == Some(&0x30) {
+        Ok(vec![CertificateRevocationListDer::from(file)])
+    } else {
+        CertificateRevocationListDer::pem_slice_iter(file)
+            .collect::<Result<_, _>>()
+            .map_err(|_| X509Defect::NotCrl)
     }
 }
 

@@ -186,6 +186,12 @@ pub trait Facts: Send + Sync {
         config: ConfigId,
     ) -> Option<Arc<VerifiedCertificate>>;
 
+    /// Whether the caller's address failed too often: then nothing is looked for on behalf of who was
+    /// not known before.
+    fn is_held_back(&self) -> bool {
+        false
+    }
+
     /// Keeps a certificate whose path held.
     fn remember_certificate(
         &self,

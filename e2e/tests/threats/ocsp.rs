@@ -5,8 +5,8 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use testkit::doorward::{BASE, Place};
@@ -25,6 +25,8 @@ struct Responder {
     folder: PathBuf,
     away: Arc<AtomicBool>,
     asked: Arc<AtomicUsize>,
+    /// What it shows in place of an answer.
+    shows: Arc<Mutex<Option<Vec<u8>>>>,
 }
 
 impl Responder {
@@ -40,6 +42,7 @@ impl Responder {
             folder,
             away: Arc::default(),
             asked: Arc::default(),
+            shows: Arc::default(),
         };
         responder.knows(index);
         let this = responder.clone();
@@ -103,13 +106,20 @@ impl Responder {
             .output()
             .expect("openssl is installed");
         assert!(done.status.success(), "{done:?}");
-        let answer = std::fs::read(file("resp")).ok()?;
+        let made = std::fs::read(file("resp")).ok()?;
+        let answer = self.shows.lock().unwrap().clone().unwrap_or(made);
         let head = format!(
             "HTTP/1.1 200 OK\r\ncontent-type: application/ocsp-response\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
             answer.len()
         );
         stream.write_all(head.as_bytes()).ok()?;
         stream.write_all(&answer).ok()
+    }
+
+    /// Its newest answer.
+    fn said(&self) -> Vec<u8> {
+        let number = self.asked() - 1;
+        std::fs::read(self.folder.join(format!("{number}.resp"))).unwrap()
     }
 
     fn asked(&self) -> usize {
@@ -197,6 +207,28 @@ fn h05_a_certificate_counts_as_long_as_the_responder_calls_it_good() {
     until("the end is not felt", &world, &ending, 401);
     until("a new one is not felt", &world, &unknown, 200);
     assert_eq!(told(&world, &good).0, 200);
+}
+
+/// Defence: `outbound::statuses::Statuses::ask`: what was said since is not taken back by an answer of
+/// before, which still has time (RFC 6960 §4.2.2.1).
+#[test]
+fn d02_an_answer_of_before_that_is_shown_again_takes_no_revocation_back() {
+    let (world, responder) = world("", &[('V', 1)]);
+    let own = world.ca.own(1);
+    assert_eq!(told(&world, &own).0, 200, "{}", world.doorward.log());
+    let before = responder.said();
+    // Answers tell their time in whole seconds.
+    std::thread::sleep(Duration::from_millis(1100));
+    responder.knows(&[('R', 1)]);
+    until("the end is not felt", &world, &own, 401);
+    *responder.shows.lock().unwrap() = Some(before);
+    let asked = responder.asked();
+    let end = Instant::now() + Duration::from_secs(5);
+    while Instant::now() < end {
+        assert_eq!(told(&world, &own).0, 401);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(responder.asked() > asked + 1, "it was asked again");
 }
 
 #[test]

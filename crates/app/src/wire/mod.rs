@@ -318,7 +318,7 @@ impl Node {
         });
 
         let planes = planes::Planes::new(&shared, &sinks.decisions, &gateway_metrics)?;
-        reload::rehearse(&shared, &planes, &shared.loaded.load_full().documents).await?;
+        reload::rehearse_start(&shared, &planes).await?;
         reload::sync_resources(&shared).await?;
         follow::catch_up(&shared, &planes).await?;
 

@@ -187,6 +187,28 @@ pub(crate) async fn rehearse(
     planes.rehearse(shared, &follow::meaning_of(shared, &documents)?)
 }
 
+/// Whether a start can be served. A settings file that can't be ends it: whoever starts is there to
+/// mend it. What came over the admin API does not, since it is mended over the admin API: the node
+/// stays unready, and says so there.
+pub(crate) async fn rehearse_start(shared: &Shared, planes: &Planes) -> Result<()> {
+    let declared = &shared.loaded.load_full().documents;
+    let Err(error) = rehearse(shared, planes, declared).await else {
+        return Ok(());
+    };
+    let alone = follow::meaning_of(shared, declared);
+    if alone
+        .and_then(|meaning| planes.rehearse(shared, &meaning))
+        .is_err()
+    {
+        return Err(error);
+    }
+    tracing::error!(
+        error = format!("{error:#}"),
+        "what was declared over the admin API can't be served; nothing is, until it is mended there"
+    );
+    Ok(())
+}
+
 async fn reload(shared: &Arc<Shared>, planes: &Planes) -> Result<()> {
     let loaded = settings::load(
         shared.reload.path(),

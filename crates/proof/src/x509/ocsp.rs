@@ -149,6 +149,8 @@ pub enum Status {
 pub struct Answer {
     /// What it says.
     pub status: Status,
+    /// Since when it is known to be so.
+    pub this_update: Timestamp,
     /// From when on it counts no more.
     pub ends: Timestamp,
 }
@@ -530,6 +532,7 @@ impl<'a> Single<'a> {
         }
         Ok(Answer {
             status: self.status,
+            this_update: self.this_update,
             ends,
         })
     }

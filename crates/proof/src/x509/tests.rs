@@ -280,3 +280,123 @@ fn a_key_may_sign_unless_its_certificate_says_for_what_else_it_is() {
         assert!(!own.may_sign());
     }
 }
+
+fn authority(name: &str) -> CertificateParams {
+    let mut params = params(name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params
+}
+
+fn below(
+    issuer: &CertifiedIssuer<'static, KeyPair>,
+    name: &str,
+) -> CertifiedIssuer<'static, KeyPair> {
+    let key = KeyPair::generate().unwrap();
+    CertifiedIssuer::signed_by(authority(name), key, issuer).unwrap()
+}
+
+/// Threat E3: names alone lead the search for a path, so whoever connects must not choose how long
+/// it takes.
+#[test]
+fn e03_intermediates_of_one_name_lead_nowhere() {
+    let top = root("root");
+    let trusted = roots(&top);
+    // One authority, certified twice: by the root, and by another that nobody trusts here.
+    let stranger = root("stranger");
+    let key = KeyPair::generate().unwrap();
+    let twice = |issuer: &CertifiedIssuer<'static, KeyPair>| {
+        let key = KeyPair::from_pem(&key.serialize_pem()).unwrap();
+        CertifiedIssuer::signed_by(authority("middle"), key, issuer).unwrap()
+    };
+    let (own, other) = (twice(&top), twice(&stranger));
+    let client = leaf(&own, |_| {});
+    for order in [[other.der(), own.der()], [own.der(), other.der()]] {
+        client.verify_chain(&order, &trusted, None, NOW).unwrap();
+    }
+    // What is no certificate is left out; it leads nowhere.
+    let with_junk: [&[u8]; 2] = [b"junk", own.der()];
+    client
+        .verify_chain(&with_junk, &trusted, None, NOW)
+        .unwrap();
+
+    // Three of one name, and two names with two each, are more than anybody needs.
+    let third = twice(&below(&top, "third"));
+    let three = [own.der(), other.der(), third.der()];
+    let found = client
+        .verify_chain(&three, &trusted, None, NOW)
+        .unwrap_err();
+    assert_eq!(found, X509Defect::Namesakes);
+    let (one, two) = (below(&top, "side"), below(&stranger, "side"));
+    let pairs = [own.der(), other.der(), one.der(), two.der()];
+    let found = client
+        .verify_chain(&pairs, &trusted, None, NOW)
+        .unwrap_err();
+    assert_eq!(found, X509Defect::Namesakes);
+}
+
+fn list(
+    issuer: &CertifiedIssuer<'static, KeyPair>,
+    this_update: (i32, u8),
+    number: u64,
+    revoked: &[u64],
+) -> Vec<u8> {
+    let list = rcgen::CertificateRevocationListParams {
+        this_update: date_time_ymd(this_update.0, this_update.1, 1),
+        next_update: date_time_ymd(2027, 12, 1),
+        crl_number: rcgen::SerialNumber::from(number),
+        issuing_distribution_point: None,
+        revoked_certs: revoked
+            .iter()
+            .map(|serial| rcgen::RevokedCertParams {
+                serial_number: rcgen::SerialNumber::from(*serial),
+                revocation_time: date_time_ymd(2026, 1, 1),
+                reason_code: None,
+                invalidity_date: None,
+            })
+            .collect(),
+        key_identifier_method: rcgen::KeyIdMethod::Sha256,
+    };
+    list.signed_by(issuer).unwrap().der().to_vec()
+}
+
+/// Threat C6: a list that was left behind does not hide a newer one.
+#[test]
+fn c06_of_several_lists_the_newest_counts_in_any_order() {
+    let mut signs = params("root");
+    signs.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    signs.key_usages = vec![
+        rcgen::KeyUsagePurpose::KeyCertSign,
+        rcgen::KeyUsagePurpose::CrlSign,
+    ];
+    let top = CertifiedIssuer::self_signed(signs, KeyPair::generate().unwrap()).unwrap();
+    let trusted = roots(&top);
+    let client = leaf(&top, |params| params.serial_number = Some(7u64.into()));
+    let (old, new) = (
+        list(&top, (2026, 1), 9, &[]),
+        list(&top, (2026, 2), 2, &[7]),
+    );
+    // Made within one second: the number tells.
+    let (first, second) = (
+        list(&top, (2026, 2), 255, &[]),
+        list(&top, (2026, 2), 256, &[7]),
+    );
+    for (files, revoked) in [
+        ([&old, &new], true),
+        ([&new, &old], true),
+        ([&first, &second], true),
+        ([&second, &first], true),
+        ([&old, &first], false),
+    ] {
+        let lists = RevocationLists::from_files(&files).unwrap();
+        let found = client.verify_chain(NONE, &trusted, Some(&lists), NOW);
+        assert_eq!(found.is_err(), revoked);
+        if let Err(defect) = found {
+            assert_eq!(defect, X509Defect::Revoked);
+        }
+    }
+    assert_eq!(is_rolled_back(&old, &new), Ok(false));
+    assert_eq!(is_rolled_back(&new, &new), Ok(false));
+    assert_eq!(is_rolled_back(&new, &old), Ok(true));
+    assert_eq!(is_rolled_back(&second, &first), Ok(true));
+    assert_eq!(is_rolled_back(&old, b"no list"), Err(X509Defect::NotCrl));
+}

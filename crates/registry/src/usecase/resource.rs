@@ -8,12 +8,14 @@ use verdict::identity::LifeState;
 use super::{Ctx, Details, Refusal, authorize, draft};
 use crate::access::Action;
 use crate::actor::Actor;
+use crate::api::written::UpstreamTlsSpec;
 use crate::diff::diff;
 use crate::document::{Document, DocumentKind, Spec};
 use crate::flaw::Flaw;
 use crate::meaning::{Context, mean_all};
 use crate::ports::{CredentialFilter, Registry, StoreError};
 use crate::resource::{ManagedBy, Put, Removed, ResourceKind, Stored, Version, Written};
+use crate::trusted_issuer::IntrospectionSpec;
 
 /// The most changed fields that an event names.
 const MOST_NAMED_CHANGES: usize = 40;
@@ -162,14 +164,47 @@ pub(crate) const LOCAL_SECRETS: &str =
 /// of them so.
 pub(crate) fn names_local_secrets(document: &Document) -> bool {
     match &document.spec {
-        Spec::Api(spec) => spec.upstream.credential.is_some() || spec.token_encryption.is_some(),
-        Spec::TrustedIssuer(spec) => spec
-            .introspection
-            .as_ref()
-            .is_some_and(|asked| asked.client_secret.is_some()),
+        Spec::Api(spec) => {
+            spec.upstream.credential.is_some()
+                || spec.token_encryption.is_some()
+                || spec.upstream.tls.as_ref().is_some_and(shows_ours)
+        }
+        Spec::TrustedIssuer(spec) => {
+            spec.paseto_key_files.is_some() || spec.introspection.as_ref().is_some_and(proves_us)
+        }
         Spec::Policy(spec) => spec.names_files(),
         _ => false,
     }
+}
+
+/// Whether the gateway shows a certificate of the machine's to the upstream. Without `..`, so that
+/// whoever adds a file to it decides here, too.
+fn shows_ours(tls: &UpstreamTlsSpec) -> bool {
+    let UpstreamTlsSpec {
+        ca_file: _,
+        server_name: _,
+        certificate_file,
+        key_file,
+    } = tls;
+    certificate_file.is_some() || key_file.is_some()
+}
+
+/// Whether the issuer is asked with a secret, key or certificate of the machine's. A key is never
+/// sent, but what it signs is: to the URL and for the audience that the document names.
+fn proves_us(asked: &IntrospectionSpec) -> bool {
+    let IntrospectionSpec {
+        url: _,
+        client_id: _,
+        client_secret,
+        certificate_file,
+        key_file,
+        key_algorithm: _,
+        token_prefixes: _,
+        cache: _,
+        response: _,
+        dangerous_assumed_audience: _,
+    } = asked;
+    client_secret.is_some() || certificate_file.is_some() || key_file.is_some()
 }
 
 /// Writes without asking what the whole means: the caller has.

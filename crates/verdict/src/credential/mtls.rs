@@ -217,11 +217,16 @@ pub(super) async fn held(
 ) -> Result<Arc<VerifiedCertificate>, Problem> {
     let authority = facts.authority(id)?;
     facts.note(Note::Check(Check::CertificatePath));
-    let known = facts
-        .known_certificate(hash, config)
-        .filter(|known| known.authority == authority.version && now < known.recheck_at);
+    let before = facts.known_certificate(hash, config);
+    let was_known = before.is_some();
+    let known =
+        before.filter(|known| known.authority == authority.version && now < known.recheck_at);
     let verified = match known {
         Some(known) => known,
+        // A search for a path is work that strangers choose.
+        None if !was_known && facts.is_held_back() => {
+            return Err(refused("the address is held back"));
+        }
         None => {
             let verified = Arc::new(verify(&authority)?);
             facts.remember_certificate(*hash, config, verified.clone());

@@ -85,16 +85,45 @@ async fn what_would_mean_nothing_is_refused_and_nothing_is_written() {
 #[tokio::test]
 async fn j06_whoever_writes_documents_borrows_no_key_of_the_machine() {
     let house = House::furnished().await;
-    let mut api = crate::meaning::tests::orders();
-    api["token_encryption"] = json!({ "key_files": ["orders.pem"], "required": false });
-    let refusal = house
-        .put(ResourceKind::Api, "orders", api)
-        .await
-        .expect_err("names a file");
-    let Refusal::Invalid { message, .. } = refusal else {
-        panic!("{refusal}")
+    let api = |key: &str, value: serde_json::Value| {
+        let mut api = crate::meaning::tests::orders();
+        api[key] = value;
+        (ResourceKind::Api, "orders", api)
     };
-    assert_eq!(message, LOCAL_SECRETS);
+    let issuer = |section: serde_json::Value| {
+        let mut spec = json!({ "issuer": "https://login.example" });
+        let members = section.as_object().expect("an object").clone();
+        spec.as_object_mut().expect("an object").extend(members);
+        (ResourceKind::TrustedIssuer, "partner", spec)
+    };
+    let asked = |by: serde_json::Value| {
+        let mut asked = json!({ "url": "https://login.example/introspect", "client_id": "me" });
+        let members = by.as_object().expect("an object").clone();
+        asked.as_object_mut().expect("an object").extend(members);
+        issuer(json!({ "introspection": asked }))
+    };
+    let files = json!({ "certificate_file": "own.pem", "key_file": "own.key" });
+    let mut upstream = crate::meaning::tests::orders()["upstream"].clone();
+    upstream["urls"] = json!(["https://orders.internal"]);
+    upstream["tls"] = files.clone();
+    for (kind, name, spec) in [
+        api(
+            "token_encryption",
+            json!({ "key_files": ["orders.pem"], "required": false }),
+        ),
+        api("upstream", upstream),
+        asked(json!({ "client_secret": "file:secret" })),
+        asked(json!({ "key_file": "own.key" })),
+        asked(files),
+        issuer(json!({ "paseto_key_files": ["partner.paserk"] })),
+    ] {
+        let text = spec.to_string();
+        let refusal = house.put(kind, name, spec).await.expect_err("names a file");
+        let Refusal::Invalid { message, .. } = refusal else {
+            panic!("{text}: {refusal}")
+        };
+        assert_eq!(message, LOCAL_SECRETS);
+    }
     assert_eq!(house.store.events(), Vec::<String>::new());
 }
 
