@@ -107,10 +107,14 @@ impl Authorities {
     pub fn take(&self, url: &Url, list: Bytes) -> Result<bool, X509Defect> {
         RevocationLists::from_files(&[&list])?;
         let mut fetched = self.fetched.lock();
-        if let Some(before) = fetched.get(url)
-            && (*before == list || x509::is_rolled_back(before, &list)?)
-        {
-            return Ok(false);
+        if let Some(before) = fetched.get(url) {
+            if *before == list {
+                return Ok(false);
+            }
+            if x509::is_rolled_back(before, &list)? {
+                tracing::warn!(%url, "an older revocation list than the one before was fetched; it is not taken over");
+                return Ok(false);
+            }
         }
         let before = fetched.insert(url.clone(), list);
         let mut held = HashMap::clone(&self.held.load());
@@ -304,6 +308,8 @@ mod tests {
         assert_eq!(authorities.take(&other, page), Err(X509Defect::NotCrl));
         assert_eq!(known(), Ok(first));
         assert_eq!(authorities.take(&other, list(3)), Ok(true));
+        // One of before, shown again, takes back nothing.
+        assert_eq!(authorities.take(&other, list(2)), Ok(false));
         assert_ne!(known(), Ok(first));
 
         // What nobody names any more is forgotten.

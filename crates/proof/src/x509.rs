@@ -451,7 +451,7 @@ impl RevocationLists {
             for der in ders {
                 let list =
                     OwnedCertRevocationList::from_der(&der).map_err(|_| X509Defect::NotCrl)?;
-                lists.push((Edition::of(&der)?, list.into()));
+                lists.push((Edition::of(&read_list(&der)?), list.into()));
             }
         }
         lists.sort_by(|(one, _), (other, _)| other.cmp(one));
@@ -459,15 +459,16 @@ impl RevocationLists {
     }
 }
 
-/// Whether what a place publishes now is older than what it published before: then somebody shows
-/// again what was true once, and what was revoked since would count.
+/// Whether what a place publishes now is older than what it published before of the same authority:
+/// then somebody shows again what was true once, and what was revoked since would count.
 ///
 /// # Errors
 /// [`X509Defect::NotCrl`].
 pub fn is_rolled_back(before: &[u8], now: &[u8]) -> Result<bool, X509Defect> {
     let (before, now) = (lists_in(before)?, lists_in(now)?);
     for (before, now) in before.iter().zip(&now) {
-        if Edition::of(now)? < Edition::of(before)? {
+        let (before, now) = (read_list(before)?, read_list(now)?);
+        if before.issuer() == now.issuer() && Edition::of(&now) < Edition::of(&before) {
             return Ok(true);
         }
     }
@@ -484,13 +485,19 @@ struct Edition {
 }
 
 impl Edition {
-    fn of(der: &[u8]) -> Result<Self, X509Defect> {
-        let (_, list) = CertificateRevocationList::from_der(der).map_err(|_| X509Defect::NotCrl)?;
+    fn of(list: &CertificateRevocationList<'_>) -> Self {
         let number = list.crl_number().map(|number| number.to_bytes_be());
-        Ok(Self {
+        Self {
             this_update: list.last_update().timestamp(),
             number: number.map(|bytes| (bytes.len(), bytes)),
-        })
+        }
+    }
+}
+
+fn read_list(der: &[u8]) -> Result<CertificateRevocationList<'_>, X509Defect> {
+    match CertificateRevocationList::from_der(der) {
+        Ok((_, list)) => Ok(list),
+        Err(_) => Err(X509Defect::NotCrl),
     }
 }
 
