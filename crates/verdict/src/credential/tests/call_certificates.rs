@@ -560,6 +560,9 @@ fn a_certificate_that_is_known_from_the_handshake_signs_no_call() {
             scopes: Scopes::new(["orders:read"]),
             roles: Vec::new(),
             tenant: None,
+            application: None,
+            networks: Vec::new(),
+            suspended: false,
         }],
     };
     let (mut world, ca) = (World::knowing(profile), Ca::new());
