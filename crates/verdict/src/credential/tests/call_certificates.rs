@@ -201,6 +201,7 @@ fn a_certified_key_speaks_for_its_client_and_the_next_one_does_too() {
         "certified-key",
         "signature",
         "call-claims",
+        "client-life",
         "token-replay",
     ];
     assert_eq!(heard[from + 1..until], expected);
