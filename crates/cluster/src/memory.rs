@@ -273,7 +273,7 @@ const KINDS: usize = 2;
 fn kind(key: &LimitKey) -> usize {
     match key {
         LimitKey::Address(..) => 0,
-        LimitKey::Principal(..) => 1,
+        LimitKey::Principal(..) | LimitKey::Application(..) => 1,
     }
 }
 

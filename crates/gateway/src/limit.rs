@@ -9,7 +9,7 @@ use core::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use verdict::facts::Facts;
-use verdict::identity::Identity;
+use verdict::identity::{ApplicationId, Identity};
 use verdict::limit::{LimitKey, Rate, Taken};
 use verdict::policy::rego::Budget;
 use verdict::problem::{Code, Problem};
@@ -59,6 +59,21 @@ pub(crate) async fn principal(
 ) -> Result<Told, (Problem, Option<Told>)> {
     let key = LimitKey::principal(identity, api, "principal");
     take(facts, &key, "principal", rate, now).await
+}
+
+/// Takes a call from its application's budget on an API.
+///
+/// # Errors
+/// 429, or 503 where the counters don't answer.
+pub(crate) async fn application(
+    facts: &impl Facts,
+    rate: &Rate,
+    application: &ApplicationId,
+    api: &ApiName,
+    now: proof::time::Timestamp,
+) -> Result<Told, (Problem, Option<Told>)> {
+    let key = LimitKey::application(application, api);
+    take(facts, &key, "application", rate, now).await
 }
 
 /// Takes a call from a budget that a policy names for its principal on an API.

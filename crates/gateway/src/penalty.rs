@@ -26,7 +26,7 @@ use verdict::credential::introspection::Said;
 use verdict::credential::jwt::{ConfigId, IssuerProfile, VerifiedToken};
 use verdict::credential::mtls::{Authority, AuthorityId, VerifiedCertificate};
 use verdict::facts::{Answer, Facts, FirstUse, KeyCheck, KeyLookup, PasswordCheck, ReplayScope};
-use verdict::identity::{IssuedKey, SigningKey};
+use verdict::identity::{ClientId, IssuedKey, SigningKey};
 use verdict::limit::{Arrival, LimitKey, Rate, Taken, step};
 use verdict::penalty::{Penalties, Penalty};
 use verdict::problem::{Code, Problem};
@@ -194,6 +194,9 @@ impl<F: Facts> Facts for Remembered<'_, F> {
     }
     fn revoked(&self, token: &VerifiedToken) -> Answer<bool> {
         self.0.revoked(token)
+    }
+    fn suspended(&self, client_id: &ClientId) -> bool {
+        self.0.suspended(client_id)
     }
     async fn verification_key(
         &self,

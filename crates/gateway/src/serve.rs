@@ -16,6 +16,7 @@ use proof::time::Timestamp;
 use verdict::call::{Body as CallBody, Call};
 use verdict::credential::binding::DPOP_NONCE;
 use verdict::facts::Facts;
+use verdict::identity::Identity;
 use verdict::policy::MOST_BODY;
 use verdict::problem::{Code, Problem};
 use verdict::{Delivery, NeededBody, Permitted, Refused, decide, identify, needs_body};
@@ -260,6 +261,13 @@ pub(crate) async fn approach<F: Facts>(
     // After the decision, so that a caller without the right can't spend another's budget.
     if let (Some(rate), Some(identity)) = (&route.api.meaning.per_principal, permitted.identity()) {
         let taken = limit::principal(facts, rate, identity, &judged.api.name, now).await;
+        trip.told(taken)?;
+    }
+    let whose = |identity: &Identity| identity.standing().application.clone();
+    if let Some(rate) = &route.api.meaning.per_application
+        && let Some(application) = permitted.identity().and_then(whose)
+    {
+        let taken = limit::application(facts, rate, &application, &judged.api.name, now).await;
         trip.told(taken)?;
     }
 

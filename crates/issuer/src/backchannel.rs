@@ -93,7 +93,8 @@ impl<S: IssuerStore + Flows, C: Secrets> Issuer<S, C> {
         now: Timestamp,
     ) -> Result<bool, String> {
         let declared = self.declared();
-        let Some(client) = declared.client(notice.client_id.as_str()) else {
+        // A suspended client hears of it too: its own sessions are to end.
+        let Some(client) = declared.known(notice.client_id.as_str()) else {
             return Ok(false);
         };
         let Some(to) = &client.backchannel_logout_uri else {

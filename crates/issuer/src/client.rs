@@ -19,7 +19,7 @@ use proof::time::Timestamp;
 use registry::client::ClientAuthMethod;
 use registry::record::ClientUse;
 use verdict::facts::KeyCheck;
-use verdict::identity::{CredentialId, LifeState};
+use verdict::identity::{CredentialId, LifeState, is_within};
 
 use crate::declared::{Declared, RegisteredClient};
 use crate::error::{Outcome, Reason, Refusal};
@@ -135,6 +135,24 @@ fn basic(value: &[u8]) -> Outcome<(String, Secret)> {
     Ok((name, Secret::new(secret.as_bytes())))
 }
 
+/// Whether a client that proved who it is may ask now, and from there. Afterwards, so that nobody
+/// else learns of it; outside it reads like everything that does not hold.
+fn may_ask(client: &RegisteredClient, request: &OAuthRequest<'_>) -> Outcome<()> {
+    if client.suspended {
+        return Err(Refusal::because(
+            Reason::SuspendedClient,
+            client.client_id.to_string(),
+        ));
+    }
+    if !is_within(&client.networks, request.sender.address) {
+        return Err(Refusal::because(
+            Reason::ClientNetwork,
+            client.client_id.to_string(),
+        ));
+    }
+    Ok(())
+}
+
 impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
     /// Authenticates the client of a request.
     ///
@@ -164,6 +182,7 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
             }
             Attempt::Named { client_id } => self.by_name(request, &declared, client_id).await,
         }?;
+        may_ask(client.client(), request)?;
         if let Some(credential) = client.credential() {
             self.uses().client_used(ClientUse {
                 client: client.client().client_id.clone(),
@@ -200,9 +219,9 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
             && key.expires_at.is_none_or(|end| now < end))
     }
 
-    /// Whether a client is in force here: known to this node's issuer.
+    /// Whether a client is in force here: known to this node's issuer, suspended or not.
     pub fn knows(&self, client_id: &str) -> bool {
-        self.declared().client(client_id).is_some()
+        self.declared().known(client_id).is_some()
     }
 
     async fn by_secret(
@@ -237,7 +256,7 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
         if key.state != LifeState::Active || expired {
             return Err(Reason::DeadSecret.into());
         }
-        let client = declared.client(client_id).ok_or(Reason::UnknownClient)?;
+        let client = declared.known(client_id).ok_or(Reason::UnknownClient)?;
         if presented.environment != client.environment
             || key.standing.environment != Some(client.environment)
         {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crate::access::Form;
 use crate::ports::KeyPurpose;
+use ipnet::IpNet;
 use proof::issued::Environment;
 use proof::jose::alg::Algorithm;
 use proof::jose::jwe::{self, DecryptionKeys};
@@ -141,6 +142,10 @@ pub struct RegisteredClient {
     pub token_lifetime: Option<Duration>,
     /// Roles its tokens carry.
     pub roles: Vec<RoleName>,
+    /// Networks that it may ask from; empty: anywhere.
+    pub networks: Vec<IpNet>,
+    /// Whether it is refused for now.
+    pub suspended: bool,
     /// A name for people.
     pub display_name: String,
     /// What sort of program it is.
@@ -338,8 +343,15 @@ impl Declared {
         self.opening.contains_key(kid)
     }
 
-    /// The client with this `client_id`.
+    /// The client with this `client_id`, if it may do anything now. One that is suspended is like one
+    /// that is gone, but that nothing of it ends.
     pub fn client(&self, client_id: &str) -> Option<&Arc<RegisteredClient>> {
+        self.known(client_id).filter(|client| !client.suspended)
+    }
+
+    /// The client with this `client_id`, suspended or not: to see who it is, and for what ends
+    /// something.
+    pub fn known(&self, client_id: &str) -> Option<&Arc<RegisteredClient>> {
         self.clients.get(client_id)
     }
 
@@ -441,6 +453,8 @@ fn register(
         granted,
         token_lifetime: client.token_lifetime,
         roles: client.roles.clone(),
+        networks: client.networks.clone(),
+        suspended: client.suspended,
         display_name: client.display_name.clone(),
         kind: client.kind,
         profile: client.profile,

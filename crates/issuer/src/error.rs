@@ -204,6 +204,10 @@ reasons! {
     WrongEnvironment = (InvalidClient, "wrong-environment", NOT_AUTHENTICATED),
     /// No such client.
     UnknownClient = (InvalidClient, "unknown-client", NOT_AUTHENTICATED),
+    /// It proved who it is, and is suspended.
+    SuspendedClient = (InvalidClient, "suspended-client", NOT_AUTHENTICATED),
+    /// It proved who it is, from a network that it is not declared for.
+    ClientNetwork = (InvalidClient, "client-network", NOT_AUTHENTICATED),
     /// The client is registered for another method.
     WrongClientMethod = (InvalidClient, "wrong-client-method", NOT_AUTHENTICATED),
     /// `client_assertion_type` is not the JWT one.

@@ -116,7 +116,7 @@ impl<S: IssuerStore + Flows, C: Secrets + People> Issuer<S, C> {
         let session = Some(present.session.id.as_str());
         let declared = self.declared();
         let client = request.client_id.as_deref();
-        let client = client.and_then(|id| declared.client(id));
+        let client = client.and_then(|id| declared.known(id));
         Step::LogoutConfirm(LogoutConfirmPage {
             ticket: self.ticket(Page::Logout, browser, session, request, now),
             client: client.map(|client| ClientView::of(client)),
@@ -172,9 +172,10 @@ impl<S: IssuerStore + Flows, C: Secrets + People> Issuer<S, C> {
                 if hint.as_ref().is_some_and(|hint| !hint.is_for(id)) {
                     return Err(Reason::LogoutHint.into());
                 }
-                Some(declared.client(id).ok_or(Reason::ClientNotRegistered)?)
+                // Suspended or not: whoever comes from there may log out.
+                Some(declared.known(id).ok_or(Reason::ClientNotRegistered)?)
             }
-            (None, Some(hint)) => hint.audience.iter().find_map(|aud| declared.client(aud)),
+            (None, Some(hint)) => hint.audience.iter().find_map(|aud| declared.known(aud)),
             (None, None) => None,
         };
         let back = match (params.one("post_logout_redirect_uri"), client) {

@@ -1,9 +1,10 @@
 //! **Clients that sign their calls**: who may, what they may do, and under which keys they are
-//! registered. The list is pushed whole whenever what is declared changes, so a client that is taken
-//! out, or one of its keys, ends with the next call. Keys that a client publishes at its own address
-//! are fetched and kept as [`PublishedKeys`] does, the same for the issuer and for this.
+//! registered; and which clients are suspended. The lists are pushed whole whenever what is declared
+//! changes, so a client that is taken out, or one of its keys, ends with the next call. Keys that a
+//! client publishes at its own address are fetched and kept as [`PublishedKeys`] does, the same for
+//! the issuer and for this.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -13,6 +14,7 @@ use proof::jose::verifying::VerifyingKey;
 use url::Url;
 use verdict::credential::client_jwt::CallingClient;
 use verdict::facts::Answer;
+use verdict::identity::ClientId;
 
 use crate::published::PublishedKeys;
 
@@ -101,6 +103,25 @@ impl CallingClients {
     }
 }
 
+/// Clients of our own issuer that are suspended, as they are declared now: what was given to them, or
+/// is signed by them, is refused until they are resumed.
+#[derive(Debug, Default)]
+pub struct SuspendedClients(ArcSwap<HashSet<ClientId>>);
+
+impl SuspendedClients {
+    /// Replaces the list; effective for the next call.
+    pub fn configure(&self, clients: impl IntoIterator<Item = ClientId>) {
+        self.0.store(Arc::new(clients.into_iter().collect()));
+    }
+
+    /// Whether one is on it.
+    pub fn names(&self, client: &ClientId) -> bool {
+        let asleep = self.0.load();
+        // Mostly nobody is, and every call with a token asks.
+        !asleep.is_empty() && asleep.contains(client)
+    }
+}
+
 /// The key of that name and algorithm, where there is just one.
 fn the_one(
     keys: &[Arc<VerifyingKey>],
@@ -118,7 +139,7 @@ fn the_one(
 mod tests {
     use proof::issued::Environment;
     use proof::jose::key::SigningKey;
-    use verdict::identity::{ApplicationId, ClientId};
+    use verdict::identity::ApplicationId;
 
     use super::*;
     use crate::fetch::{FetchOptions, Fetcher};
@@ -131,6 +152,7 @@ mod tests {
             environment: Environment::Live,
             grants: Vec::new(),
             roles: Vec::new(),
+            networks: Vec::new(),
             algorithms: vec![Algorithm::ES256],
             certificates: None,
         }

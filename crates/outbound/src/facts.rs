@@ -36,7 +36,7 @@ use verdict::facts::{
     Answer, Begun, Counters, Facts, FirstUse, KeyCheck, KeyLookup, Looks, PasswordCheck, Records,
     ReplayScope, Replays, Unavailable,
 };
-use verdict::identity::{Account, IssuedKey, SigningKey, Standing};
+use verdict::identity::{Account, ClientId, IssuedKey, SigningKey, Standing};
 use verdict::limit::{LimitKey, Rate, Taken};
 use verdict::penalty::{Penalties, Penalty};
 use verdict::policy::relations::{Grant, Object, Related, Subject};
@@ -44,7 +44,7 @@ use verdict::probing::{Noticed, Probing};
 use verdict::route::ApiName;
 
 use crate::authorities::Authorities;
-use crate::clients::CallingClients;
+use crate::clients::{CallingClients, SuspendedClients};
 use crate::clock::Clock;
 use crate::decryption::ApiKeys;
 use crate::hashing::HashingPool;
@@ -193,6 +193,7 @@ pub struct StandardFacts<R, C, P> {
     paseto_keys: Arc<PasetoKeys>,
     decryption: ApiKeys,
     calling_clients: Arc<CallingClients>,
+    suspended_clients: SuspendedClients,
     opaque: RecordCache<(ConfigId, TokenHash), Arc<VerifiedToken>>,
     by_id: RecordCache<KeyId, KeyRecord>,
     by_digest: RecordCache<TokenHash, KeyRecord>,
@@ -240,6 +241,7 @@ impl<R: Records, C: Counters, P: Replays> StandardFacts<R, C, P> {
             paseto_keys: parts.paseto_keys,
             decryption: ApiKeys::default(),
             calling_clients: parts.calling_clients,
+            suspended_clients: SuspendedClients::default(),
             opaque: RecordCache::new(options.max_tokens, options.opaque_ttl, absent),
             by_id: RecordCache::new(size, ttl, absent),
             by_digest: RecordCache::new(size, ttl, absent),
@@ -358,6 +360,11 @@ impl<R: Records, C: Counters, P: Replays> StandardFacts<R, C, P> {
     /// Clients that sign their calls, for whoever configures them.
     pub fn calling_clients(&self) -> &Arc<CallingClients> {
         &self.calling_clients
+    }
+
+    /// Clients that are suspended, for whoever configures them.
+    pub fn suspended_clients(&self) -> &SuspendedClients {
+        &self.suspended_clients
     }
 
     /// The list of revocations, for whoever feeds it.
@@ -597,6 +604,10 @@ impl<R: Records, C: Counters, P: Replays> Facts for StandardFacts<R, C, P> {
             return Err(Unavailable::CutOff);
         }
         Ok(revoked)
+    }
+
+    fn suspended(&self, client_id: &ClientId) -> bool {
+        self.suspended_clients.names(client_id)
     }
 
     async fn verification_key(

@@ -86,6 +86,14 @@ actions! {
     PasswordRotate = ("password.rotate", Operators),
     /// End for good.
     PasswordRevoke = ("password.revoke", Operators),
+    /// Refuse a client with its tokens and the calls that it signs.
+    ClientSuspend = ("client.suspend", Operators),
+    /// Take a suspended client again.
+    ClientResume = ("client.resume", Operators),
+    /// Refuse a service account.
+    AccountSuspend = ("account.suspend", Operators),
+    /// Take a suspended service account again.
+    AccountResume = ("account.resume", Operators),
     /// Keep a person from logging in.
     UserSuspend = ("user.suspend", Operators),
     /// Let a person log in again.

@@ -64,6 +64,9 @@ pub struct AccountSpec {
         skip_serializing_if = "Option::is_none"
     )]
     pub expires_at: Option<Moment>,
+    /// Whether it is refused for now.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub suspended: bool,
 }
 
 /// A service account, checked.

@@ -43,6 +43,8 @@ pub struct ApiMeaning {
     pub per_address: Option<Rate>,
     /// Budget per principal, after it.
     pub per_principal: Option<Rate>,
+    /// Budget per application, likewise.
+    pub per_application: Option<Rate>,
     /// Scopes it knows, with the words that people read.
     pub scopes: Vec<(String, String)>,
     /// Life of access tokens issued for it (1–60 min).

@@ -5,6 +5,7 @@ use core::net::IpAddr;
 use core::time::Duration;
 use std::collections::BTreeMap;
 
+use ipnet::IpNet;
 use proof::issued::Environment;
 use proof::jose::alg::Algorithm;
 use proof::jose::jwk::JwkSet;
@@ -383,6 +384,18 @@ pub struct ClientSpec {
         skip_serializing_if = "Option::is_none"
     )]
     pub call_certificates: Option<CallCertificatesSpec>,
+    /// Networks from which it may use the issuer and sign calls; default anywhere. Its tokens are not
+    /// held to them.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<Vec<String>>")]
+    pub networks: Option<Vec<IpNet>>,
+    /// Whether it and its tokens are refused for now.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub suspended: bool,
 }
 
 /// Whose certificates say which keys are a client's.
@@ -497,6 +510,8 @@ impl ClientSpec {
             skip_consent: false,
             signs_calls: false,
             call_certificates: None,
+            networks: None,
+            suspended: false,
         }
     }
 }
@@ -575,6 +590,10 @@ pub struct ClientMeaning {
     pub environment: Environment,
     /// Roles that its tokens carry.
     pub roles: Vec<RoleName>,
+    /// Networks from which it may use the issuer and sign calls; empty: anywhere.
+    pub networks: Vec<IpNet>,
+    /// Whether it and its tokens are refused for now.
+    pub suspended: bool,
 }
 
 /// Who certifies a client's keys, and where that is read.
@@ -630,6 +649,8 @@ impl ClientMeaning {
             token_lifetime: None,
             environment: Environment::Live,
             roles: Vec::new(),
+            networks: Vec::new(),
+            suspended: false,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! at all; the method is the transaction, its audit event and its number in the outbox included.
 
 use core::future::Future;
+use std::collections::HashMap;
 
 use proof::issued::KeyId;
 use proof::time::Timestamp;
@@ -237,6 +238,12 @@ pub trait CallRecord: Send + Sync {
         name: &str,
         since: Timestamp,
     ) -> impl Future<Output = Stores<Vec<Usage>>> + Send;
+    /// When each of these names was last used, as far back as counts are kept; a name that was never
+    /// used is left out. At most 1000 names.
+    fn last_used(
+        &self,
+        names: &[&str],
+    ) -> impl Future<Output = Stores<HashMap<String, Timestamp>>> + Send;
     /// What was used by name, the latest used first.
     fn used(&self, filter: &UsedFilter) -> impl Future<Output = Stores<Vec<Used>>> + Send;
 }

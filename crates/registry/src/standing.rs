@@ -227,7 +227,7 @@ pub fn account(stored: &Stored, passwords: &[Credential]) -> Result<Account, Unf
     Ok(Account {
         username: Arc::from(username),
         passwords,
-        state: LifeState::Active,
+        state: life(spec.suspended),
         expires_at: spec.expires_at.map(|moment| moment.0),
         standing: Arc::new(Standing {
             principal: Principal::Service(subject("svc_", stored)),
@@ -267,13 +267,18 @@ pub fn person(stored: &Stored, passwords: &[Credential]) -> Result<Person, Unfit
         name: stored.name.clone(),
         meaning,
         passwords: active(passwords, kind, &stored.name, spec.environment)?,
-        state: if spec.suspended {
-            LifeState::Suspended
-        } else {
-            LifeState::Active
-        },
+        state: life(spec.suspended),
         version: stored.version,
     })
+}
+
+/// What a document that can be suspended says of its life.
+fn life(suspended: bool) -> LifeState {
+    if suspended {
+        LifeState::Suspended
+    } else {
+        LifeState::Active
+    }
 }
 
 /// Active passwords of one owner.

@@ -7,11 +7,11 @@ pub mod admin_key;
 pub mod api_key;
 pub mod credential;
 pub mod owned_secret;
-pub mod person;
 pub mod registration;
 pub mod relation;
 pub mod resource;
 pub mod signing_secret;
+pub mod suspension;
 pub mod webhook;
 
 use core::future::Future;

@@ -1,5 +1,7 @@
 //! **The ports of `registry`**, method by method; the work stands in the module of each subject.
 
+use std::collections::HashMap;
+
 use proof::issued::KeyId;
 use proof::time::Timestamp;
 use registry::audit::{AuditDraft, AuditEvent, Checkpoint};
@@ -131,6 +133,9 @@ impl CallRecord for Store {
     }
     async fn usage(&self, name: &str, since: Timestamp) -> Stores<Vec<Usage>> {
         usage::hours(self, name, since).await
+    }
+    async fn last_used(&self, names: &[&str]) -> Stores<HashMap<String, Timestamp>> {
+        usage::last(self, names).await
     }
     async fn used(&self, filter: &UsedFilter) -> Stores<Vec<Used>> {
         usage::list(self, filter).await

@@ -2,7 +2,7 @@
 //! again after a lost answer leaves counts too high, never too low.
 
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use proof::time::Timestamp;
 use registry::ports::Stores;
@@ -94,6 +94,33 @@ pub(crate) async fn hours(store: &Store, name: &str, since: Timestamp) -> Stores
         })
     })
     .collect()
+}
+
+/// When each of these names was last used. Each is one look at its latest hour, however many hours
+/// it has.
+pub(crate) async fn last(store: &Store, names: &[&str]) -> Stores<HashMap<String, Timestamp>> {
+    let mut last = HashMap::new();
+    for names in names.chunks(ROWS_PER_STATEMENT) {
+        // Safe: the text grows by placeholders only. Both databases call the one column so.
+        let text = format!(
+            "SELECT column1 AS name, (SELECT last_used FROM credential_usage \
+             WHERE realm_id = $1 AND credential = column1 ORDER BY hour DESC LIMIT 1) AS last_used \
+             FROM (VALUES {}) AS names",
+            placeholders(2, names.len(), 1)
+        );
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(text))
+            .persistent(false)
+            .bind(store.realm);
+        for name in names {
+            query = query.bind(*name);
+        }
+        for row in query.fetch_all(&store.reading).await.map_err(failed)? {
+            if let Some(at) = row.time_or_null("last_used")? {
+                last.insert(row.text("name")?, at);
+            }
+        }
+    }
+    Ok(last)
 }
 
 /// Names with their hours summed up, the latest used first.

@@ -23,7 +23,7 @@ use crate::credential::client_jwt::CallingClient;
 use crate::credential::introspection::Said;
 use crate::credential::jwt::{ConfigId, IssuerProfile, VerifiedToken};
 use crate::credential::mtls::{Authority, AuthorityId, VerifiedCertificate};
-use crate::identity::{Account, IssuedKey, SecretId, SigningKey};
+use crate::identity::{Account, ClientId, IssuedKey, SecretId, SigningKey};
 use crate::limit::{LimitKey, Rate, Taken};
 use crate::penalty::{Penalties, Penalty};
 use crate::policy::relations::{Grant, Object, Related, Subject};
@@ -263,6 +263,10 @@ pub trait Facts: Send + Sync {
 
     /// Whether a verified token was revoked by us (its `jti`, its client's epoch). Local, pushed.
     fn revoked(&self, token: &VerifiedToken) -> Answer<bool>;
+
+    /// Whether a client of our own issuer is suspended. Local, pushed: what passes by it is asked for
+    /// its life beside this, since this alone can't tell that it was cut off.
+    fn suspended(&self, client_id: &ClientId) -> bool;
 
     /// The key of `issuer` that `kid` names and that is pinned to `algorithm`.
     /// `None`: the issuer has no such key, after at most one rate-limited refetch.

@@ -194,12 +194,17 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// Whether `from` lies in the allowed networks. An IPv4 address mapped into IPv6 is that
-    /// IPv4 address.
+    /// Whether `from` lies in the allowed networks; see [`is_within`].
     pub fn allows_address(&self, from: IpAddr) -> bool {
-        let from = from.to_canonical();
-        self.networks.is_empty() || self.networks.iter().any(|net| net.contains(&from))
+        is_within(&self.networks, from)
     }
+}
+
+/// Whether an address lies in one of the networks, or there are none. An IPv4 address mapped into
+/// IPv6 is that IPv4 address.
+pub fn is_within(networks: &[IpNet], from: IpAddr) -> bool {
+    let from = from.to_canonical();
+    networks.is_empty() || networks.iter().any(|net| net.contains(&from))
 }
 
 /// Where a credential is in its life. Times decide expiry; states are what people did.

@@ -11,7 +11,7 @@ use proof::digest::sha256;
 use proof::time::Timestamp;
 use smallvec::SmallVec;
 
-use crate::identity::Identity;
+use crate::identity::{ApplicationId, Identity};
 use crate::route::ApiName;
 
 /// So many calls per period, with bursts up to the whole period's budget.
@@ -31,6 +31,8 @@ pub enum LimitKey {
     Address(IpAddr, u64),
     /// A principal on an API: hash of (principal, API, rule).
     Principal(u64, u64),
+    /// An application on an API: hash of (application, API).
+    Application(u64, u64),
 }
 
 impl LimitKey {
@@ -46,6 +48,12 @@ impl LimitKey {
         let [high, low] =
             stable_hash(&[principal.kind(), issuer, principal.id(), api.as_str(), rule]);
         Self::Principal(high, low)
+    }
+
+    /// The budget that all credentials of an application share at an API.
+    pub fn application(application: &ApplicationId, api: &ApiName) -> Self {
+        let [high, low] = stable_hash(&["application", application.as_str(), api.as_str()]);
+        Self::Application(high, low)
     }
 }
 

@@ -9,7 +9,8 @@ use proof::request::{BodyCheck, BodyDefect, BodyDigest};
 use proof::time::Timestamp;
 
 use crate::call::{Arrival, Body, Call, Head};
-use crate::credential::{self, Delivery, NeededBody, Proved, challenge};
+use crate::credential::jwt::IssuerId;
+use crate::credential::{self, CredentialKind, Delivery, NeededBody, Proved, challenge};
 use crate::facts::Facts;
 use crate::identity::{Companion, Identity, Standing};
 use crate::policy::{self, Judged, Obliged, Ruling};
@@ -83,7 +84,8 @@ impl Lease {
     }
     /// Whether the call would pass now. A credential that proves itself anew each time it is shown is
     /// verified again, and so are its life and its revocation; of one that holds for a single call
-    /// (a signature, a proof of possession) what it stands for is judged as it was, and its end.
+    /// (a signature, a proof of possession) what it stands for is judged as it was, its end, and
+    /// whether its client is suspended.
     ///
     /// # Errors
     /// Why it would not.
@@ -104,9 +106,31 @@ impl Lease {
             return decide(who, route, facts, now).await.map(drop).map_err(told);
         }
         within_all_bounds(&self.identity, &self.head, route, facts, now)?;
+        clients_are_awake(&self.identity, &route.api, facts)?;
         let ruling = policy::judge(&self.identity, &self.head, &body, route, facts, now).await;
         ruling.verdict.map(drop)
     }
+}
+
+/// Whether no client of ours behind the credentials is suspended: what can be asked of one that held
+/// for a single call, since its client's name stands in it.
+fn clients_are_awake(identity: &Identity, api: &Api, facts: &impl Facts) -> Result<(), Problem> {
+    let of_ours = |kind: CredentialKind, issuer: Option<&IssuerId>| {
+        let mut own = api.issuers.iter().filter(|profile| profile.own);
+        // Whoever signs its own calls is a client of ours, whether the API takes our tokens or not.
+        kind == CredentialKind::ClientJwt || own.any(|profile| Some(&profile.issuer) == issuer)
+    };
+    let first = (identity.kind, &identity.standing, identity.issuer());
+    let companions = identity.companions.iter();
+    let further = companions.map(|one| (one.kind, &one.standing, one.issuer()));
+    for (kind, standing, issuer) in core::iter::once(first).chain(further) {
+        if of_ours(kind, issuer)
+            && let Some(client) = &standing.client
+        {
+            credential::client_jwt::is_awake(client, facts)?;
+        }
+    }
+    Ok(())
 }
 
 /// A call that may not pass, handed back whole so that answer and record have one place.

@@ -205,6 +205,7 @@ impl World {
             environment: Environment::Live,
             grants: vec![(ApiName::new("orders"), Scopes::new(["orders:read"]))],
             roles: vec![RoleName::new("clerk")],
+            networks: Vec::new(),
             algorithms: vec![Algorithm::ES256, Algorithm::EdDSA],
             certificates: None,
         };

@@ -94,6 +94,8 @@ checks! {
     Audience = ("audience", "it is for this API", Some("RFC 7519 §4.1.3")),
     /// Nobody revoked the token.
     Revocation = ("revocation", "it is not revoked", Some("RFC 7009 §2")),
+    /// The client that the credential was given to, or that signed the call.
+    ClientLife = ("client-life", "its client is not suspended", None),
     /// The token came from whom it was given to.
     Binding = ("binding", "it comes as it is bound", Some("RFC 7800 §3")),
     /// A proof of possession is used for the first time.

@@ -291,6 +291,12 @@ fn what_one_node_is_told_of_a_client_the_other_knows() {
     declare(&one, &document(&[&own]));
     settles(200, || status(&one, &own));
     settles(200, || status(&two, &own));
+    for (act, expected) in [("suspend", 401), ("resume", 200)] {
+        let path = format!("/v1/clients/export/{act}");
+        one.make("POST", &path, &json!({})).unwrap();
+        settles(expected, || status(&one, &own));
+        settles(expected, || status(&two, &own));
+    }
     one.admin_call("DELETE", "/v1/clients/export", None)
         .unwrap();
     settles(401, || status(&one, &own));

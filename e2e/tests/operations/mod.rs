@@ -30,6 +30,7 @@ mod sign;
 mod sign_paseto;
 mod signing_secrets;
 mod startup;
+mod suspended;
 mod turnover;
 mod upstream_credentials;
 mod upstreams;

@@ -135,6 +135,12 @@ const SHORT: i64 = 3;
 
 const PARTNER: &str = "spiffe://example.org/billing";
 
+/// Suspended.
+const ASLEEP: &str = "spiffe://example.org/asleep";
+
+/// Known from another network.
+const FAR: &str = "spiffe://example.org/far";
+
 fn moment() -> Timestamp {
     Timestamp::from_secs(now())
 }

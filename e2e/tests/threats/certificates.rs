@@ -41,7 +41,7 @@ pub(crate) struct Ca(pub(super) CertifiedIssuer<'static, KeyPair>);
 
 /// A client's certificate with its key.
 pub(crate) struct Own {
-    pub(super) der: Vec<u8>,
+    pub(crate) der: Vec<u8>,
     pub(crate) tls: ClientCertificate,
     /// The same as files hold them.
     pub(crate) pem: String,

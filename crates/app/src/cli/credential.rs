@@ -391,6 +391,10 @@ fn print_list(items: Vec<CredentialView>, screen: Screen, none: &str) -> Outcome
                     .collect::<Vec<_>>()
                     .join(" "),
                 credential
+                    .last_used
+                    .map(|at| seen_from(at.0, screen.now))
+                    .unwrap_or_default(),
+                credential
                     .expires_at
                     .map(|end| seen_from(end.0, screen.now))
                     .unwrap_or_default(),
@@ -406,6 +410,7 @@ fn print_list(items: Vec<CredentialView>, screen: Screen, none: &str) -> Outcome
             "environment",
             "state",
             "scopes, roles",
+            "last used",
             "expires",
         ],
         rows,

@@ -157,6 +157,16 @@ pub(crate) enum Command {
 pub(crate) enum ClientAct {
     #[command(flatten)]
     Resource(ResourceAct),
+    /// Refuses it, its tokens and the calls that it signs, until it is resumed
+    Suspend {
+        /// The client's name
+        name: String,
+    },
+    /// Takes it and its tokens again
+    Resume {
+        /// The client's name
+        name: String,
+    },
     /// Its secrets
     #[command(subcommand)]
     Secret(credential::SecretAct),
@@ -167,6 +177,16 @@ pub(crate) enum ClientAct {
 pub(crate) enum AccountAct {
     #[command(flatten)]
     Resource(ResourceAct),
+    /// Refuses it until it is resumed, whatever its passwords
+    Suspend {
+        /// The account's name
+        name: String,
+    },
+    /// Takes it again
+    Resume {
+        /// The account's name
+        name: String,
+    },
     /// Its passwords
     #[command(subcommand)]
     Password(credential::PasswordAct),
@@ -195,11 +215,23 @@ async fn dispatch(command: Command, global: &Global, screen: Screen) -> Outcome<
         Command::Client(ClientAct::Resource(act)) => {
             resource::run(Collection::Clients, act, &client()?, screen).await
         }
+        Command::Client(ClientAct::Suspend { name }) => {
+            resource::switch(Collection::Clients, &name, "suspend", &client()?, screen).await
+        }
+        Command::Client(ClientAct::Resume { name }) => {
+            resource::switch(Collection::Clients, &name, "resume", &client()?, screen).await
+        }
         Command::Client(ClientAct::Secret(act)) => {
             credential::client_secret(act, &client()?, screen).await
         }
         Command::Account(AccountAct::Resource(act)) => {
             resource::run(Collection::Accounts, act, &client()?, screen).await
+        }
+        Command::Account(AccountAct::Suspend { name }) => {
+            resource::switch(Collection::Accounts, &name, "suspend", &client()?, screen).await
+        }
+        Command::Account(AccountAct::Resume { name }) => {
+            resource::switch(Collection::Accounts, &name, "resume", &client()?, screen).await
         }
         Command::Account(AccountAct::Password(act)) => {
             credential::account_password(act, &client()?, screen).await

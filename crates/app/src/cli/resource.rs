@@ -75,6 +75,8 @@ impl Collection {
                 .and_then(Value::as_object)
                 .map(|map| map.keys().cloned().collect::<Vec<_>>().join(", "))
         };
+        let suspended = spec.get("suspended") == Some(&Value::Bool(true));
+        let asleep = |said: &'static str| if suspended { said } else { "" };
         match self {
             Self::Apis => format!("{} routes", count("routes")),
             Self::Applications => [text("owner"), text("purpose")]
@@ -85,7 +87,8 @@ impl Collection {
             Self::Clients => {
                 let kind = spec.get("kind").and_then(Value::as_str);
                 format!(
-                    "{} of {}, {}, for {}",
+                    "{}{} of {}, {}, for {}",
+                    asleep("suspended: "),
                     kind.unwrap_or("service"),
                     text("application"),
                     text("auth_method"),
@@ -100,12 +103,12 @@ impl Collection {
                     .filter_map(Value::as_str)
                     .collect::<Vec<_>>()
                     .join(", ");
-                format!("of {}, for {apis}", text("application"))
+                let asleep = asleep("suspended: ");
+                format!("{asleep}of {}, for {apis}", text("application"))
             }
             Self::Users => {
-                let suspended = spec.get("suspended") == Some(&Value::Bool(true));
-                let state = if suspended { "suspended" } else { "" };
-                [text("name"), text("email"), state.to_owned()]
+                let state = asleep("suspended").to_owned();
+                [text("name"), text("email"), state]
                     .into_iter()
                     .filter(|text| !text.is_empty())
                     .collect::<Vec<_>>()
@@ -158,6 +161,18 @@ pub(crate) enum ResourceAct {
         #[arg(long, value_name = "VERSION")]
         to: Option<i64>,
     },
+}
+
+/// Suspends somebody or ends that: the verb is the path's.
+pub(crate) async fn switch(
+    of: Collection,
+    name: &str,
+    verb: &str,
+    client: &AdminClient,
+    screen: Screen,
+) -> Outcome<()> {
+    let path = format!("{}/{}/{verb}", of.path(), segment(name)?);
+    print_one(client.post(&path, &serde_json::json!({})).await?, screen)
 }
 
 /// Does it.

@@ -7,7 +7,6 @@ use clap::{Args, Subcommand};
 use proof::issued::Environment;
 use registry::units::Period;
 use registry::user::UserSpec;
-use serde_json::json;
 use web::admin::view::{PutResource, Resource};
 
 use super::client::AdminClient;
@@ -151,8 +150,12 @@ pub(crate) async fn run(act: UserAct, client: &AdminClient, screen: Screen) -> O
     match act {
         UserAct::Create(args) => create(&args, client, screen).await,
         UserAct::Resource(act) => resource::run(Collection::Users, act, client, screen).await,
-        UserAct::Suspend { name } => switch(&name, "suspend", client, screen).await,
-        UserAct::Resume { name } => switch(&name, "resume", client, screen).await,
+        UserAct::Suspend { name } => {
+            resource::switch(Collection::Users, &name, "suspend", client, screen).await
+        }
+        UserAct::Resume { name } => {
+            resource::switch(Collection::Users, &name, "resume", client, screen).await
+        }
         UserAct::Password(act) => password(act, client, screen).await,
     }
 }
@@ -182,11 +185,6 @@ async fn create(args: &UserArgs, client: &AdminClient, screen: Screen) -> Outcom
     })?;
     screen.note(&format!("The user {name} is there."));
     show_issued(&issued, screen)
-}
-
-async fn switch(name: &str, verb: &str, client: &AdminClient, screen: Screen) -> Outcome<()> {
-    let path = format!("/v1/users/{}/{verb}", segment(name)?);
-    print_one(client.post(&path, &json!({})).await?, screen)
 }
 
 fn passwords(name: &str) -> Outcome<String> {

@@ -1,8 +1,22 @@
-//! **Clients that sign their calls**, from what is declared to what judging asks for.
+//! **Clients**, from what is declared to what judging asks for: who signs its calls, and who is
+//! suspended.
 
 use outbound::clients::ClientKeys;
 use registry::client::ClientMeaning;
+use registry::document::{Document, Spec};
 use verdict::credential::client_jwt::CallingClient;
+use verdict::identity::ClientId;
+
+/// The clients that are suspended. Read from the documents themselves, so that nothing that is wrong
+/// with another one keeps a client awake.
+pub(super) fn suspended(documents: &[Document]) -> impl Iterator<Item = ClientId> {
+    documents
+        .iter()
+        .filter_map(|document| match &document.spec {
+            Spec::Client(spec) if spec.suspended => Some(ClientId::new(document.name.as_str())),
+            _ => None,
+        })
+}
 
 /// The clients that may sign their own calls, and where their keys are. Keys that they have for the
 /// token endpoint sign no calls where certificates are declared for those.
@@ -23,6 +37,7 @@ pub(super) fn calling_clients(clients: &[ClientMeaning]) -> Vec<(CallingClient, 
                 environment: client.environment,
                 grants: client.grants.clone(),
                 roles: client.roles.clone(),
+                networks: client.networks.clone(),
                 algorithms: client.profile.rules().signing_algorithms.to_vec(),
                 certificates: certificates.map(|own| own.judged.clone()),
             };

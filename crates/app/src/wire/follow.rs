@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use verdict::credential::jwt::IssuerId;
 
 use super::planes::{self, Planes};
-use super::{Shared, adapters, now};
+use super::{Shared, adapters, clients, now};
 
 /// How often other nodes' changes are asked for.
 const POLL: Duration = Duration::from_millis(200);
@@ -192,6 +192,9 @@ async fn refresh(shared: &Arc<Shared>, planes: &Planes, stale: &Stale) -> Result
 /// Takes what is stored into service.
 fn take_over(shared: &Shared, planes: &Planes, stored: &[Stored]) -> Result<()> {
     let documents = registry::usecase::resource::documents(stored)?;
+    // First, and whatever becomes of the rest: it is what somebody is to be stopped by.
+    let suspended = clients::suspended(&documents);
+    shared.facts.suspended_clients().configure(suspended);
     let meaning = meaning_of(shared, &documents)?;
     planes.take_over(shared, &meaning)?;
     let webhooks = meaning.webhooks.iter();

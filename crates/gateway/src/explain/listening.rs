@@ -21,7 +21,7 @@ use verdict::credential::mtls::{Authority, AuthorityId, VerifiedCertificate};
 use verdict::facts::{
     Answer, Begun, Facts, FirstUse, KeyCheck, KeyLookup, Looks, PasswordCheck, ReplayScope,
 };
-use verdict::identity::{IssuedKey, SigningKey};
+use verdict::identity::{ClientId, IssuedKey, SigningKey};
 use verdict::limit::{LimitKey, Rate, Taken};
 use verdict::penalty::{Penalties, Penalty};
 use verdict::policy::Judgement;
@@ -201,6 +201,9 @@ impl<F: Looks> Facts for Listening<F> {
     }
     fn revoked(&self, token: &VerifiedToken) -> Answer<bool> {
         self.facts.revoked(token)
+    }
+    fn suspended(&self, client_id: &ClientId) -> bool {
+        self.facts.suspended(client_id)
     }
     async fn verification_key(
         &self,

@@ -249,6 +249,7 @@ impl Steps {
             LimitKey::Address(_, DOOR) => "the address, for all calls",
             LimitKey::Address(..) => "the address, at this API",
             LimitKey::Principal(..) => "the principal, at this API",
+            LimitKey::Application(..) => "the application, at this API",
         };
         let mark = match stands.remaining {
             0 => Mark::Failed,

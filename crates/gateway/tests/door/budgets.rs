@@ -81,6 +81,31 @@ async fn a_principal_has_a_budget_of_its_own_and_is_told_what_is_left() {
 }
 
 #[tokio::test]
+async fn the_principals_of_an_application_share_its_budget() {
+    let upstream = Upstream::start().await;
+    let mut orders = api("orders", UpstreamMeaning::Pool(pool(&[upstream.at])));
+    orders.per_application = Some(TWO);
+    orders.routes = vec![route(&orders, "/{rest*}", by_key())];
+    let door = Door::open(vec![orders]);
+    let key = |whose: &str| {
+        let key = door.facts.key(whose, &["orders"], &[]);
+        format!("authorization: Bearer {key}\r\n")
+    };
+    let (ada, bob) = (key("ada"), key("bob"));
+    assert_eq!(door.get("/x", &ada).await.status(), 200);
+    let second = door.get("/x", &bob).await;
+    assert_eq!(
+        second.field("ratelimit-policy"),
+        Some("\"application\";q=2;w=60")
+    );
+    for whose in [&ada, &bob] {
+        let spent = door.get("/x", whose).await;
+        let answer = (spent.status(), spent.code());
+        assert_eq!(answer, (429, "rate-limited".to_owned()));
+    }
+}
+
+#[tokio::test]
 async fn above_the_calls_at_once_calls_are_refused_with_503() {
     let upstream = Upstream::start().await;
     let options = Options {

@@ -18,8 +18,8 @@ use verdict::facts::{
     Answer, Facts, FirstUse, KeyCheck, KeyLookup, Looks, PasswordCheck, ReplayScope, Unavailable,
 };
 use verdict::identity::{
-    ApiAllow, ApplicationId, CredentialId, IssuedKey, LifeState, Principal, RoleName, Scopes,
-    SigningKey, Standing, SubjectId,
+    ApiAllow, ApplicationId, ClientId, CredentialId, IssuedKey, LifeState, Principal, RoleName,
+    Scopes, SigningKey, Standing, SubjectId,
 };
 use verdict::limit::{Arrival, LimitKey, Rate, Taken, step};
 use verdict::penalty::{Offences, Penalties, Penalty};
@@ -133,6 +133,9 @@ impl Facts for Doubles {
     }
     fn revoked(&self, _: &VerifiedToken) -> Answer<bool> {
         Ok(false)
+    }
+    fn suspended(&self, _: &ClientId) -> bool {
+        false
     }
     async fn verification_key(
         &self,

@@ -58,6 +58,7 @@ pub(crate) fn api(name: &str, upstream: UpstreamMeaning) -> ApiMeaning {
         cors: None,
         per_address: None,
         per_principal: None,
+        per_application: None,
         scopes: vec![],
         token_lifetime: Duration::from_secs(600),
         token_format: registry::api::TokenFormat::Jwt,

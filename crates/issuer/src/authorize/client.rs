@@ -30,8 +30,16 @@ pub(super) fn client(asked: &Asked<'_>) -> Outcome<Arc<RegisteredClient>> {
         };
     }
     let id = named.ok_or(Reason::ClientIdMissing)?;
-    let client = asked.declared.client(id);
-    Ok(client.ok_or(Reason::ClientNotRegistered)?.clone())
+    let client = asked.declared.known(id);
+    let client = client.ok_or(Reason::ClientNotRegistered)?;
+    // The same page: whom a client lost is not for everybody to know.
+    if client.suspended {
+        return Err(Refusal::because(
+            Reason::ClientNotRegistered,
+            "it is suspended",
+        ));
+    }
+    Ok(client.clone())
 }
 
 /// RFC 9126 §4: a reference is good for the client that pushed, and for its time.

@@ -46,7 +46,7 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
         if client_id.is_some_and(|id| id != claimed) {
             return Err(Reason::AssertionSubject.into());
         }
-        let client = declared.client(&claimed).ok_or(Reason::UnknownClient)?;
+        let client = declared.known(&claimed).ok_or(Reason::UnknownClient)?;
         if client.method != ClientAuthMethod::PrivateKeyJwt {
             return Err(Reason::WrongClientMethod.into());
         }

@@ -22,7 +22,7 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
         client_id: &str,
     ) -> Outcome<AuthenticatedClient> {
         let client = declared
-            .client(client_id)
+            .known(client_id)
             .ok_or(Reason::NoClientAuthentication)?;
         let credential = match client.method {
             ClientAuthMethod::None => None,

@@ -548,6 +548,7 @@ pub(crate) fn api(
         cors: None,
         per_address: None,
         per_principal: None,
+        per_application: None,
         scopes: scopes
             .map(|scope| (scope.to_owned(), String::new()))
             .to_vec(),

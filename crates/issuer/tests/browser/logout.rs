@@ -296,6 +296,34 @@ async fn every_client_of_the_session_is_told_by_a_logout_token() {
 }
 
 #[tokio::test]
+async fn what_ends_something_goes_on_at_a_suspended_client() {
+    let world = World::new().await;
+    logged_out(&world).await;
+    world.declare(|clients| {
+        let to = "https://web.example/logout".parse().expect("a URL");
+        clients[0].backchannel_logout_uri = Some(to);
+        clients[0].suspended = true;
+    });
+    let listening = Listening::default();
+    let round = world.issuer.deliver_logouts(&listening, world.now()).await;
+    assert_eq!(round.expect("a round").told, 1);
+    // Whoever comes from there may log out, and gets back.
+    let mut alice = Window::new("a");
+    world.sign_in(&mut alice, "alice").await;
+    let (step, _) = end_session(&world, &alice, BYE).await;
+    let Step::LogoutConfirm(page) = step else {
+        panic!("{step:?}");
+    };
+    let (step, _) = world
+        .issuer
+        .logout(&page.ticket, true, &alice.browser(), "r", world.now())
+        .await;
+    let back = answer(step);
+    assert_eq!(back.location(), "https://web.example/bye?state=x");
+    assert!(!logged_in(&world, &alice).await);
+}
+
+#[tokio::test]
 async fn a_client_that_is_away_is_told_later_and_given_up_in_the_end() {
     for (fails, told) in [(4, 1), (9, 0)] {
         let world = World::new().await;

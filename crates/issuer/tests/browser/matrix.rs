@@ -238,6 +238,26 @@ async fn every_defect_of_an_authorization_request_has_its_answer() {
 }
 
 #[tokio::test]
+async fn a_suspended_client_s_requests_end_on_the_page_of_an_unknown_one() {
+    let world = World::new().await;
+    let window = Window::new("w");
+    let sound = request("web", "&scope=openid+orders%3Aread");
+    let page = async |query: &str| match world.authorize(&window, query).await {
+        Step::Error(page) => page,
+        other => panic!("{other:?}"),
+    };
+    let unknown = page(&sound.replace("client_id=web", "client_id=nobody")).await;
+    world.declare(|clients| clients[0].suspended = true);
+    let asleep = page(&sound).await;
+    assert_eq!(asleep.error, unknown.error);
+    assert_eq!(asleep.refusal.reason(), unknown.refusal.reason());
+    // The log alone tells why.
+    assert!(asleep.refusal.to_string().contains("it is suspended"));
+    world.declare(|_| {});
+    assert_eq!(told(&world.authorize(&window, &sound).await), "taken");
+}
+
+#[tokio::test]
 async fn errors_travel_the_way_that_was_asked_for() {
     let world = World::new().await;
     let window = Window::new("w");

@@ -270,7 +270,7 @@ async fn restart_or_another_node_in_the_middle_changes_nothing() {
 
 #[tokio::test]
 async fn what_the_client_may_no_more_is_not_given_by_an_old_page() {
-    for change in ["gone", "redirect", "scope", "grant"] {
+    for change in ["gone", "asleep", "redirect", "scope", "grant"] {
         let world = World::new().await;
         let mut alice = Window::new("a");
         let query = request("web", "&scope=openid+orders%3Aread");
@@ -278,6 +278,7 @@ async fn what_the_client_may_no_more_is_not_given_by_an_old_page() {
         let page = consent_page(world.login(&mut alice, &page.ticket, "alice").await);
         world.declare(|clients| match change {
             "gone" => clients.retain(|client| client.client_id.as_str() != "web"),
+            "asleep" => clients[0].suspended = true,
             "redirect" => clients[0].redirect_uris = vec!["https://web.example/new".to_owned()],
             "scope" => clients[0].grants.clear(),
             _ => clients[0].grant_types.clear(),

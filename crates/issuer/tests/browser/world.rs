@@ -177,6 +177,7 @@ fn api(name: &str, scopes: &[(&str, &str)]) -> ApiMeaning {
         cors: None,
         per_address: None,
         per_principal: None,
+        per_application: None,
         scopes: scopes
             .iter()
             .map(|(name, words)| ((*name).to_owned(), (*words).to_owned()))

@@ -9,4 +9,5 @@ mod exchange;
 mod opaque;
 mod paseto;
 mod refresh;
+mod suspended;
 mod world;

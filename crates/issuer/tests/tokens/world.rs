@@ -201,6 +201,7 @@ fn api(name: &str, environment: Environment, token_format: TokenFormat) -> ApiMe
         cors: None,
         per_address: None,
         per_principal: None,
+        per_application: None,
         scopes: ["read", "write"]
             .map(|verb| (format!("{name}:{verb}"), String::new()))
             .to_vec(),
@@ -291,6 +292,15 @@ fn clients(key: &SigningKey) -> Vec<ClientMeaning> {
 }
 
 fn declared(client_key: &SigningKey, formats: [TokenFormat; 2], keys: [Keys; 2]) -> Declared {
+    changed(client_key, formats, keys, |_| {})
+}
+
+fn changed(
+    client_key: &SigningKey,
+    formats: [TokenFormat; 2],
+    keys: [Keys; 2],
+    change: impl Fn(&mut ClientMeaning),
+) -> Declared {
     let mut apis = vec![api("sandbox", Environment::Test, TokenFormat::Jwt)];
     let mut held = Vec::new();
     for ((name, format), keys) in ["orders", "stock"].into_iter().zip(formats).zip(keys) {
@@ -306,6 +316,7 @@ fn declared(client_key: &SigningKey, formats: [TokenFormat; 2], keys: [Keys; 2])
     // Nobody here needs an RSA key.
     for client in &mut clients {
         client.id_token_alg = Algorithm::ES256;
+        change(client);
     }
     Declared::new(&apis, &clients, &held).expect("a sound declaration")
 }
@@ -332,6 +343,13 @@ impl World {
         let formats = [TokenFormat::Jwt; 2];
         self.issuer
             .declare(declared(&self.client_key, formats, [orders, stock]));
+    }
+
+    /// Other clients are declared.
+    pub(crate) fn change_clients(&self, change: impl Fn(&mut ClientMeaning)) {
+        let (formats, keys) = ([TokenFormat::Jwt; 2], [None, None]);
+        self.issuer
+            .declare(changed(&self.client_key, formats, keys, change));
     }
 
     /// One process that remembers proofs by itself.

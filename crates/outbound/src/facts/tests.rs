@@ -914,6 +914,7 @@ fn c08_a_node_cut_off_for_too_long_can_not_say_which_clients_still_sign_their_ca
         environment: Environment::Live,
         grants: Vec::new(),
         roles: Vec::new(),
+        networks: Vec::new(),
         algorithms: Vec::new(),
         certificates: None,
     };

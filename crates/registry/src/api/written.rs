@@ -632,6 +632,24 @@ pub struct CertificateIdentitySpec {
         skip_serializing_if = "Option::is_none"
     )]
     pub tenant: Option<String>,
+    /// The application it belongs to, on the API's side of the wall; default none.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub application: Option<String>,
+    /// Networks its holder may come from; default anywhere.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<Vec<String>>")]
+    pub networks: Option<Vec<IpNet>>,
+    /// Whether its holder is refused for now. It still fits: nobody falls through to a name below.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub suspended: bool,
 }
 
 /// JWT access tokens that come encrypted to the API: `RSA-OAEP-256` or `ECDH-ES`, with `A128GCM` or
@@ -899,6 +917,13 @@ pub struct LimitsSpec {
         skip_serializing_if = "Option::is_none"
     )]
     pub per_principal: Option<Frequency>,
+    /// Calls per application, whichever of its credentials makes them.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub per_application: Option<Frequency>,
     /// Largest body; default `1MiB`.
     #[serde(
         default,

@@ -112,7 +112,7 @@ pub(super) fn mean(
     let (certificates, client_authority) = spec
         .client_certificates
         .as_ref()
-        .map(|written| certificates::mean(written, &spec.scopes, report))
+        .map(|written| certificates::mean(written, spec, known, report))
         .unzip();
 
     let (encryption, decryption_key_files) = spec
@@ -164,6 +164,7 @@ pub(super) fn mean(
         cors,
         per_address: limits.per_address.map(Into::into),
         per_principal: limits.per_principal.map(Into::into),
+        per_application: limits.per_application.map(Into::into),
         scopes: spec
             .scopes
             .iter()

@@ -3,7 +3,6 @@
 
 use core::ops::RangeInclusive;
 use core::time::Duration;
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use proof::x509::is_dn;
@@ -11,13 +10,14 @@ use url::Url;
 use verdict::credential::client_jwt::CallCertificates;
 use verdict::credential::jwt::ConfigId;
 use verdict::credential::mtls::{
-    Asked, AuthorityId, CertificateIdentity, CertificateProfile, NamePattern,
+    Asked, AuthorityId, CertificateIdentity, CertificateProfile, Membership, NamePattern,
 };
-use verdict::identity::{Scopes, TenantId};
+use verdict::identity::{ApplicationId, Scopes, TenantId};
 
-use super::owner::{is_mail_address, role_names};
+use super::Known;
+use super::owner::{in_application, is_mail_address, role_names};
 use crate::api::written::{
-    AuthoritySpec, CertificateIdentitySpec, ClientCertificatesSpec, OcspAbout, OcspSpec,
+    ApiSpec, AuthoritySpec, CertificateIdentitySpec, ClientCertificatesSpec, OcspAbout, OcspSpec,
 };
 use crate::api::{AuthorityFiles, ResponderMeaning};
 use crate::client::{CallCertificatesMeaning, CertificateNameSpec, ClientSpec};
@@ -26,7 +26,8 @@ use crate::flaw::{DocumentRef, Flaw, Place, Report};
 /// Reads an API's section; the profile is for judging, the files are for whoever reads them.
 pub(super) fn mean(
     spec: &ClientCertificatesSpec,
-    scopes: &BTreeMap<String, String>,
+    api: &ApiSpec,
+    known: &Known<'_>,
     report: &mut Report<'_>,
 ) -> (CertificateProfile, AuthorityFiles) {
     let at = Place::spec().key("client_certificates");
@@ -44,11 +45,13 @@ pub(super) fn mean(
         .identities
         .iter()
         .enumerate()
-        .filter_map(|(index, written)| identity(written, scopes, &place.index(index), report))
+        .filter_map(|(index, written)| identity(written, api, &place.index(index), known, report))
         .collect();
-    let known = serde_json::to_string(&spec.identities).unwrap_or_default();
+    let written = serde_json::to_string(&spec.identities).unwrap_or_default();
+    // What is remembered of a certificate says on which side of the wall its application stands.
+    let side = api.environment.name();
     let profile = CertificateProfile {
-        config: ConfigId::of(&format!("client certificates {authority} {known}")),
+        config: ConfigId::of(&format!("client certificates {authority} {side} {written}")),
         authority,
         identities,
     };
@@ -239,12 +242,13 @@ fn published(written: Option<&[String]>, at: &Place, report: &mut Report<'_>) ->
 
 fn identity(
     spec: &CertificateIdentitySpec,
-    declared: &BTreeMap<String, String>,
+    api: &ApiSpec,
     at: &Place,
+    known: &Known<'_>,
     report: &mut Report<'_>,
 ) -> Option<CertificateIdentity> {
     for (index, scope) in spec.scopes.iter().flatten().enumerate() {
-        if !declared.contains_key(scope) {
+        if !api.scopes.contains_key(scope) {
             report.hinted(
                 at.key("scopes").index(index),
                 format!("scope `{scope}` is not declared"),
@@ -257,6 +261,12 @@ fn identity(
     if spec.tenant.as_deref() == Some("") {
         report.flaw(at.key("tenant"), "the tenant is empty");
     }
+    report.not_empty(at.key("networks"), spec.networks.as_deref());
+    // What a member of an application holds is on its side; without one nothing says on which.
+    if let Some(application) = &spec.application {
+        let place = at.key("application");
+        in_application(application, api.environment, place, known, report);
+    }
     let name = name(
         [&spec.uri, &spec.dns, &spec.email, &spec.subject],
         at,
@@ -267,6 +277,12 @@ fn identity(
         scopes: Scopes::new(spec.scopes.iter().flatten().map(String::as_str)),
         roles,
         tenant: spec.tenant.as_deref().map(TenantId::new),
+        application: spec.application.as_deref().map(|name| Membership {
+            application: ApplicationId::new(name),
+            environment: api.environment,
+        }),
+        networks: spec.networks.clone().unwrap_or_default(),
+        suspended: spec.suspended,
     })
 }
 
@@ -352,121 +368,4 @@ fn pattern(key: &str, text: &str) -> Result<NamePattern, (String, &'static str)>
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::super::tests::{context, document, orders};
-    use super::*;
-    use crate::document::read_all;
-    use crate::meaning::{Meaning, mean_all};
-
-    fn api(certificates: Value) -> Result<Meaning, String> {
-        let mut spec = orders();
-        spec["credentials"] = json!(["mtls"]);
-        if !certificates.is_null() {
-            spec["client_certificates"] = certificates;
-        }
-        let documents = read_all([document("Api", "orders", spec)]).expect("the shape is sound");
-        mean_all(&documents, &context()).map_err(|flaws| {
-            let lines: Vec<_> = flaws.iter().map(ToString::to_string).collect();
-            lines.join("\n")
-        })
-    }
-
-    #[allow(clippy::needless_pass_by_value, reason = "reads better at the calls")]
-    fn knows(name: Value) -> Result<Meaning, String> {
-        api(json!({ "ca_file": "ca.pem", "identities": [name] }))
-    }
-
-    #[test]
-    fn the_files_name_the_authority_and_everything_that_judges_names_the_profile() {
-        let profile = |lists: Value, scope: &str| {
-            let meaning = api(json!({
-                "ca_file": "ca.pem",
-                "crl_files": lists,
-                "identities": [{ "uri": "spiffe://example.org/*", "scopes": [scope] }]
-            }))
-            .expect("sound");
-            let api = meaning.api("orders").expect("there");
-            let files = api.client_authority.clone().expect("named");
-            assert_eq!(files.roots, PathBuf::from("ca.pem"));
-            api.judged.certificates.clone().expect("known")
-        };
-        let one = profile(json!(["a.crl"]), "orders:read");
-        let other_scope = profile(json!(["a.crl"]), "orders:write");
-        let other_list = profile(json!(["b.crl"]), "orders:read");
-        assert_eq!(one.authority, other_scope.authority);
-        assert_ne!(one.config, other_scope.config);
-        assert_ne!(one.authority, other_list.authority);
-        assert_ne!(one.config, other_list.config);
-    }
-
-    #[test]
-    fn a_pattern_that_could_take_more_than_it_shows_is_a_flaw() {
-        for good in [
-            json!({ "uri": "spiffe://example.org/billing" }),
-            json!({ "uri": "spiffe://example.org/*" }),
-            json!({ "uri": "urn:example:billing:*" }),
-            json!({ "dns": "billing.example.com" }),
-            json!({ "dns": "*.example.com" }),
-            json!({ "email": "batch@example.com" }),
-            json!({ "email": "*@example.com" }),
-            json!({ "subject": "CN=billing,O=Example" }),
-        ] {
-            assert!(knows(good.clone()).is_ok(), "{good}");
-        }
-        for bad in [
-            json!({}),
-            json!({ "uri": "urn:a:b", "dns": "a.example.com" }),
-            json!({ "uri": "spiffe://example.org*" }),
-            json!({ "uri": "spiffe://*" }),
-            json!({ "uri": "*" }),
-            json!({ "uri": "spiffe://*/billing" }),
-            json!({ "uri": "billing" }),
-            json!({ "dns": "*" }),
-            json!({ "dns": "*.com." }),
-            json!({ "dns": "a.*.example.com" }),
-            json!({ "dns": "com" }),
-            json!({ "email": "*" }),
-            json!({ "email": "a*@example.com" }),
-            json!({ "email": "a@b@example.com" }),
-            json!({ "subject": "billing" }),
-            json!({ "subject": "" }),
-            json!({ "uri": "urn:a:b", "scopes": ["unknown"] }),
-            json!({ "uri": "urn:a:b", "tenant": "" }),
-        ] {
-            assert!(knows(bad.clone()).is_err(), "{bad}");
-        }
-        assert!(api(json!({ "ca_file": "", "identities": [{ "uri": "urn:a:b" }] })).is_err());
-        assert!(api(json!({ "ca_file": "ca.pem", "identities": [] })).is_err());
-        let asking = |ocsp: Value| {
-            api(json!({
-                "ca_file": "ca.pem",
-                "ocsp": ocsp,
-                "identities": [{ "uri": "urn:a:b" }]
-            }))
-        };
-        let meaning = asking(json!({ "url": "http://ocsp.example/" })).expect("sound");
-        let files = meaning
-            .api("orders")
-            .expect("there")
-            .client_authority
-            .clone();
-        let responder = files.and_then(|files| files.responder).expect("declared");
-        assert_eq!(responder.asked, Asked::Path);
-        assert_eq!(responder.refresh, REFRESH);
-        let written = json!({ "url": "https://ocsp.example/", "about": "client", "refresh": "1h" });
-        assert!(asking(written).is_ok());
-        for bad in [
-            json!({ "url": "" }),
-            json!({ "url": "ocsp.example" }),
-            json!({ "url": "ldap://ocsp.example/" }),
-            json!({ "url": "http://ocsp.example/", "refresh": "999ms" }),
-            json!({ "url": "http://ocsp.example/", "refresh": "2d" }),
-        ] {
-            assert!(asking(bad.clone()).is_err(), "{bad}");
-        }
-        let none = api(Value::Null).expect_err("nobody vouches");
-        assert!(none.contains("nobody vouches"), "{none}");
-    }
-}
+mod tests;

@@ -30,7 +30,9 @@ pub(super) fn mean(
 ) -> Option<ClientMeaning> {
     let before = report.count();
     let at = Place::spec();
-    in_application(&spec.application, spec.environment, known, report);
+    let place = at.key("application");
+    in_application(&spec.application, spec.environment, place, known, report);
+    report.not_empty(at.key("networks"), spec.networks.as_deref());
     let program = program(name, spec, known.context.loopback_dev, report);
     if let Some(period) = spec.token_lifetime {
         token_lifetime(period.0, at.key("token_lifetime"), report);
@@ -108,6 +110,8 @@ pub(super) fn mean(
         token_lifetime: spec.token_lifetime.map(|period| period.0),
         environment: spec.environment,
         roles,
+        networks: spec.networks.clone().unwrap_or_default(),
+        suspended: spec.suspended,
     })
 }
 

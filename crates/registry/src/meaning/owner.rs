@@ -72,7 +72,8 @@ pub(super) fn account(
             "a user name is 1 to 128 printable ASCII characters without blank and colon",
         );
     }
-    in_application(&spec.application, spec.environment, known, report);
+    let place = at.key("application");
+    in_application(&spec.application, spec.environment, place, known, report);
     holdings(&spec.apis, &spec.scopes, spec.environment, known, report);
     let roles = roles(spec.roles.as_deref(), report);
     report.not_empty(at.key("networks"), spec.networks.as_deref());
@@ -95,7 +96,8 @@ pub(super) fn account(
 
 pub(super) fn api_key(spec: &ApiKeySpec, known: &Known<'_>, report: &mut Report<'_>) {
     let at = Place::spec();
-    in_application(&spec.application, spec.environment, known, report);
+    let place = at.key("application");
+    in_application(&spec.application, spec.environment, place, known, report);
     holdings(&spec.apis, &spec.scopes, spec.environment, known, report);
     roles(spec.roles.as_deref(), report);
     report.not_empty(at.key("networks"), spec.networks.as_deref());
@@ -152,10 +154,10 @@ pub(super) fn token_lifetime(lifetime: Duration, place: Place, report: &mut Repo
 pub(super) fn in_application(
     name: &str,
     mine: Environment,
+    place: Place,
     known: &Known<'_>,
     report: &mut Report<'_>,
 ) {
-    let place = Place::spec().key("application");
     if known.is_broken(ResourceKind::Application, name) {
         return;
     }

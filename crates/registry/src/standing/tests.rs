@@ -128,7 +128,12 @@ async fn an_account_holds_what_its_document_says_and_its_active_passwords() {
     }
     passwords[0].state = LifeState::Suspended;
     let row = stored(&house, ResourceKind::Account, "legacy").await;
+    let mut asleep = row.clone();
+    asleep.spec["suspended"] = json!(true);
+    let sleeps = account(&asleep, &passwords).expect("fits");
+    assert_eq!(sleeps.state, LifeState::Suspended);
     let account = account(&row, &passwords).expect("fits");
+    assert_eq!(account.state, LifeState::Active);
     assert_eq!(&*account.username, "legacy");
     assert_eq!(account.passwords.len(), 1);
     assert_eq!(

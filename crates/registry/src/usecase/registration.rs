@@ -377,7 +377,8 @@ impl Manager {
 /// The holder of a client's registration access token.
 ///
 /// # Errors
-/// [`Denial::Token`] alike for a wrong token, another client's, and a client that is not there.
+/// [`Denial::Token`] alike for a wrong token, another client's, and a client that is not there or is
+/// suspended.
 pub async fn manager(
     ports: &impl Registry,
     ctx: &Ctx<'_>,
@@ -397,6 +398,10 @@ pub async fn manager(
         .resource(ResourceKind::Client, client_id)
         .await?
         .ok_or(Denial::Token("no such client"))?;
+    // It stays as it is until it is resumed: it can't change, and can't take itself out of sight.
+    if is_suspended(&client)? {
+        return Err(Denial::Token("a suspended client's token"));
+    }
     Ok(Manager {
         actor: Actor::Registrant {
             token: Some(CredentialId::new(found.id.as_str())),
@@ -404,6 +409,11 @@ pub async fn manager(
         token: found.id,
         client,
     })
+}
+
+fn is_suspended(client: &Stored) -> Result<bool, StoreError> {
+    let spec = resource::document(client)?.spec;
+    Ok(matches!(spec, Spec::Client(spec) if spec.suspended))
 }
 
 /// The client as it is (RFC 7592 §2.1).
@@ -457,9 +467,11 @@ pub async fn replace(
     }
     let mut spec = from_metadata(metadata, &rules.policy)?;
     is_in_its_sector(sectors, metadata, &spec).await?;
-    // Nobody can wish for a life of tokens: where an administrator shortened it, it stays short.
+    // Nobody can wish for a life of tokens: where an administrator shortened it, it stays short. Nor
+    // for other networks.
     if let Spec::Client(before) = resource::document(&manager.client)?.spec {
         spec.token_lifetime = before.token_lifetime;
+        spec.networks = before.networks;
     }
     let uses_secret = spec.auth_method.uses_secret();
     let lasting = ctx.now.plus(rules.secret_lifetime.unwrap_or_default() / 4);

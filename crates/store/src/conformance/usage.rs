@@ -12,6 +12,7 @@ use crate::Store;
 super::on_both!(
     usage_adds_up,
     usage_from_two_nodes_adds_up,
+    when_names_were_last_used_is_told_of_many_at_once,
     what_was_used_is_listed_by_the_last_time_and_page_by_page,
     what_belongs_to_a_name_is_listed_with_it,
     counts_of_more_than_a_year_ago_are_swept,
@@ -95,6 +96,27 @@ fn filter(limit: u32) -> UsedFilter {
 
 fn names(used: &[Used]) -> Vec<&str> {
     used.iter().map(|one| one.name.as_str()).collect()
+}
+
+async fn when_names_were_last_used_is_told_of_many_at_once(bench: Bench) {
+    let store = &bench.store;
+    let counts = [
+        usage("a", 0, 2, 50),
+        usage("a", 3600, 1, 3700),
+        usage("b", 0, 4, 20),
+        of("b", usage("c", 0, 1, 10)),
+    ];
+    store.add_usage(&counts).await.unwrap();
+    let told = store.last_used(&["a", "b", "never"]).await.unwrap();
+    let expected = [("a".to_owned(), at(3700)), ("b".to_owned(), at(20))];
+    assert_eq!(told, expected.into());
+    assert!(store.last_used(&[]).await.unwrap().is_empty());
+    // More than fit into one statement.
+    let many: Vec<_> = (0..1000).map(|n| format!("name-{n}")).collect();
+    let mut many: Vec<_> = many.iter().map(String::as_str).collect();
+    many.push("c");
+    let told = store.last_used(&many).await.unwrap();
+    assert_eq!(told, [("c".to_owned(), at(10))].into());
 }
 
 async fn what_was_used_is_listed_by_the_last_time_and_page_by_page(bench: Bench) {

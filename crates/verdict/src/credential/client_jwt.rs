@@ -11,6 +11,7 @@
 
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use proof::client_call::{self, CallExpect};
 use proof::digest::TokenHash;
 use proof::issued::Environment;
@@ -48,6 +49,8 @@ pub struct CallingClient {
     pub grants: Vec<(ApiName, Scopes)>,
     /// Its roles.
     pub roles: Vec<RoleName>,
+    /// Networks it may call from; empty: anywhere.
+    pub networks: Vec<IpNet>,
     /// Algorithms that its profile lets it sign with.
     pub algorithms: Vec<Algorithm>,
     /// Who certifies its keys. With them no registered key signs calls; without them no certificate
@@ -125,6 +128,7 @@ pub(super) async fn prove(
         let (code, id) = (defect.code(), &client.client);
         refused(format!("{code}: {defect} ({id})"))
     })?;
+    is_awake(&client.client, facts)?;
     let scopes = scopes(&client, &api.name, call.scopes.as_deref())?;
     let ends = call.expires_at.plus(expect.leeway.0);
     let before = |end: Timestamp| signer.ends.map_or(end, |own| own.min(end));
@@ -151,7 +155,7 @@ pub(super) async fn prove(
             apis: ApiAllow::Listed(client.grants.iter().map(|(api, _)| api.clone()).collect()),
             environment: Some(client.environment),
             tenant: None,
-            networks: Vec::new(),
+            networks: client.networks.clone(),
             origins: Vec::new(),
             claims: serde_json::Map::new(),
         }),
@@ -170,6 +174,16 @@ pub(super) async fn prove(
 }
 
 const BRINGS_KEY: &str = "the header brings a key along";
+
+/// Whether a client of ours is not suspended: asked once the credential is known to be its, so that
+/// a stranger learns nothing of its state.
+pub(crate) fn is_awake(client: &ClientId, facts: &impl Facts) -> Result<(), Problem> {
+    facts.note(Note::Check(Check::ClientLife));
+    if facts.suspended(client) {
+        return Err(refused(format!("the client {client} is suspended")));
+    }
+    Ok(())
+}
 
 /// The key of that name under which the client is registered.
 async fn registered(

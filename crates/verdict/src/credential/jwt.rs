@@ -21,6 +21,7 @@ use proof::jose::jwt::{self, Claims, Expect};
 use proof::time::{Leeway, Timestamp};
 
 use super::binding::{self, Binding, Sent};
+use super::client_jwt;
 use super::introspection::IntrospectionProfile;
 use super::{CredentialKind, Proved, refused};
 use crate::call::Head;
@@ -258,6 +259,12 @@ fn judge(
             "the token {} is revoked",
             token.standing.credential
         )));
+    }
+    // Another issuer's clients are not ours, however they are called.
+    if profile.own
+        && let Some(client) = &token.standing.client
+    {
+        client_jwt::is_awake(client, facts)?;
     }
     Ok(Proved {
         kind,

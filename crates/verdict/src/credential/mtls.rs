@@ -15,7 +15,9 @@
 use core::time::Duration;
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use proof::digest::TokenHash;
+use proof::issued::Environment;
 use proof::jose::verifying::VerifyingKey;
 use proof::time::Timestamp;
 use proof::x509::ocsp::{Question, Status};
@@ -26,7 +28,8 @@ use super::{CredentialKind, Proved, refused};
 use crate::call::TlsFacts;
 use crate::facts::Facts;
 use crate::identity::{
-    ApiAllow, CredentialId, Principal, RoleName, Scopes, Standing, SubjectId, TenantId, text_id,
+    ApiAllow, ApplicationId, CredentialId, Principal, RoleName, Scopes, Standing, SubjectId,
+    TenantId, text_id,
 };
 use crate::problem::Problem;
 use crate::trace::{Check, Note};
@@ -62,6 +65,22 @@ pub struct CertificateIdentity {
     pub roles: Vec<RoleName>,
     /// Its holder's tenant.
     pub tenant: Option<TenantId>,
+    /// The application it belongs to.
+    pub application: Option<Membership>,
+    /// Networks its holder may come from; empty: anywhere.
+    pub networks: Vec<IpNet>,
+    /// Whether its holder is refused for now. It still fits, so that a name above a family of names
+    /// takes one holder out of it.
+    pub suspended: bool,
+}
+
+/// An application, and the wall that its members stand behind with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Membership {
+    /// The application.
+    pub application: ApplicationId,
+    /// Its wall.
+    pub environment: Environment,
 }
 
 /// Names that a rule knows.
@@ -143,7 +162,12 @@ pub struct VerifiedCertificate {
 #[derive(Debug, Clone)]
 pub enum Holder {
     /// A caller that showed it in its handshake.
-    Caller(Arc<Standing>),
+    Caller {
+        /// What it stands for.
+        standing: Arc<Standing>,
+        /// Whether the identity that fits is suspended.
+        suspended: bool,
+    },
     /// A client that signs with the certified key, once for each algorithm it may sign with.
     Signer(Vec<VerifyingKey>),
 }
@@ -190,9 +214,19 @@ pub(super) async fn prove(
         verify(shown.der(), shown.hash(), tls, profile, authority, now)
     })
     .await?;
-    let Holder::Caller(standing) = &verified.holder else {
+    let Holder::Caller {
+        standing,
+        suspended,
+    } = &verified.holder
+    else {
         return Err(refused("the certificate is known for another use"));
     };
+    // Last, as with keys: who can't show that the name is theirs learns nothing of its state.
+    facts.note(Note::Check(Check::Life));
+    if *suspended {
+        let (id, name) = (&standing.credential, standing.principal.id());
+        return Err(refused(format!("{id} is suspended: {name}")));
+    }
     let ends = verified.ends();
     Ok(Proved {
         kind: CredentialKind::Mtls,
@@ -295,22 +329,26 @@ fn verify(
         .ok_or_else(|| refused("the certificate has no name that the API knows"))?;
     let mut roles = identity.roles.clone();
     roles.sort();
+    let membership = identity.application.as_ref();
     let standing = Arc::new(Standing {
         principal: Principal::Service(SubjectId::new(name)),
         credential: credential(hash),
-        application: None,
+        application: membership.map(|one| one.application.clone()),
         client: None,
         scopes: identity.scopes.clone(),
         roles,
         // The API's own authority and its own list of names admitted it.
         apis: ApiAllow::ByAudience,
-        environment: None,
+        environment: membership.map(|one| one.environment),
         tenant: identity.tenant.clone(),
-        networks: Vec::new(),
+        networks: identity.networks.clone(),
         origins: Vec::new(),
         claims: serde_json::Map::new(),
     });
-    let holder = Holder::Caller(standing);
+    let holder = Holder::Caller {
+        standing,
+        suspended: identity.suspended,
+    };
     Ok(VerifiedCertificate::new(&trusted, authority, holder, now))
 }
 

@@ -44,6 +44,9 @@ pub(crate) fn hand() -> Hand {
             scopes: Scopes::new(["orders:read"]),
             roles: Vec::new(),
             tenant: None,
+            application: None,
+            networks: Vec::new(),
+            suspended: false,
         }],
     });
     let ca = Ca::new();

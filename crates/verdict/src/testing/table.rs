@@ -22,7 +22,7 @@ use crate::credential::opaque;
 use crate::facts::{
     Answer, Begun, Facts, FirstUse, KeyCheck, KeyLookup, PasswordCheck, ReplayScope, Unavailable,
 };
-use crate::identity::{Account, IssuedKey, SecretId, SigningKey};
+use crate::identity::{Account, ClientId, IssuedKey, SecretId, SigningKey};
 use crate::limit::{LimitKey, Rate, Taken, stable_hash};
 use crate::penalty::{Penalties, Penalty};
 use crate::policy::relations::{Extent, Grant, Object, Related, Standing, Subject, Tuple};
@@ -50,6 +50,8 @@ pub(crate) struct Table {
     pub(crate) kept: Mutex<HashMap<TokenHash, String>>,
     pub(crate) known: Mutex<HashMap<(TokenHash, ConfigId), Arc<VerifiedToken>>>,
     pub(crate) revoked: Mutex<Vec<String>>,
+    /// Clients that are suspended.
+    pub(crate) asleep: Mutex<Vec<String>>,
     pub(crate) certificates: Mutex<HashMap<(TokenHash, ConfigId), Arc<VerifiedCertificate>>>,
     pub(crate) authorities: Mutex<HashMap<String, Arc<Authority>>>,
     /// What responders answer when they are asked, by the certificate's number.
@@ -253,6 +255,11 @@ impl Facts for Table {
             .unwrap()
             .iter()
             .any(|revoked| revoked == id))
+    }
+
+    fn suspended(&self, client_id: &ClientId) -> bool {
+        let asleep = self.asleep.lock().unwrap();
+        asleep.iter().any(|one| one == client_id.as_str())
     }
 
     async fn verification_key(

@@ -6,7 +6,7 @@ use proof::secret::Secret;
 use proof::time::Timestamp;
 use registry::credential::{Credential, Grant};
 use registry::key::{ApiKeySpec, ImportedKey, KeyType};
-use registry::ports::CredentialFilter;
+use registry::ports::{CallRecord as _, CredentialFilter};
 use registry::resource::ResourceKind;
 use registry::units::Moment;
 use registry::usecase::credential::{self, Amendment, Family, Made};
@@ -121,10 +121,13 @@ async fn list<P: Parts>(family: Family, work: &Work<P>, input: &Input) -> Result
     let found = credential::list(work.store(), &work.actor, family, filter).await?;
     let full = u32::try_from(found.len()).is_ok_and(|many| many >= limit);
     let next = found.last().filter(|_| full).map(|last| last.id.clone());
-    let items = found
-        .into_iter()
-        .map(|one| CredentialView::of(one, work.now))
-        .collect();
+    let ids: Vec<_> = found.iter().map(|one| one.id.as_str()).collect();
+    let used = work.store().last_used(&ids).await?;
+    let items = found.into_iter().map(|one| CredentialView {
+        last_used: used.get(&one.id).copied().map(Moment),
+        ..CredentialView::of(one, work.now)
+    });
+    let items = items.collect();
     Answer::ok(&Page { items, next })
 }
 

@@ -53,6 +53,7 @@ pub fn declaration(brand: Brand, per_address: Option<Rate>) -> ApiMeaning {
         cors: None,
         per_address,
         per_principal: None,
+        per_application: None,
         scopes: Vec::new(),
         // No token is ever issued for this API; the field wants a value within its bounds.
         token_lifetime: Duration::from_secs(600),

@@ -6,6 +6,7 @@ use http::{Method, StatusCode};
 use registry::access::Action;
 use registry::resource::ResourceKind;
 use registry::usecase::credential::Family;
+use registry::usecase::suspension::Party;
 
 /// One operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,10 +27,10 @@ pub enum Operation {
     Credential(Family, CredentialAct),
     /// Something about messages for endpoints of others.
     Webhook(WebhookAct),
-    /// Keeps a person from logging in.
-    SuspendUser,
-    /// Lets a person log in again.
-    ResumeUser,
+    /// Suspends a client, an account or a person.
+    Suspend(Party),
+    /// Takes a suspended one again.
+    Resume(Party),
     /// Brings in a foreign API key by its hash.
     ImportKey,
     /// Lists signing keys.
@@ -353,9 +354,9 @@ impl Operation {
             all.extend(acts.map(|act| Self::Credential(family, act)));
         }
         all.extend(WebhookAct::ALL.map(Self::Webhook));
+        all.extend(Party::ALL.map(Self::Suspend));
+        all.extend(Party::ALL.map(Self::Resume));
         all.extend([
-            Self::SuspendUser,
-            Self::ResumeUser,
             Self::ImportKey,
             Self::SigningKeys,
             Self::RotateSigningKey,
@@ -414,8 +415,8 @@ impl Operation {
             | Self::Explain
             | Self::Replay
             | Self::Resource(_, R::RollBack)
-            | Self::SuspendUser
-            | Self::ResumeUser
+            | Self::Suspend(_)
+            | Self::Resume(_)
             | Self::ImportKey
             | Self::RotateSigningKey
             | Self::RevokeTokens
@@ -442,8 +443,12 @@ impl Operation {
             Self::Apply => "/v1/apply",
             Self::Export => "/v1/export",
             Self::Webhook(act) => act.path(),
-            Self::SuspendUser => "/v1/users/{name}/suspend",
-            Self::ResumeUser => "/v1/users/{name}/resume",
+            Self::Suspend(party) => {
+                return format!("/v1/{}/{{name}}/suspend", collection(party.kind()));
+            }
+            Self::Resume(party) => {
+                return format!("/v1/{}/{{name}}/resume", collection(party.kind()));
+            }
             Self::ImportKey => "/v1/keys/import",
             Self::SigningKeys => "/v1/signing-keys",
             Self::RotateSigningKey => "/v1/signing-keys/rotate",
@@ -494,8 +499,12 @@ impl Operation {
             Self::Apply => "apply",
             Self::Export => "export",
             Self::Webhook(act) => act.id(),
-            Self::SuspendUser => "suspend-user",
-            Self::ResumeUser => "resume-user",
+            Self::Suspend(Party::Client) => "suspend-client",
+            Self::Suspend(Party::Account) => "suspend-account",
+            Self::Suspend(Party::User) => "suspend-user",
+            Self::Resume(Party::Client) => "resume-client",
+            Self::Resume(Party::Account) => "resume-account",
+            Self::Resume(Party::User) => "resume-user",
             Self::ImportKey => "import-api-key",
             Self::SigningKeys => "list-signing-key",
             Self::RotateSigningKey => "rotate-signing-key",
@@ -548,8 +557,14 @@ impl Operation {
             Self::Apply => "Applies documents together, or only plans to.",
             Self::Export => "All that is declared, as documents that can be applied.",
             Self::Webhook(act) => act.summary(),
-            Self::SuspendUser => "Keeps a person from logging in.",
-            Self::ResumeUser => "Lets a suspended person log in again.",
+            Self::Suspend(Party::Client) => {
+                "Refuses a client, its tokens and the calls that it signs."
+            }
+            Self::Suspend(Party::Account) => "Refuses a service account.",
+            Self::Suspend(Party::User) => "Keeps a person from logging in.",
+            Self::Resume(Party::Client) => "Takes a suspended client and its tokens again.",
+            Self::Resume(Party::Account) => "Takes a suspended service account again.",
+            Self::Resume(Party::User) => "Lets a suspended person log in again.",
             Self::ImportKey => "Brings in a foreign API key by its hash.",
             Self::SigningKeys => "Lists signing keys: states and public halves.",
             Self::RotateSigningKey => {
@@ -639,8 +654,8 @@ impl Operation {
             Self::Resource(_, R::Put | R::RollBack) => Action::ResourceWrite,
             Self::Resource(_, R::Delete) => Action::ResourceDelete,
             Self::Webhook(act) => act.action(),
-            Self::SuspendUser => Action::UserSuspend,
-            Self::ResumeUser => Action::UserResume,
+            Self::Suspend(party) => party.action(true),
+            Self::Resume(party) => party.action(false),
             Self::ImportKey => Action::ApiKeyImport,
             Self::SigningKeys => Action::SigningKeyRead,
             Self::RotateSigningKey => Action::SigningKeyRotate,
@@ -759,8 +774,8 @@ impl Operation {
             Self::Credential(_, C::Amend) => "Amend",
             Self::Credential(_, C::Rotate) => "Rotate",
             Self::Credential(_, C::Suspend | C::Resume | C::Revoke)
-            | Self::SuspendUser
-            | Self::ResumeUser => "Act",
+            | Self::Suspend(_)
+            | Self::Resume(_) => "Act",
             _ => return None,
         })
     }
@@ -777,8 +792,8 @@ impl Operation {
             Self::Export => "Export",
             Self::Resource(_, R::List) => "ResourcePage",
             Self::Resource(_, R::Show | R::Put | R::RollBack)
-            | Self::SuspendUser
-            | Self::ResumeUser => "Resource",
+            | Self::Suspend(_)
+            | Self::Resume(_) => "Resource",
             Self::Resource(_, R::Versions) => "VersionPage",
             Self::Credential(_, C::List) => "CredentialPage",
             Self::Credential(_, C::Create | C::Rotate) => "Issued",
@@ -834,8 +849,8 @@ impl Operation {
             Self::Credential(_, C::Usage) => QueryForm::Usage,
             Self::Usage => QueryForm::Used,
             Self::Credential(_, C::Suspend | C::Resume | C::Revoke)
-            | Self::SuspendUser
-            | Self::ResumeUser
+            | Self::Suspend(_)
+            | Self::Resume(_)
             | Self::Resource(_, ResourceAct::Delete) => QueryForm::Version,
             Self::Export => QueryForm::Export,
             Self::Audit => QueryForm::Audit,

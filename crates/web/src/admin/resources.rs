@@ -2,8 +2,8 @@
 
 use registry::document::{Document, DocumentKind};
 use registry::resource::{ResourceKind, Written};
-use registry::usecase::person;
 use registry::usecase::resource::{self, PutResource};
+use registry::usecase::suspension::{self, Party};
 
 use super::exchange::{Answer, Fault, Input};
 use super::operation::ResourceAct;
@@ -61,8 +61,9 @@ pub(super) async fn serve<P: Parts>(
     }
 }
 
-/// Suspends a person or ends that.
-pub(super) async fn switch_user<P: Parts>(
+/// Suspends somebody or ends that.
+pub(super) async fn switch<P: Parts>(
+    party: Party,
     suspended: bool,
     work: &Work<P>,
     input: &Input,
@@ -71,11 +72,7 @@ pub(super) async fn switch_user<P: Parts>(
     let query: VersionQuery = input.query()?;
     let expected = input.version(query.version)?;
     let (store, actor, ctx, name) = (work.store(), &work.actor, &work.ctx(), &*input.name);
-    let stored = if suspended {
-        person::suspend(store, actor, ctx, name, expected).await?
-    } else {
-        person::resume(store, actor, ctx, name, expected).await?
-    };
+    let stored = suspension::switch(store, actor, ctx, party, name, expected, suspended).await?;
     let version = stored.version;
     Ok(Answer::ok(&Resource::from(stored))?.version(version))
 }

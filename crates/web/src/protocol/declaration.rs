@@ -67,6 +67,7 @@ pub fn built_in_api(
         cors: None,
         per_address,
         per_principal: None,
+        per_application: None,
         scopes: Vec::new(),
         // No token is ever issued for this API; the field wants a value within its bounds.
         token_lifetime: Duration::from_secs(600),

@@ -199,6 +199,9 @@ impl Facts for NoFacts {
     fn revoked(&self, _: &VerifiedToken) -> Answer<bool> {
         Err(Unavailable::Store)
     }
+    fn suspended(&self, _: &verdict::identity::ClientId) -> bool {
+        false
+    }
     async fn verification_key(
         &self,
         _: &IssuerProfile,

@@ -6,7 +6,11 @@ use super::*;
 fn certificates(lists: &[&str]) -> Value {
     json!({
         "ca_file": "partners.pem", "crl_files": lists,
-        "identities": [{ "uri": PARTNER, "scopes": ["read"] }],
+        "identities": [
+            { "uri": PARTNER, "scopes": ["read"] },
+            { "uri": ASLEEP, "scopes": ["read"], "suspended": true },
+            { "uri": FAR, "scopes": ["read"], "networks": ["192.0.2.0/24"] },
+        ],
     })
 }
 

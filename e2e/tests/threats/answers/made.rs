@@ -60,6 +60,19 @@ fn secret(made: &Value) -> String {
     made["secret"].as_str().unwrap().to_owned()
 }
 
+/// The password of an account that was suspended afterwards.
+fn suspended_account(world: &mut World, name: &str) -> String {
+    let account = format!("/v1/accounts/{name}");
+    let spec = json!({ "application": "shop", "apis": ["basic"], "scopes": ["read"] });
+    let spec = json!({ "spec": spec });
+    world.doorward.make("PUT", &account, &spec).unwrap();
+    let none = json!({});
+    let password = secret(&world.make(&format!("{account}/passwords"), &none, false));
+    let suspend = format!("{account}/suspend");
+    world.doorward.make("POST", &suspend, &none).unwrap();
+    password
+}
+
 /// The secret of the one sender of an API for webhooks.
 fn sender(world: &mut World, name: &str, rules: &Value) -> String {
     let path = "/v1/signing-secrets";
@@ -134,6 +147,7 @@ impl Known {
                 "dan",
                 secret(&world.make(&passwords("dan"), &none, false)),
             ),
+            ("suspended", "erin", suspended_account(world, "erin")),
         ];
 
         let signers = Scheme::ALL.map(|scheme| {

@@ -100,8 +100,50 @@ pub(super) struct World {
     pub(super) local: IssuingKey,
     pub(super) strange_local: IssuingKey,
     pub(super) client_secret: String,
+    /// Tokens of a client that was suspended afterwards, by API.
+    pub(super) asleep: BTreeMap<&'static str, String>,
     /// When everything that was to expire has.
     pub(super) expired_by: i64,
+}
+
+/// Lets a client fetch a token for each API, and suspends it.
+fn asleep(doorward: &Doorward) -> BTreeMap<&'static str, String> {
+    let (client, apis) = ("/v1/clients/sleeper", ["jwt", "opaque", "paseto-own"]);
+    let spec = json!({ "spec": {
+        "application": "shop", "auth_method": "client_secret_basic",
+        "grants": { "jwt": ["read"], "opaque": ["read"], "paseto-own": ["read"] },
+    }});
+    doorward.make("PUT", client, &spec).unwrap();
+    let secrets = format!("{client}/secrets");
+    let made = doorward.make("POST", &secrets, &json!({})).unwrap();
+    let secret = made["secret"].as_str().unwrap();
+    let fields = [
+        ("content-type", "application/x-www-form-urlencoded"),
+        ("authorization", &basic("sleeper", secret)),
+    ];
+    let token = |api: &str| {
+        let form = format!("grant_type=client_credentials&resource=https%3A%2F%2F{api}.example");
+        let until = Instant::now() + Duration::from_secs(10);
+        loop {
+            let asked = wire::call(
+                doorward.issuer(),
+                "POST",
+                "/oauth/token",
+                &fields,
+                form.as_bytes(),
+            );
+            let answer = asked.unwrap();
+            if answer.status == 200 {
+                return answer.json()["access_token"].as_str().unwrap().to_owned();
+            }
+            assert!(Instant::now() < until, "{api}: {}", answer.text());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    let tokens = apis.map(|api| (api, token(api)));
+    let suspend = format!("{client}/suspend");
+    doorward.make("POST", &suspend, &json!({})).unwrap();
+    tokens.into()
 }
 
 impl World {
@@ -172,15 +214,18 @@ impl World {
         });
         settings.push_str(&document("Client", "machine", &machine));
         let keys = json!({ "keys": [export.public_jwk().to_json()] });
-        for (name, grants) in [
-            ("export", json!({ "client-jwt": ["read"] })),
-            ("elsewhere", json!({ "jwt": ["read"] })),
+        let calls = json!({ "client-jwt": ["read"] });
+        for (name, member, value) in [
+            ("export", "grants", calls.clone()),
+            ("elsewhere", "grants", json!({ "jwt": ["read"] })),
+            ("asleep", "suspended", json!(true)),
+            ("far", "networks", json!(["192.0.2.0/24"])),
         ] {
             let client = json!({
                 "application": "shop", "auth_method": "private_key_jwt", "jwks": keys,
-                "signs_calls": true, "grants": grants,
+                "signs_calls": true, "grants": calls,
             });
-            settings.push_str(&document("Client", name, &client));
+            settings.push_str(&document("Client", name, &but(&client, member, value)));
         }
         let certified = json!({
             "application": "shop", "auth_method": "client_secret_basic",
@@ -202,7 +247,9 @@ impl World {
         }
         let doorward = place.start(&settings).unwrap();
         let made = doorward.make("POST", "/v1/clients/machine/secrets", &json!({}));
+        let asleep = asleep(&doorward);
         Self {
+            asleep,
             client_secret: made.unwrap()["secret"].as_str().unwrap().to_owned(),
             doorward,
             upstream,

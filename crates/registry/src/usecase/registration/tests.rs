@@ -494,3 +494,28 @@ async fn a_client_of_a_sector_has_the_redirect_uris_of_its_list() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_suspended_client_manages_nothing_and_keeps_its_networks_through_updates() {
+    let house = House::furnished().await;
+    let made = registered(&house).await;
+    let id = made.client.client_id.as_str().to_owned();
+    let token = made.token.expect("made here");
+    let (store, ctx) = (&house.store, &house.ctx());
+    let declare = async |member: &str, value: Value| {
+        let found = store.resource(ResourceKind::Client, &id).await;
+        let mut spec = found.expect("answers").expect("is there").spec;
+        spec[member] = value;
+        let put = house.put(ResourceKind::Client, &id, spec).await;
+        put.expect("is sound");
+    };
+    declare("networks", vec!["192.0.2.0/24"].into()).await;
+    let next = update(&house, &rules(), &id, &token).await;
+    assert_eq!(next.client.networks.len(), 1);
+    let token = next.token.expect("made here");
+    declare("suspended", true.into()).await;
+    let refused = manager(store, ctx, &id, Some(token.expose())).await;
+    assert!(matches!(refused, Err(Denial::Token(_))), "{refused:?}");
+    declare("suspended", false.into()).await;
+    assert!(manager(store, ctx, &id, Some(token.expose())).await.is_ok());
+}

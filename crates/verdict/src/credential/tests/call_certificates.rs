@@ -201,6 +201,7 @@ fn a_certified_key_speaks_for_its_client_and_the_next_one_does_too() {
         "certified-key",
         "signature",
         "call-claims",
+        "client-life",
         "token-replay",
     ];
     assert_eq!(heard[from + 1..until], expected);
@@ -560,6 +561,9 @@ fn a_certificate_that_is_known_from_the_handshake_signs_no_call() {
             scopes: Scopes::new(["orders:read"]),
             roles: Vec::new(),
             tenant: None,
+            application: None,
+            networks: Vec::new(),
+            suspended: false,
         }],
     };
     let (mut world, ca) = (World::knowing(profile), Ca::new());

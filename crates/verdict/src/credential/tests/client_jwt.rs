@@ -97,6 +97,62 @@ fn d02_the_replay_memory_is_asked_last_and_must_answer() {
 }
 
 #[test]
+fn a_suspended_client_is_refused_and_spends_no_id() {
+    let world = World::new();
+    let route = world.route(&[&[ClientJwt]]);
+    let sleeps = |names: &[&str]| {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        *world.facts.asleep.lock().unwrap() = names;
+    };
+    let lease = |jti: &str| {
+        let token = world.client_jwt(&json!({ "jti": jti }));
+        let call = Sent::get("/orders").bearer(&token).call();
+        world.judge(call, &route, NOW).unwrap().lease().unwrap()
+    };
+    let open = lease("open");
+    sleeps(&["export"]);
+    let token = world.client_jwt(&json!({"jti": "one"}));
+    let call = Sent::get("/orders").bearer(&token).call();
+    let refused = world.judge(call, &route, NOW).unwrap_err();
+    assert_eq!(refused.problem.code, Code::CredentialRefused);
+    assert_eq!(&*refused.problem.cause, "the client export is suspended");
+    // What it opened before ends with it, though its JWT can't be verified a second time.
+    let holds = |lease: &crate::Lease| {
+        let held = run(lease.holds(&route, &world.facts, NOW));
+        held.map_err(|problem| problem.code)
+    };
+    assert_eq!(holds(&open), Err(Code::CredentialRefused));
+    // A stranger learns nothing of it.
+    let forged = format!("{token}A");
+    let call = Sent::get("/orders").bearer(&forged).call();
+    let stranger = world.judge(call, &route, NOW).unwrap_err();
+    assert!(!stranger.problem.cause.contains("suspended"));
+    sleeps(&["import"]);
+    assert_eq!(holds(&open), Ok(()));
+    assert_eq!(judge(&world, &route, &token), Ok(()));
+}
+
+#[test]
+fn a_client_calls_from_its_networks_alone() {
+    let mut world = World::new();
+    client(&mut world, |client| {
+        client.networks = vec!["10.1.0.0/16".parse().unwrap()];
+    });
+    let route = world.route(&[&[ClientJwt]]);
+    for (jti, address, expected) in [
+        ("1", "10.1.2.3", Ok(())),
+        ("2", "192.0.2.1", Err(Code::PlaceNotAllowed)),
+    ] {
+        let token = world.client_jwt(&json!({ "jti": jti }));
+        let mut sent = Sent::get("/orders").bearer(&token);
+        sent.arrival.client = address.parse().unwrap();
+        let judged = world.judge(sent.call(), &route, NOW);
+        let judged = judged.map(drop).map_err(|refused| refused.problem.code);
+        assert_eq!(judged, expected, "{address}");
+    }
+}
+
+#[test]
 fn c13_a_client_speaks_for_itself_alone() {
     let mut world = World::new();
     let other = SigningKey::generate(Algorithm::ES256).unwrap();

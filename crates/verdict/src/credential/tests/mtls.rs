@@ -9,35 +9,51 @@ use crate::call::TlsFacts;
 use crate::credential::CredentialKind::{Jwt, Mtls};
 use crate::credential::jwt::ConfigId;
 use crate::credential::mtls::{
-    Asked, AuthorityId, CertificateIdentity, CertificateProfile, NamePattern, RECHECK,
+    Asked, AuthorityId, CertificateIdentity, CertificateProfile, Membership, NamePattern, RECHECK,
 };
 use crate::facts::Unavailable;
-use crate::identity::{RoleName, Scopes};
+use crate::identity::{ApplicationId, RoleName, Scopes};
 use crate::problem::Code;
 use crate::route::Route;
 use crate::testing::pki::Ca;
-use crate::testing::{NOW, Sent, World};
+use crate::testing::{NOW, Sent, World, run};
 use crate::{Permitted, Refused};
+use proof::issued::Environment;
 use proof::x509::ocsp::Status;
 
 fn knows(patterns: Vec<NamePattern>) -> CertificateProfile {
     CertificateProfile {
         config: ConfigId(9),
         authority: AuthorityId::new("partners"),
-        identities: patterns
-            .into_iter()
-            .map(|name| CertificateIdentity {
-                name,
-                scopes: Scopes::new(["orders:read"]),
-                roles: vec![RoleName::new("clerk")],
-                tenant: None,
-            })
-            .collect(),
+        identities: patterns.into_iter().map(known).collect(),
+    }
+}
+
+fn known(name: NamePattern) -> CertificateIdentity {
+    CertificateIdentity {
+        name,
+        scopes: Scopes::new(["orders:read"]),
+        roles: vec![RoleName::new("clerk")],
+        tenant: None,
+        application: None,
+        networks: Vec::new(),
+        suspended: false,
     }
 }
 
 fn spiffe() -> NamePattern {
     NamePattern::Uri("spiffe://example.org/*".into())
+}
+
+/// An API that knows these identities, vouched for by a new authority.
+fn knowing(identities: Vec<CertificateIdentity>) -> (World, Ca) {
+    let profile = CertificateProfile {
+        identities,
+        ..knows(Vec::new())
+    };
+    let (world, ca) = (World::knowing(profile), Ca::new());
+    vouch(&world, &ca, 1, None);
+    (world, ca)
 }
 
 /// An API that knows these names, vouched for by a new authority.
@@ -97,6 +113,95 @@ fn a_certificate_that_the_authority_vouches_for_names_the_caller() {
     assert_eq!(standing.roles, [RoleName::new("clerk")]);
     assert!(standing.credential.as_str().starts_with("x5t:"));
     assert!(identity.expires_at().is_some());
+}
+
+#[test]
+fn an_identity_of_an_application_is_its_member_behind_its_wall() {
+    let member = |environment| CertificateIdentity {
+        application: Some(Membership {
+            application: ApplicationId::new("warehouse"),
+            environment,
+        }),
+        ..known(spiffe())
+    };
+    let (world, ca) = knowing(vec![member(Environment::Live)]);
+    let permitted = judged(&world, &ca.session(|_| {})).unwrap();
+    let standing = permitted.identity().unwrap().standing();
+    let application = standing.application.as_ref().unwrap();
+    assert_eq!(application.as_str(), "warehouse");
+    assert_eq!(standing.environment, Some(Environment::Live));
+    // No document can say so, and yet: the wall is judged, and not believed.
+    let (world, ca) = knowing(vec![member(Environment::Test)]);
+    let refused = judged(&world, &ca.session(|_| {})).unwrap_err();
+    assert_eq!(refused.problem.code, Code::ApiNotAllowed);
+}
+
+#[test]
+fn an_identity_may_come_from_its_networks_alone() {
+    let (world, ca) = knowing(vec![CertificateIdentity {
+        networks: vec!["10.1.0.0/16".parse().unwrap()],
+        ..known(spiffe())
+    }]);
+    let session = ca.session(|_| {});
+    let from = |address: &str| {
+        let mut sent = over(&session);
+        sent.arrival.client = address.parse().unwrap();
+        let judged = world.judge(sent.call(), &world.route(&[&[Mtls]]), NOW);
+        judged.map(drop).map_err(|refused| refused.problem.code)
+    };
+    assert_eq!(from("10.1.2.3"), Ok(()));
+    assert_eq!(from("::ffff:10.1.2.3"), Ok(()));
+    assert_eq!(from("10.2.2.3"), Err(Code::PlaceNotAllowed));
+    // Known by now, and asked each time.
+    assert_eq!(from("10.1.2.3"), Ok(()));
+    assert_eq!(from("192.0.2.1"), Err(Code::PlaceNotAllowed));
+}
+
+#[test]
+fn a_suspended_name_takes_one_holder_out_of_its_family() {
+    let asleep = |name: &str| CertificateIdentity {
+        suspended: true,
+        ..known(NamePattern::Uri(name.into()))
+    };
+    let reports = |params: &mut rcgen::CertificateParams| {
+        let uri = "spiffe://example.org/reports".try_into().unwrap();
+        params.subject_alt_names = vec![SanType::URI(uri)];
+    };
+    let (mut world, ca) = knowing(vec![
+        asleep("spiffe://example.org/billing"),
+        known(spiffe()),
+    ]);
+    let (billing, reports) = (ca.session(|_| {}), ca.session(reports));
+    let refused = named(&world, &billing).unwrap_err();
+    let said = refused.strip_prefix("x5t:").unwrap();
+    assert!(
+        said.ends_with(" is suspended: spiffe://example.org/billing"),
+        "{refused}"
+    );
+    // Known by now, and still.
+    assert_eq!(named(&world, &billing), Err(refused));
+    assert!(named(&world, &reports).is_ok());
+    // A stranger of that name hears of its authority alone.
+    let stranger = Ca::new().session(|_| {});
+    let answer = named(&world, &stranger).unwrap_err();
+    assert!(answer.starts_with("x509-"), "{answer}");
+
+    // The whole family, under the next declaration: what is remembered of its members, and what
+    // they opened before, counts no more.
+    let lease = judged(&world, &reports).unwrap().lease().unwrap();
+    let holds = |world: &World| {
+        let route = world.route(&[&[Mtls]]);
+        run(lease.holds(&route, &world.facts, NOW)).map_err(|problem| problem.code)
+    };
+    assert_eq!(holds(&world), Ok(()));
+    let api = Arc::get_mut(&mut world.api).unwrap();
+    api.certificates = Some(CertificateProfile {
+        config: ConfigId(10),
+        identities: vec![asleep("spiffe://example.org/*")],
+        ..knows(Vec::new())
+    });
+    assert!(named(&world, &reports).is_err());
+    assert_eq!(holds(&world), Err(Code::CredentialRefused));
 }
 
 #[test]

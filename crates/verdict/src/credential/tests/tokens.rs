@@ -136,6 +136,27 @@ fn c06_a_hit_still_judges_time_audience_scope_and_revocation() {
 }
 
 #[test]
+fn c06_the_tokens_of_a_suspended_client_sleep_with_it_and_another_issuer_s_do_not() {
+    let world = World::new();
+    let own = world.own_token(&json!({"client_id": "shop-app"}));
+    let foreign = world.foreign_token(&json!({"azp": "shop-app"}));
+    let both = || [&own, &foreign].map(|token| judge(&world, token, 0).map(drop));
+    assert_eq!(both(), [Ok(()), Ok(())]);
+    let standing_of = |token: &str| {
+        let permitted = judge(&world, token, 0).unwrap();
+        permitted.identity().unwrap().standing().client.clone()
+    };
+    // Both clients are called alike.
+    assert_eq!(standing_of(&own), standing_of(&foreign));
+    assert!(standing_of(&own).is_some());
+    let asleep = || world.facts.asleep.lock().unwrap();
+    asleep().push("shop-app".into());
+    assert_eq!(both(), [Err(Code::CredentialRefused), Ok(())]);
+    asleep().clear();
+    assert_eq!(both(), [Ok(()), Ok(())]);
+}
+
+#[test]
 fn c06_another_configuration_of_the_issuer_knows_nothing() {
     let mut world = World::new();
     let token = world.own_token(&json!({}));

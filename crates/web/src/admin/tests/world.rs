@@ -315,6 +315,9 @@ impl Facts for Stored {
     fn revoked(&self, _: &VerifiedToken) -> Answer<bool> {
         Err(Unavailable::Store)
     }
+    fn suspended(&self, _: &verdict::identity::ClientId) -> bool {
+        false
+    }
     async fn verification_key(
         &self,
         _: &IssuerProfile,

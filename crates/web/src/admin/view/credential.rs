@@ -59,6 +59,10 @@ pub struct CredentialView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub expires_at: Option<Moment>,
+    /// When it was last used, in lists; absent where it never was, or over 400 days ago.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub last_used: Option<Moment>,
     /// The credential that replaces it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub successor: Option<String>,
@@ -145,6 +149,7 @@ impl CredentialView {
             uses: credential.grant.uses,
             created_at: Moment(credential.created_at),
             expires_at: credential.expires_at.map(Moment),
+            last_used: None,
             successor: credential.successor,
             signing,
             version: credential.version,

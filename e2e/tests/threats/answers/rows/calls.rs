@@ -48,6 +48,16 @@ pub(super) fn client_jwts<'a>(rows: &mut Rows<'a>, world: &'a World) {
     );
     rows.add(
         kind,
+        "of a suspended client",
+        sent(me, own, |draft| draft.client = "asleep"),
+    );
+    rows.add(
+        kind,
+        "from another network",
+        sent(me, own, |draft| draft.client = "far"),
+    );
+    rows.add(
+        kind,
         "for another method",
         sent(me, own, |draft| draft.method = Some("POST")),
     );

@@ -17,6 +17,8 @@ pub(super) fn certificates<'a>(rows: &mut Rows<'a>, world: &'a World) {
             "of a name that the API does not know",
             world.partners.leaf("spiffe://example.org/other", 4, 2090),
         ),
+        ("suspended", world.partners.leaf(ASLEEP, 8, 2090)),
+        ("from another network", world.partners.leaf(FAR, 9, 2090)),
     ];
     let tls = Arc::clone(&good);
     rows.add(kind, "none", move || Call::get(me).shown(&tls));
@@ -112,6 +114,23 @@ pub(super) fn relayed<'a>(rows: &mut Rows<'a>, world: &'a World) {
             "of a name that the API does not know",
             me,
             vec![(field, leaf(partners, "spiffe://example.org/other", 4))],
+        ),
+        ("suspended", me, vec![(field, leaf(partners, ASLEEP, 8))]),
+        (
+            "none, from its network",
+            me,
+            vec![
+                (field, leaf(partners, FAR, 9)),
+                ("x-forwarded-for", "192.0.2.7".to_owned()),
+            ],
+        ),
+        (
+            "from another network",
+            me,
+            vec![
+                (field, leaf(partners, FAR, 9)),
+                ("x-forwarded-for", "203.0.113.7".to_owned()),
+            ],
         ),
         (
             "by an office: none",

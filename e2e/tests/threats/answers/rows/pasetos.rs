@@ -90,6 +90,10 @@ pub(super) fn pasetos<'a>(rows: &mut Rows<'a>, world: &'a World) {
         Call::bearer(ours, &token)
     });
     rows.add(kind, "revoked", move || Call::bearer(ours, &revoked));
+    let asleep = &world.asleep["paseto-own"];
+    rows.add(kind, "of a suspended client", move || {
+        Call::bearer(ours, asleep)
+    });
 }
 
 /// Another letter in the middle of the token.

@@ -40,6 +40,10 @@ pub(super) fn jwts<'a>(rows: &mut Rows<'a>, world: &'a World) {
         sent(&but(&claims(), "nbf", json!(now() + 300)))
     });
     rows.add(kind, "revoked", move || Call::bearer(me, &revoked));
+    let asleep = &world.asleep["jwt"];
+    rows.add(kind, "of a suspended client", move || {
+        Call::bearer(me, asleep)
+    });
     rows.add(kind, "of another API", move || Call::bearer(me, &other));
     rows.add(kind, "of another API, of a foreign issuer", move || {
         sent(&but(&claims(), "aud", json!(audience("jwt-other"))))
@@ -100,6 +104,7 @@ pub(super) fn opaque_tokens<'a>(rows: &mut Rows<'a>, world: &'a World) {
         ("unknown", never),
         ("forged, with another secret", guessed),
         ("revoked", world.revoked_token("opaque")),
+        ("of a suspended client", world.asleep["opaque"].clone()),
         ("of another API", world.token("opaque-other")),
         ("a JWT", world.token("jwt")),
     ];
