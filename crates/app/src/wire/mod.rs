@@ -10,6 +10,7 @@ mod bundles;
 mod clients;
 mod duties;
 mod explain;
+mod files;
 mod follow;
 mod people;
 mod planes;
@@ -271,6 +272,7 @@ impl Node {
             entropy: &*entropy,
             request_id: &ctx_id,
             context: &context,
+            files: &(),
         };
         let first_key = registry::usecase::admin_key::bootstrap(&*store, &*hasher, &ctx)
             .await
@@ -305,7 +307,7 @@ impl Node {
         });
 
         let planes = planes::Planes::new(&shared, &sinks.decisions, &gateway_metrics)?;
-        reload::rehearse(&shared, &planes, &shared.loaded.load_full().documents).await?;
+        reload::rehearse(&shared, &planes, &shared.loaded.load_full().documents, &[]).await?;
         reload::sync_resources(&shared).await?;
         follow::catch_up(&shared, &planes).await?;
 

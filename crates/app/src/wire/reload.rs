@@ -10,12 +10,12 @@ use core::time::Duration;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use arc_swap::ArcSwap;
 use proof::random::uuid_v7;
 use proof::time::Timestamp;
 use registry::document::Document;
-use registry::ports::Registry as _;
+use registry::ports::{Files as _, Registry as _};
 use registry::resource::ManagedBy;
 use registry::usecase::{Ctx, Refusal};
 use tokio_util::sync::CancellationToken;
@@ -92,6 +92,8 @@ pub(crate) async fn sync_resources(shared: &Shared) -> Result<()> {
         entropy: &*shared.entropy,
         request_id: &id,
         context: &shared.context,
+        // Looked at before: see `rehearse`.
+        files: &(),
     };
     let applied = registry::apply::sync_files(&*shared.store, &ctx, &loaded.documents)
         .await
@@ -143,12 +145,17 @@ pub(crate) async fn watch(
             () = tokio::time::sleep(AGAIN), if again => {}
         }
         match reload(&shared, &planes).await {
-            Ok(()) => {
+            Ok(unusable) => {
                 watch.set(watched(&shared, &named.borrow_and_update()));
                 shared.reload.good(now());
-                metrics.reloaded(true);
+                if unusable.is_empty() {
+                    tracing::info!("the settings were read again and are in force");
+                } else {
+                    // All else is in force, and this must be seen.
+                    shared.reload.bad(now(), unusable.join("\n"));
+                }
+                metrics.reloaded(unusable.is_empty());
                 again = false;
-                tracing::info!("the settings were read again and are in force");
             }
             Err(error) => {
                 shared.reload.bad(now(), format!("{error:#}"));
@@ -169,12 +176,15 @@ fn watched(shared: &Shared, named: &[PathBuf]) -> Vec<PathBuf> {
 }
 
 /// Whether the file's resources could be served together with those of the admin API, before
-/// anything is written.
+/// anything is written. Those that are not among `before`, and so are new or say something else, must
+/// name files that can be used. Also whose authority can't be read though it could once, which keeps
+/// nothing else from coming into force.
 pub(crate) async fn rehearse(
     shared: &Shared,
     planes: &Planes,
     declared: &[Document],
-) -> Result<()> {
+    before: &[Document],
+) -> Result<Vec<String>> {
     let mut stored = shared.store.resources(None).await?;
     stored.retain(|one| one.managed_by != ManagedBy::File);
     let mut documents = registry::usecase::resource::documents(&stored)?;
@@ -184,10 +194,26 @@ pub(crate) async fn rehearse(
             .any(|own| own.kind() == one.kind() && own.name == one.name)
     });
     documents.extend_from_slice(declared);
-    planes.rehearse(shared, &follow::meaning_of(shared, &documents)?)
+    let meaning = follow::meaning_of(shared, &documents)?;
+    let unusable = planes.rehearse(shared, &meaning)?;
+    let mut bad = Vec::new();
+    for document in declared.iter().filter(|one| !before.contains(one)) {
+        let (kind, name) = (document.kind(), document.name.as_str());
+        let Some(resource) = kind.resource() else {
+            continue;
+        };
+        for file in shared.look(&meaning, resource, name) {
+            let (kind, place) = (kind.name(), file.place);
+            bad.push(format!("{kind}/{name} spec.{place}: {}", file.message));
+        }
+    }
+    if !bad.is_empty() {
+        bail!(bad.join("\n"));
+    }
+    Ok(unusable)
 }
 
-async fn reload(shared: &Arc<Shared>, planes: &Planes) -> Result<()> {
+async fn reload(shared: &Arc<Shared>, planes: &Planes) -> Result<Vec<String>> {
     let loaded = settings::load(
         shared.reload.path(),
         &|name| std::env::var(name).ok(),
@@ -216,12 +242,20 @@ async fn reload(shared: &Arc<Shared>, planes: &Planes) -> Result<()> {
             "trusted_proxies",
             loaded.settings.trusted_proxies == before.settings.trusted_proxies,
         ),
+        (
+            "client_certificate_field",
+            loaded.settings.client_certificate_field == before.settings.client_certificate_field,
+        ),
+        (
+            "replay_memory",
+            loaded.settings.replay_memory == before.settings.replay_memory,
+        ),
     ] {
         if !same {
             tracing::warn!("`{what}` changed in the settings: it is taken over at the next start");
         }
     }
-    rehearse(shared, planes, &loaded.documents).await?;
+    let unusable = rehearse(shared, planes, &loaded.documents, &before.documents).await?;
     planes.reload_certificates(&before.settings)?;
     shared.loaded.store(Arc::new(loaded));
     let taken = match sync_resources(shared).await {
@@ -231,5 +265,5 @@ async fn reload(shared: &Arc<Shared>, planes: &Planes) -> Result<()> {
     if taken.is_err() {
         shared.loaded.store(before);
     }
-    taken
+    taken.map(|()| unusable)
 }

@@ -8,5 +8,6 @@ mod encrypted;
 mod exchange;
 mod opaque;
 mod paseto;
+mod paseto_local;
 mod refresh;
 mod world;

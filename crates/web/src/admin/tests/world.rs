@@ -143,6 +143,7 @@ impl Checker for Stored {
                 entropy: &SystemEntropy,
                 request_id: "check",
                 context: &context,
+                files: &(),
             };
             let model = relation::model(&*self.0, &ctx).await.expect("a model");
             let mut answers = Vec::new();
@@ -247,6 +248,9 @@ struct ThisProcess(Arc<Context>);
 impl Process for ThisProcess {
     fn context(&self) -> Arc<Context> {
         self.0.clone()
+    }
+    fn files(&self) -> &dyn Files {
+        &()
     }
     fn settings_status(&self) -> SettingsStatus {
         let refused = RefusedSettings {
@@ -563,6 +567,7 @@ impl World {
             entropy: &SystemEntropy,
             request_id: "set-up",
             context: &context,
+            files: &(),
         };
 
         let mut keys = Vec::new();
