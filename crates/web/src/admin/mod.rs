@@ -48,7 +48,7 @@ use registry::access::Action;
 use registry::actor::Actor;
 use registry::document::Document;
 use registry::meaning::Context;
-use registry::ports::{AuditTrail, CallRecord, Registry, Webhooks};
+use registry::ports::{AuditTrail, CallRecord, Files, Registry, Webhooks};
 use registry::record::Decision;
 use registry::relations::{Relations, Token};
 use registry::usecase::{Ctx, Hasher, Refusal, admin_key, refused_draft};

@@ -26,7 +26,7 @@ use registry::actor::{Actor, Role};
 use registry::api::{RouteMeaning, Segment};
 use registry::document::{Document, DocumentKind};
 use registry::meaning::Context;
-use registry::ports::Registry as _;
+use registry::ports::{Files, Registry as _};
 use registry::record::Decision;
 use registry::relations::Token;
 use registry::resource::ResourceKind;
