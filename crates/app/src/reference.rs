@@ -30,15 +30,18 @@ pub(crate) enum Page {
 /// Prints a page.
 #[allow(clippy::print_stdout, reason = "the command's answer")]
 pub(crate) fn print(page: Page) {
-    let text = match page {
+    print!("{}", written(page));
+}
+
+fn written(page: Page) -> String {
+    match page {
         Page::Settings => settings_page(),
         Page::Errors => errors(),
         Page::Metrics => metrics(),
         Page::Cli => cli(),
         Page::Endpoints => endpoints(),
         Page::AuditEvents => audit_events(),
-    };
-    print!("{text}");
+    }
 }
 
 const NOTE: &str =
@@ -192,6 +195,7 @@ fn plain(value: &Json) -> String {
         .map_or_else(|| value.to_string(), str::to_owned)
 }
 
+/// For a cell of a table: in one line, and without what would end the cell.
 fn one_line(text: &str) -> String {
     text.split_whitespace()
         .collect::<Vec<_>>()
@@ -302,7 +306,7 @@ fn command(out: &mut String, this: &Command, above: &str) {
             .get_help()
             .map(|text| one_line(&text.to_string()))
             .unwrap_or_default();
-        let _ = writeln!(rows, "| `{shown}` | {help} |");
+        let _ = writeln!(rows, "| `{}` | {help} |", one_line(&shown));
     }
     if !rows.is_empty() {
         let _ = write!(out, "\n| argument | |\n|---|---|\n{rows}");
@@ -365,4 +369,34 @@ fn audit_events() -> String {
     }
     out.push_str("\nReading leaves no event. What was refused leaves one under its own name with `refused` in its details. The process itself (first start, rotation of signing keys, resources declared in the settings file) acts as `system:<part>`; whoever registers a client, as `registration:<id of the token>` or `registration:open`.\n");
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The bars of a row that divide cells: those that are not escaped.
+    fn cells(row: &str) -> usize {
+        row.replace("\\|", "").matches('|').count()
+    }
+
+    #[test]
+    fn every_row_of_a_table_has_as_many_cells_as_its_head() {
+        for page in Page::value_variants() {
+            let text = written(*page);
+            let mut head = None;
+            for row in text.lines() {
+                if row.starts_with('|') {
+                    assert_eq!(
+                        cells(row),
+                        *head.get_or_insert(cells(row)),
+                        "{page:?}: {row}"
+                    );
+                } else {
+                    head = None;
+                }
+            }
+            assert!(text.contains("|---|"), "{page:?} has a table");
+        }
+    }
 }

@@ -425,7 +425,7 @@ async fn body(
         .check
         .push(&bytes, &mut out)
         .and_then(|()| signed.check.finish());
-    checked.map_err(|defect| forged(&route.meaning.judged, defect.code()))
+    checked.map_err(|defect| forged(&route.meaning.judged, signed.tried, defect.code()))
 }
 
 /// An answer of ours, as far as it says something to a reader.

@@ -80,15 +80,20 @@ pub(crate) async fn forward<F: Facts + 'static>(
         let cause = "what comes through a tunnel can't be masked";
         return Err(Problem::new(Code::UpgradeRefused, cause));
     }
-    let told = |error: BodyError| match error {
-        BodyError::Forged(defect) => forged(&route.meaning.judged, defect.code()),
-        error => respond::of_body(error),
+    let tried = signed.as_ref().map(|signed| signed.tried);
+    let told = |error: BodyError| match (error, tried) {
+        (BodyError::Forged(defect), Some(tried)) => {
+            forged(&route.meaning.judged, tried, defect.code())
+        }
+        (error, _) => respond::of_body(error),
     };
     let body = match body {
         call::Body::Stream(incoming) => match signed {
             None => RequestBody::stream(incoming, limit, route.idle_timeout),
             Some(signed) => {
-                let SignedBody { check, rewrites } = signed;
+                let SignedBody {
+                    check, rewrites, ..
+                } = signed;
                 RequestBody::signed(incoming, check, rewrites, limit, route.idle_timeout)
                     .await
                     .map_err(told)?

@@ -250,7 +250,7 @@ pub(crate) async fn approach<F: Facts>(
         let read = Box::pin(body::whole(stream, limit, route.idle_timeout)).await;
         let read = read.map_err(respond::of_body)?;
         who = who
-            .with_body(read)
+            .with_body(read, judged)
             .map_err(|refused| trip.refused(refused))?;
     }
     let mut permitted = decide(who, judged, facts, now)

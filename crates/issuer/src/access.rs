@@ -1,8 +1,9 @@
 //! **Access tokens** (RFC 9068): made here and read back here, for introspection and revocation.
 //!
 //! Each API says in which form: signed, as a JWT or a PASETO, and then whoever else checks them does
-//! it with the published keys; or opaque, a random text, and then the store keeps the same claims
-//! under its hash. A JWT is encrypted to the API after that where the API asks for it, and then
+//! it with the published keys; opaque, a random text, and then the store keeps the same claims
+//! under its hash; or as a PASETO that is encrypted with a key of this installation, and then nobody
+//! else reads it and nothing is kept. A JWT is encrypted to the API after that where the API asks for it, and then
 //! nobody reads it but the API and this issuer. Reading accepts only what this issuer signed, or
 //! keeps, as an access token: never an identity token for upstreams, never a foreign or untyped one.
 
@@ -14,7 +15,7 @@ use proof::issued::{self, Environment, Issued, SecretKind};
 use proof::jose::jwe::{ContentEncryption, EncryptDefect, EncryptionKey};
 use proof::jose::jws;
 use proof::jose::jwt::{self, Claims, Expect};
-use proof::paseto;
+use proof::paseto::{self, PasetoDefect, Purpose};
 use proof::time::{Leeway, Timestamp};
 use serde::{Deserialize as _, Serialize};
 use serde_json::Value;
@@ -41,6 +42,8 @@ pub(crate) enum Form {
     Opaque,
     /// A signed PASETO.
     Paseto,
+    /// A PASETO that is encrypted with our own key.
+    PasetoLocal,
 }
 
 impl Form {
@@ -176,11 +179,20 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
                 let key = ring
                     .signer(KeyPurpose::AccessPaseto)
                     .ok_or(Reason::NoSigningKey)?;
-                // What we wrote reads back, unless it is too long.
-                let text = Claims::from_json(claims.as_bytes())
-                    .ok()
-                    .and_then(|claims| paseto::sign(key, &claims).ok())
-                    .ok_or(Reason::TokenTooLarge)?;
+                let text = paseto::sign(key, &read_back(&claims)?);
+                let text = text.map_err(|_| Reason::TokenTooLarge)?;
+                Made { text, kept: None }
+            }
+            Form::PasetoLocal => {
+                let ring = self.keys().ring();
+                let key = ring
+                    .encrypter(KeyPurpose::AccessPasetoLocal)
+                    .ok_or(Reason::NoSigningKey)?;
+                let text = paseto::issue(key, &read_back(&claims)?, &[]);
+                let text = text.map_err(|defect| match defect {
+                    PasetoDefect::TooLong => Reason::TokenTooLarge,
+                    _ => Reason::Internal,
+                })?;
                 Made { text, kept: None }
             }
             Form::Opaque => {
@@ -222,6 +234,11 @@ impl<S: IssuerStore, C: Secrets> Issuer<S, C> {
     }
 }
 
+/// What we wrote reads back, unless it is too long.
+fn read_back(claims: &str) -> Result<Claims, Reason> {
+    Claims::from_json(claims.as_bytes()).map_err(|_| Reason::TokenTooLarge)
+}
+
 /// The claims of a token as JSON.
 fn claims_json(token: &AccessToken<'_>) -> String {
     let iat = token.issued_at.as_secs();
@@ -252,14 +269,14 @@ fn claims_json(token: &AccessToken<'_>) -> String {
     serde_json::to_string(&written).expect("strings and numbers always serialise to JSON")
 }
 
-/// An access token of ours, read back: signature, type and issuer held, or it was kept. Times and revocation are
+/// An access token of ours, read back: signature (or encryption), type and issuer held, or it was kept. Times and revocation are
 /// judged on every use.
 #[derive(Debug)]
 pub struct ReadToken {
     /// Its claims. `client_id`, `jti`, `exp`, `iat` are present.
     claims: Claims,
-    /// The key that signed it, with its purpose; none of an opaque one.
-    signed_by: Option<(KeyPurpose, String)>,
+    /// The key that made it, with its purpose; none of an opaque one.
+    made_by: Option<(KeyPurpose, String)>,
     /// The key that opened it; none of one that was not encrypted.
     opened_by: Option<String>,
     client_id: String,
@@ -322,7 +339,7 @@ impl ReadToken {
     pub fn issued_at(&self) -> Timestamp {
         self.issued_at
     }
-    /// Whether it is in its time, its key still published, and the key that opened it still one
+    /// Whether it is in its time, its key not retired, and the key that opened it still one
     /// that opens.
     pub(crate) fn is_current(
         &self,
@@ -331,9 +348,9 @@ impl ReadToken {
         now: Timestamp,
         leeway: Leeway,
     ) -> bool {
-        self.signed_by
+        self.made_by
             .as_ref()
-            .is_none_or(|(purpose, kid)| ring.verifier(*purpose, kid).is_some())
+            .is_none_or(|(purpose, kid)| ring.knows(*purpose, kid))
             && self
                 .opened_by
                 .as_ref()
@@ -375,8 +392,8 @@ pub(crate) fn read(
     let key = ring.verifier(KeyPurpose::Access, &kid)?;
     let payload = unverified.verify(key).ok()?;
     let claims = Claims::parse(&payload).ok()?;
-    let signed_by = Some((KeyPurpose::Access, kid));
-    checked(signed_by, claims, payload.typ(), issuer, now, leeway)
+    let made_by = Some((KeyPurpose::Access, kid));
+    checked(made_by, claims, payload.typ(), issuer, now, leeway)
 }
 
 /// The same for one that was encrypted to an API that is declared. What is in it is signed, and
@@ -397,8 +414,8 @@ pub(crate) fn read_encrypted(
     })
 }
 
-/// The same for one in the form of PASETO. It has no type: its key signs access tokens and nothing
-/// else.
+/// The same for one in the form of PASETO. It has no type: its key makes access tokens and nothing
+/// else. What it says to be for chooses among keys of that one purpose.
 pub(crate) fn read_paseto(
     ring: &KeyRing,
     issuer: &str,
@@ -408,16 +425,34 @@ pub(crate) fn read_paseto(
 ) -> Option<ReadToken> {
     let claimed = paseto::split(token).ok()?;
     let kid = claimed.key_id()?.to_owned();
-    let key = ring.verifier(KeyPurpose::AccessPaseto, &kid)?;
-    let payload = claimed.open(&paseto::Key::Public(key.clone()), &[]).ok()?;
+    let (purpose, payload) = match claimed.purpose() {
+        Purpose::Public => {
+            let purpose = KeyPurpose::AccessPaseto;
+            let key = paseto::Key::Public(ring.verifier(purpose, &kid)?.clone());
+            (purpose, claimed.open(&key, &[]).ok()?)
+        }
+        Purpose::Local => {
+            let purpose = KeyPurpose::AccessPasetoLocal;
+            (
+                purpose,
+                claimed.open(ring.opener(purpose, &kid)?, &[]).ok()?,
+            )
+        }
+    };
     let claims = payload.claims().ok()?;
-    let signed_by = Some((KeyPurpose::AccessPaseto, kid));
-    checked(signed_by, claims, Some(TYPE), issuer, now, leeway)
+    checked(
+        Some((purpose, kid)),
+        claims,
+        Some(TYPE),
+        issuer,
+        now,
+        leeway,
+    )
 }
 
 /// What every access token of this issuer has.
 fn checked(
-    signed_by: Option<(KeyPurpose, String)>,
+    made_by: Option<(KeyPurpose, String)>,
     claims: Claims,
     typ: Option<&str>,
     issuer: &str,
@@ -437,7 +472,7 @@ fn checked(
     };
     jwt::check(&claims, typ, &expect, now).ok()?;
     Some(ReadToken {
-        signed_by,
+        made_by,
         opened_by: None,
         client_id: claims.client_id.clone()?,
         token_id: claims.jti.clone()?,

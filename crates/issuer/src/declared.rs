@@ -250,8 +250,8 @@ pub(crate) fn the_one<'a>(
 pub struct Declared {
     clients: HashMap<Arc<str>, Arc<RegisteredClient>>,
     scopes: Vec<Arc<str>>,
-    /// Whether an API's tokens are PASETOs.
-    paseto: bool,
+    /// Purposes of the keys that its APIs' tokens need beside that of JWTs.
+    token_keys: Vec<KeyPurpose>,
     /// The keys that open tokens for its APIs, by their own names.
     opening: HashMap<String, Arc<DecryptionKeys>>,
 }
@@ -316,7 +316,11 @@ impl Declared {
                 return Err(DeclaredError::ClientTwice(id));
             }
         }
-        let mut forms = by_name.values().map(|api| &api.form);
+        let token_keys = by_name.values().filter_map(|api| match api.form {
+            Form::Paseto => Some(KeyPurpose::AccessPaseto),
+            Form::PasetoLocal => Some(KeyPurpose::AccessPasetoLocal),
+            Form::Jwt | Form::Encrypted(_) | Form::Opaque => None,
+        });
         let named = keys.iter().flat_map(|(_, keys)| {
             let all = keys.all().iter();
             all.map(|key| (key.kid().to_owned(), keys.clone()))
@@ -324,7 +328,7 @@ impl Declared {
         Ok(Self {
             clients: registered,
             scopes: known_scopes,
-            paseto: forms.any(|form| matches!(form, Form::Paseto)),
+            token_keys: token_keys.collect(),
             opening: named.collect(),
         })
     }
@@ -365,7 +369,7 @@ impl Declared {
             .flat_map(|client| client.userinfo_alg.into_iter().chain([client.id_token_alg]))
             .filter_map(KeyPurpose::id_token)
             .collect();
-        used.extend(self.paseto.then_some(KeyPurpose::AccessPaseto));
+        used.extend(&self.token_keys);
         KeyPurpose::ALL
             .into_iter()
             .filter(|purpose| used.contains(purpose))
@@ -385,6 +389,7 @@ fn form(api: &ApiMeaning, keys: &[(ApiName, Arc<DecryptionKeys>)]) -> Result<For
     match api.token_format {
         TokenFormat::Opaque => Ok(Form::Opaque),
         TokenFormat::Paseto => Ok(Form::Paseto),
+        TokenFormat::PasetoLocal => Ok(Form::PasetoLocal),
         TokenFormat::Jwt if api.judged.encryption.is_none() => Ok(Form::Jwt),
         TokenFormat::Jwt => keys
             .iter()

@@ -2,6 +2,9 @@
 //! died, sealed at rest. The ring that signs and verifies is an immutable snapshot, swapped whole
 //! after every change; the store's transitions are the truth, so that two nodes can run the same
 //! schedule. A key of one purpose is never found for another.
+//!
+//! Keys that encrypt live the same life: *published* is for them to be known to the nodes of this
+//! installation, who open with every one of them, and to nobody else.
 
 mod manager;
 mod ring;
@@ -15,7 +18,7 @@ use registry::ports::StoreError;
 
 use crate::ports::KeyPurpose;
 
-pub use manager::{KeyManager, OldKey, RingReader};
+pub use manager::{KeyManager, RingReader};
 pub use ring::KeyRing;
 
 /// Algorithms that signing keys can have, the default first.
@@ -43,9 +46,9 @@ pub struct KeySettings {
 }
 
 impl KeySettings {
-    /// Algorithm of a purpose's new keys.
-    pub fn algorithm(&self, purpose: KeyPurpose) -> Algorithm {
-        match purpose {
+    /// Algorithm of a purpose's new keys; none of those that encrypt.
+    pub fn algorithm(&self, purpose: KeyPurpose) -> Option<Algorithm> {
+        Some(match purpose {
             KeyPurpose::Access => self.access,
             KeyPurpose::Upstream => self.upstream,
             KeyPurpose::Audit | KeyPurpose::IdEs256 => Algorithm::ES256,
@@ -53,7 +56,8 @@ impl KeySettings {
             KeyPurpose::IdRs256 => Algorithm::RS256,
             KeyPurpose::IdPs256 => Algorithm::PS256,
             KeyPurpose::IdEdDsa | KeyPurpose::AccessPaseto => Algorithm::EdDSA,
-        }
+            KeyPurpose::AccessPasetoLocal => return None,
+        })
     }
     fn retire_after(&self) -> Duration {
         self.longest_token.saturating_add(Duration::from_secs(3600))

@@ -43,11 +43,14 @@ pub enum KeyPurpose {
     /// Access tokens in the form of PASETO; published beside the others. A key of its own, since a
     /// PASETO has no type that would tell it from what else a key signs.
     AccessPaseto,
+    /// Access tokens in the form of PASETO that only this installation reads: one key for both
+    /// sides, and so published nowhere.
+    AccessPasetoLocal,
 }
 
 impl KeyPurpose {
     /// Every purpose.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Access,
         Self::Upstream,
         Self::Audit,
@@ -56,6 +59,7 @@ impl KeyPurpose {
         Self::IdPs256,
         Self::IdEdDsa,
         Self::AccessPaseto,
+        Self::AccessPasetoLocal,
     ];
     /// The purposes whose keys are the issuer's own key set (`jwks_uri`).
     pub const OF_ISSUER: [Self; 6] = [
@@ -90,7 +94,12 @@ impl KeyPurpose {
             Self::IdPs256 => "id-ps256",
             Self::IdEdDsa => "id-eddsa",
             Self::AccessPaseto => "access-paseto",
+            Self::AccessPasetoLocal => "access-paseto-local",
         }
+    }
+    /// Whether its keys encrypt: then they have no public half.
+    pub fn encrypts(self) -> bool {
+        self == Self::AccessPasetoLocal
     }
 }
 
@@ -110,21 +119,47 @@ pub enum KeyState {
     Retired,
 }
 
+/// What a stored key is made of, and what of it anybody may know.
+#[derive(Debug, Clone, PartialEq)]
+pub enum KeyForm {
+    /// A key pair.
+    Pair {
+        /// Its one algorithm.
+        algorithm: Algorithm,
+        /// The public JWK as JSON.
+        public_jwk: serde_json::Value,
+    },
+    /// One key that encrypts and opens `v4.local`; nothing of it is public.
+    Local,
+}
+
+impl KeyForm {
+    /// What stands for an algorithm of [`KeyForm::Local`], which PASETO's version implies.
+    pub const LOCAL: &str = "v4.local";
+
+    /// The name of what it is used with.
+    pub fn algorithm(&self) -> &'static str {
+        match self {
+            Self::Pair { algorithm, .. } => algorithm.name(),
+            Self::Local => Self::LOCAL,
+        }
+    }
+}
+
 /// A signing key as stored: the private part is sealed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredKey {
-    /// RFC 7638 thumbprint.
+    /// RFC 7638 thumbprint of a pair, PASERK id (`k4.lid.…`) of a [`KeyForm::Local`].
     pub kid: String,
     /// What it signs.
     pub purpose: KeyPurpose,
-    /// Its one algorithm.
-    pub algorithm: Algorithm,
+    /// What it is made of.
+    pub form: KeyForm,
     /// Its state.
     pub state: KeyState,
-    /// The private key (PKCS#8), sealed with `proof::seal` (table `signing_keys`, column `sealed`, row `kid`).
+    /// The private key (PKCS#8), or the one key (PASERK, `k4.local.…`), sealed with `proof::seal`
+    /// (table `signing_keys`, column `sealed`, row `kid`).
     pub sealed: Vec<u8>,
-    /// The public JWK as JSON.
-    pub public_jwk: serde_json::Value,
     /// When it was made and published.
     pub created_at: Timestamp,
     /// When it became active.

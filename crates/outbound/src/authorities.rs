@@ -58,22 +58,26 @@ pub struct Prepared(HashMap<AuthorityId, Held>);
 
 impl Authorities {
     /// Reads sources; what did not change keeps its number, and with it what was verified under it.
-    ///
-    /// # Errors
-    /// The first source that can't be read, and why.
+    /// Also those that can't be read, and why: of each, what is held already goes on, and nothing is
+    /// at hand where nothing is held. The others are not kept from coming into force.
     pub fn prepare(
         &self,
         sources: impl IntoIterator<Item = (AuthorityId, AuthoritySource)>,
-    ) -> Result<Prepared, (AuthorityId, X509Defect)> {
+    ) -> (Prepared, Vec<(AuthorityId, X509Defect)>) {
         let fetched = self.fetched.lock();
-        let mut prepared = HashMap::new();
+        let (mut prepared, mut bad) = (HashMap::new(), Vec::new());
         for (id, source) in sources {
-            let held = self
-                .hold(&id, Arc::new(source), &fetched)
-                .map_err(|defect| (id.clone(), defect))?;
-            prepared.insert(id, held);
+            match self.hold(&id, Arc::new(source), &fetched) {
+                Ok(held) => drop(prepared.insert(id, held)),
+                Err(defect) => {
+                    if let Some(before) = self.held.load().get(&id) {
+                        prepared.insert(id.clone(), before.clone());
+                    }
+                    bad.push((id, defect));
+                }
+            }
         }
-        Ok(Prepared(prepared))
+        (Prepared(prepared), bad)
     }
 
     /// Puts a prepared set in force, in the place of the whole one before.
@@ -285,8 +289,8 @@ mod tests {
             ..source(&pem())
         };
         let declare = |source: &AuthoritySource| {
-            let prepared = authorities.prepare([(id.clone(), source.clone())]);
-            authorities.configure(prepared.expect("readable"));
+            let (prepared, _) = authorities.prepare([(id.clone(), source.clone())]);
+            authorities.configure(prepared);
         };
         declare(&source);
         assert_eq!(authorities.published(), [one.clone(), other.clone()]);
@@ -335,9 +339,7 @@ mod tests {
         let id = AuthorityId::new("partners");
         let (one, other) = (pem(), pem());
         let configure = |text: &str| {
-            let prepared = authorities
-                .prepare([(id.clone(), source(text))])
-                .expect("readable");
+            let (prepared, _) = authorities.prepare([(id.clone(), source(text))]);
             authorities.configure(prepared);
             authorities.get(&id).expect("held").version
         };
@@ -360,8 +362,8 @@ mod tests {
                 responder,
                 ..source(roots)
             };
-            let prepared = authorities.prepare([(id.clone(), source)]);
-            authorities.configure(prepared.expect("readable"));
+            let (prepared, _) = authorities.prepare([(id.clone(), source)]);
+            authorities.configure(prepared);
             let authority = authorities.get(&id).expect("held");
             (authority, authorities.responder(&id))
         };
@@ -381,14 +383,15 @@ mod tests {
     }
 
     #[test]
-    fn h05_a_source_that_can_not_be_read_leaves_the_one_before_in_force() {
+    fn h05_a_source_that_can_not_be_read_leaves_the_one_before_and_all_others_in_force() {
         let authorities = Authorities::default();
         let id = AuthorityId::new("partners");
         assert_eq!(authorities.get(&id).err(), Some(Unavailable::Authority));
-        let prepared = authorities
-            .prepare([(id.clone(), source(&pem()))])
-            .expect("readable");
+        let (prepared, bad) = authorities.prepare([(id.clone(), source(&pem()))]);
+        assert_eq!(bad, []);
         authorities.configure(prepared);
+        let version = || authorities.get(&id).map(|authority| authority.version);
+        let first = version();
         let no_lists = AuthoritySource {
             revocation: vec![b"no list".to_vec()],
             ..source(&pem())
@@ -397,9 +400,19 @@ mod tests {
             (source("nothing"), X509Defect::NotPem),
             (no_lists, X509Defect::NotCrl),
         ] {
-            let refused = authorities.prepare([(id.clone(), bad)]).err();
-            assert_eq!(refused, Some((id.clone(), defect)));
-            assert!(authorities.get(&id).is_ok());
+            let (other, never) = (AuthorityId::new("other"), AuthorityId::new("never"));
+            let sources = [
+                (id.clone(), bad.clone()),
+                (other.clone(), source(&pem())),
+                (never.clone(), bad),
+            ];
+            let (prepared, refused) = authorities.prepare(sources);
+            let both = [(id.clone(), defect), (never.clone(), defect)];
+            assert_eq!(refused, both);
+            authorities.configure(prepared);
+            assert_eq!(version(), first);
+            assert!(authorities.get(&other).is_ok());
+            assert_eq!(authorities.get(&never).err(), Some(Unavailable::Authority));
         }
     }
 }

@@ -66,18 +66,20 @@ pub enum TokenFormat {
     Opaque,
     /// A signed `v4.public` (PASETO), checked without asking anybody.
     Paseto,
+    /// An encrypted `v4.local` (PASETO), opened without asking anybody, by this installation alone.
+    PasetoLocal,
 }
 
 impl TokenFormat {
     /// Every form.
-    pub const ALL: [Self; 3] = [Self::Jwt, Self::Opaque, Self::Paseto];
+    pub const ALL: [Self; 4] = [Self::Jwt, Self::Opaque, Self::Paseto, Self::PasetoLocal];
 
     /// The kind of credential that such a token is.
     pub fn kind(self) -> CredentialKind {
         match self {
             Self::Jwt => CredentialKind::Jwt,
             Self::Opaque => CredentialKind::Opaque,
-            Self::Paseto => CredentialKind::Paseto,
+            Self::Paseto | Self::PasetoLocal => CredentialKind::Paseto,
         }
     }
 }

@@ -22,7 +22,9 @@ use crate::ports::{CredentialFilter, Registry, StoreError};
 use crate::resource::{ManagedBy, Stored};
 use crate::usecase::api_key::{self, imported_lookup};
 use crate::usecase::credential::{self, Amendment};
-use crate::usecase::resource::{self, PutResource, document, documents, no_new_flaws};
+use crate::usecase::resource::{
+    self, PutResource, document, documents, its_files_can_be_used, no_new_flaws,
+};
 use crate::usecase::{Ctx, Refusal, authorize};
 
 /// Keys are asked for in pages of this size.
@@ -600,8 +602,10 @@ fn the_end_means_something(stored: &[Stored], plan: &Plan, ctx: &Ctx<'_>) -> Res
         .filter(|document| !replaced(document))
         .cloned()
         .collect();
+    let first = after.len();
     after.extend(written().cloned());
-    no_new_flaws(&before, &after, None, ctx.context)
+    let meaning = no_new_flaws(&before, &after, None, ctx.context)?;
+    its_files_can_be_used(meaning.as_ref(), &after, first..after.len(), ctx)
 }
 
 /// Brings the store to what the settings file declares: plans and carries out as the process itself.

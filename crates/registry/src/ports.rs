@@ -9,6 +9,7 @@ use proof::time::Timestamp;
 
 use crate::audit::{AuditDraft, AuditEvent, Checkpoint};
 use crate::credential::{Credential, CredentialType, Moved, Renewed, Rotated, Transition};
+use crate::meaning::Meaning;
 use crate::record::{Decision, Usage, Used, UsedFilter};
 use crate::resource::{Put, Removed, ResourceKind, Stored, Version, Written};
 use crate::signing::{Sealed, SigningMaterial};
@@ -315,4 +316,28 @@ pub trait Webhooks: Send + Sync {
         which: &Which,
         audit: AuditDraft,
     ) -> impl Future<Output = Stores<u64>> + Send;
+}
+
+/// The machine's files that documents name. Whoever writes a document hears at once which of them
+/// can't be used, and not only those who are to serve it. What other nodes have under the same names
+/// is theirs to say.
+pub trait Files: Send + Sync {
+    /// Reads what one document names as serving it would: what of it can't be used.
+    fn look(&self, meaning: &Meaning, kind: ResourceKind, name: &str) -> Vec<BadFile>;
+}
+
+/// A file that can't be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadFile {
+    /// Where in the document's `spec` it is named: keys, joined by full stops.
+    pub place: &'static str,
+    /// Its name, and what is wrong; nothing of what it holds.
+    pub message: String,
+}
+
+/// No files: for use cases that write no document that names any.
+impl Files for () {
+    fn look(&self, _: &Meaning, _: ResourceKind, _: &str) -> Vec<BadFile> {
+        Vec::new()
+    }
 }

@@ -30,7 +30,7 @@ use crate::actor::Actor;
 use crate::audit::AuditDraft;
 use crate::flaw::Flaw;
 use crate::meaning::Context;
-use crate::ports::StoreError;
+use crate::ports::{Files, StoreError};
 
 /// What a use case is given of the world: time and randomness are arguments.
 #[derive(Clone, Copy)]
@@ -43,6 +43,8 @@ pub struct Ctx<'a> {
     pub request_id: &'a str,
     /// What documents are read against.
     pub context: &'a Context,
+    /// The files that documents may name.
+    pub files: &'a dyn Files,
 }
 
 impl core::fmt::Debug for Ctx<'_> {

@@ -3,13 +3,14 @@
 //! whatever races.
 
 use issuer::ports::{
-    FirstUse, IssuerStore, KeptToken, KeyPurpose, KeyState, Revocation, StoredKey,
+    FirstUse, IssuerStore, KeptToken, KeyForm, KeyPurpose, KeyState, Revocation, StoredKey,
 };
 use proof::digest::TokenHash;
 use proof::jose::alg::Algorithm;
 use proof::time::Timestamp;
 use registry::audit::AuditDraft;
 use registry::ports::{ChangeSubject, Stores};
+use serde_json::Value;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
@@ -42,13 +43,20 @@ fn read(row: &AnyRow) -> Stores<StoredKey> {
         ("retired", None) => KeyState::Retired,
         (other, _) => return Err(broken(format!("a signing key in the state {other:?}"))),
     };
+    // The columns are of key pairs; what has no public half says so in both.
+    let form = match (&*row.text("algorithm")?, row.json("public_jwk")?) {
+        (KeyForm::LOCAL, Value::Null) => KeyForm::Local,
+        (_, public_jwk) => KeyForm::Pair {
+            algorithm: row.word("algorithm", Algorithm::from_name)?,
+            public_jwk,
+        },
+    };
     Ok(StoredKey {
         kid: row.text("kid")?,
         purpose: row.word("purpose", purpose_of)?,
-        algorithm: row.word("algorithm", Algorithm::from_name)?,
+        form,
         state,
         sealed: row.bytes("sealed")?,
-        public_jwk: row.json("public_jwk")?,
         created_at: row.time("created_at")?,
         activated_at: row.time_or_null("activated_at")?,
     })
@@ -113,6 +121,11 @@ impl IssuerStore for Store {
             }
         }
         let (state, until) = state_columns(&key.state);
+        let algorithm = key.form.algorithm();
+        let public_jwk = match key.form {
+            KeyForm::Pair { public_jwk, .. } => public_jwk,
+            KeyForm::Local => Value::Null,
+        };
         sqlx::query(
             "INSERT INTO signing_keys (realm_id, kid, purpose, algorithm, state, until_ms, sealed, \
              public_jwk, created_at, activated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
@@ -120,11 +133,11 @@ impl IssuerStore for Store {
         .bind(realm)
         .bind(&key.kid)
         .bind(key.purpose.name())
-        .bind(key.algorithm.name())
+        .bind(algorithm)
         .bind(state)
         .bind(until)
         .bind(key.sealed)
-        .bind(to_json(&key.public_jwk)?)
+        .bind(to_json(&public_jwk)?)
         .bind(key.created_at.as_millis())
         .bind(millis(key.activated_at))
         .execute(write.connection())

@@ -9,8 +9,9 @@ use proof::request::{BodyCheck, BodyDefect, BodyDigest};
 use proof::time::Timestamp;
 
 use crate::call::{Arrival, Body, Call, Head};
+use crate::credential::challenge::{self, Tried};
 use crate::credential::jwt::IssuerId;
-use crate::credential::{self, CredentialKind, Delivery, NeededBody, Proved, challenge};
+use crate::credential::{self, CredentialKind, Delivery, NeededBody, Proved};
 use crate::facts::Facts;
 use crate::identity::{Companion, Identity, Standing};
 use crate::policy::{self, Judged, Obliged, Ruling};
@@ -35,6 +36,8 @@ pub struct SignedBody {
     pub check: BodyCheck,
     /// Whether what comes out differs from what goes in (signed chunks are decoded).
     pub rewrites: bool,
+    /// How the call that brings it was to be proved, for the answer to a body that is another.
+    pub tried: Tried,
 }
 
 /// A call that may pass: owns head and body, is not `Clone`, has no public constructor. The one
@@ -219,7 +222,11 @@ fn settle<R>(
         decoded(call.head_mut());
     }
     match call.body() {
-        Body::Stream(_) => Ok(Some(SignedBody { check, rewrites })),
+        Body::Stream(_) => Ok(Some(SignedBody {
+            check,
+            rewrites,
+            tried: Tried::of(call.head()),
+        })),
         Body::Buffered(bytes) => {
             facts.note(Note::Check(Check::SignedBody));
             let forged = |defect: BodyDefect| credential::refused(defect.code());
@@ -507,13 +514,16 @@ impl<R> Identified<R> {
         clippy::result_large_err,
         reason = "as the steps themselves: it hands the call back"
     )]
-    pub fn with_body(mut self, bytes: Bytes) -> Result<Self, Refused<R>> {
+    pub fn with_body(mut self, bytes: Bytes, route: &Route) -> Result<Self, Refused<R>> {
         let mut whole = bytes;
-        if let Some(SignedBody { mut check, .. }) = self.body.take() {
+        if let Some(SignedBody {
+            mut check, tried, ..
+        }) = self.body.take()
+        {
             let mut out = Vec::with_capacity(whole.len());
             let checked = check.push(&whole, &mut out).and_then(|()| check.finish());
             if let Err(defect) = checked {
-                return Err(self.refuse(credential::refused(defect.code())));
+                return Err(self.refuse(credential::signed::forged(route, tried, defect.code())));
             }
             whole = out.into();
         }

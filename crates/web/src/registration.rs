@@ -266,6 +266,7 @@ where
             entropy: &*self.entropy,
             request_id: caller.request_id(),
             context: &self.context,
+            files: &(),
         }
     }
 

@@ -5,7 +5,8 @@
 //! certificates of a CA; `opaque` about tokens that say nothing, `foreign` about those of another
 //! issuer; `client_jwt` about clients that sign their calls, `call_certificates` about those of them
 //! whose keys an authority certifies; `encrypted` about tokens that come encrypted to an API,
-//! `sealed` about those that our own issuer encrypts so.
+//! `sealed` about those that our own issuer encrypts so, `paseto_local` about those that it encrypts
+//! for nobody but this installation.
 
 mod browsers;
 mod call_certificates;
@@ -16,6 +17,7 @@ pub(crate) mod foreign;
 mod hostile;
 mod interrupted;
 mod opaque;
+mod paseto_local;
 mod replays;
 mod scene;
 mod sealed;

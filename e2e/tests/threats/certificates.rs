@@ -7,6 +7,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
     IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber,
 };
+use serde_json::{Value, json};
 use testkit::bound::ClientCertificate;
 use testkit::doorward::{BASE, Doorward, Place};
 use testkit::upstream::Upstream;
@@ -209,6 +210,125 @@ fn h05_a_certificate_counts_as_far_as_the_api_s_own_authority_vouches_for_it() {
     }
     assert_eq!(world.over_tls(Some(&revoked), "/me").status, 401);
     assert_eq!(world.over_tls(Some(&good), "/me").status, 200);
+}
+
+fn until(what: &str, world: &World, holds: impl Fn() -> bool) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while !holds() {
+        assert!(Instant::now() < end, "{what}: {}", world.doorward.log());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Defence: `registry::usecase::resource::its_files_can_be_used` before a document is written;
+/// `app::wire::files::authorities`, which leaves out what can't be read and nothing else.
+#[test]
+fn h05_an_authority_that_can_not_be_read_is_refused_when_written_and_holds_nobody_up_later() {
+    let mut world = World::start("");
+    let second = Ca::new();
+    let partners = world.doorward.place().path().join("partners");
+    let api = |name: &str, file: &str| {
+        json!({ "spec": {
+            "base_path": format!("/{name}"), "upstream": { "urls": [world.upstream.url()] },
+            "credentials": ["mtls"],
+            "client_certificates": {
+                "ca_file": format!("partners/{file}"), "identities": [{ "uri": NAME }],
+            },
+            "routes": [{ "path": "/me" }, { "path": "/open", "public": true }],
+        }})
+    };
+    let put = |name: &str, spec: &Value| {
+        let path = format!("/v1/apis/{name}");
+        world.doorward.admin_call("PUT", &path, Some(spec)).unwrap()
+    };
+    // What can't be used is refused with its name: a file that is not there, one that holds nothing.
+    std::fs::write(partners.join("empty.pem"), "nothing").unwrap();
+    for file in ["second.pem", "empty.pem"] {
+        let (status, told) = put("second", &api("second", file));
+        assert_eq!((status, &told["code"]), (400, &json!("invalid-request")));
+        let text = told.to_string();
+        assert!(text.contains(&format!("partners/{file}")), "{text}");
+        assert!(text.contains("client_certificates"), "{text}");
+    }
+    let shown = world.doorward.admin_call("GET", "/v1/apis/second", None);
+    assert_eq!(shown.unwrap().0, 404, "nothing was written");
+    std::fs::write(partners.join("second.pem"), second.pem()).unwrap();
+    assert!(put("second", &api("second", "second.pem")).0 < 300);
+    let (first, own) = (world.ca.own(1), second.own(1));
+    let status = |world: &World, own: &Own, path: &str| world.over_tls(Some(own), path).status;
+    until("it is in force", &world, || {
+        status(&world, &own, "/second/me") == 200
+    });
+
+    // The file goes away: that API's certificates are unavailable, and whatever else is declared
+    // comes into force.
+    std::fs::remove_file(partners.join("second.pem")).unwrap();
+    until("it is noticed", &world, || {
+        status(&world, &own, "/second/me") == 503
+    });
+    let third = json!({ "spec": {
+        "base_path": "/third", "upstream": { "urls": [world.upstream.url()] },
+        "routes": [{ "path": "/open", "public": true }],
+    }});
+    assert!(put("third", &third).0 < 300);
+    let others = |world: &World| {
+        until("others go on", world, || {
+            status(world, &first, "/third/open") == 200
+        });
+        assert_eq!(status(world, &first, "/me"), 200);
+        assert_eq!(status(world, &own, "/second/open"), 200);
+        let answer = world.over_tls(Some(&own), "/second/me");
+        assert_eq!(answer.code(), "temporarily-unavailable");
+    };
+    others(&world);
+    assert!(world.doorward.log().contains("second.pem can't be read"));
+    until("the admin API tells", &world, || {
+        let (_, told) = world
+            .doorward
+            .admin_call("GET", "/v1/status", None)
+            .unwrap();
+        told.to_string().contains("second.pem can't be read")
+    });
+    // Nor does it keep a node from starting.
+    assert!(world.doorward.stop().unwrap(), "{}", world.doorward.log());
+    world.doorward.start_again().unwrap();
+    others(&world);
+    std::fs::write(partners.join("second.pem"), second.pem()).unwrap();
+    until("it is back", &world, || {
+        status(&world, &own, "/second/me") == 200
+    });
+
+    // So it is with what the settings declare.
+    std::fs::remove_file(partners.join("ca.pem")).unwrap();
+    until("it is noticed", &world, || {
+        status(&world, &first, "/me") == 503
+    });
+    assert_eq!(status(&world, &own, "/second/me"), 200);
+    let file = world.doorward.place().settings_file();
+    let settings = std::fs::read_to_string(&file).unwrap();
+    let changed = settings.replace(
+        "- { path: /open, public: true }",
+        "- { path: /all, public: true }",
+    );
+    assert_ne!(changed, settings);
+    world.doorward.place().write_settings(&changed).unwrap();
+    // But a document that says something new must name what can be used.
+    until("it is refused", &world, || {
+        world
+            .doorward
+            .log()
+            .contains("Api/main spec.client_certificates: partners/ca.pem can't be read")
+    });
+    assert_eq!(
+        status(&world, &first, "/open"),
+        200,
+        "the running ones stay"
+    );
+    std::fs::write(partners.join("ca.pem"), world.ca.pem()).unwrap();
+    until("it is in force", &world, || {
+        status(&world, &first, "/all") == 200
+    });
+    assert_eq!(status(&world, &first, "/me"), 200);
 }
 
 /// Defence: `outbound::authorities`: an authority is not at hand before its published lists are.

@@ -15,6 +15,8 @@ pub(crate) enum Purpose {
     Access,
     /// Access tokens in the form of PASETO
     AccessPaseto,
+    /// Access tokens in the form of PASETO, encrypted
+    AccessPasetoLocal,
     /// ID tokens, signed with ES256
     #[value(name = "id-es256")]
     IdEs256,
@@ -63,6 +65,7 @@ pub(crate) async fn run(act: SigningKeyAct, client: &AdminClient, screen: Screen
             let purpose = match purpose {
                 Purpose::Access => KeyPurpose::Access,
                 Purpose::AccessPaseto => KeyPurpose::AccessPaseto,
+                Purpose::AccessPasetoLocal => KeyPurpose::AccessPasetoLocal,
                 Purpose::IdEs256 => KeyPurpose::IdEs256,
                 Purpose::IdRs256 => KeyPurpose::IdRs256,
                 Purpose::IdPs256 => KeyPurpose::IdPs256,

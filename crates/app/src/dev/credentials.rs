@@ -43,6 +43,8 @@ pub(super) struct Demo {
     pub(super) partner_secret: Option<Secret>,
     /// Of the client `shop-reports`, likewise.
     pub(super) reports_secret: Option<Secret>,
+    /// Of the client `shop-archive`, likewise.
+    pub(super) archive_secret: Option<Secret>,
     /// Of the client `shop-accounting`, likewise.
     pub(super) accounting_secret: Option<Secret>,
     /// Of the client `shop-courier`, likewise.
@@ -122,6 +124,7 @@ pub(super) async fn make(
         entropy: &*shared.entropy,
         request_id: &id,
         context: &shared.context,
+        files: &(),
     };
     let (store, hasher) = (&*shared.store, &*shared.hasher);
 
@@ -185,6 +188,7 @@ pub(super) async fn make(
     };
     let partner_secret = of_client("shop-partner").await?;
     let reports_secret = of_client("shop-reports").await?;
+    let archive_secret = of_client("shop-archive").await?;
     let accounting_secret = of_client("shop-accounting").await?;
     let courier_secret = of_client("shop-courier").await?;
     let password =
@@ -245,6 +249,7 @@ pub(super) async fn make(
         client_secret: shown(client)?,
         partner_secret,
         reports_secret,
+        archive_secret,
         accounting_secret,
         courier_secret,
         password_id: password.credential.id.clone(),

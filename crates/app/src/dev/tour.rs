@@ -142,6 +142,9 @@ impl Tour {
         if let Some(secret) = &demo.reports_secret {
             paseto::tokens(&mut book, &scene, &format!("shop-reports:{}", text(secret)));
         }
+        if let Some(secret) = &demo.archive_secret {
+            paseto::kept(&mut book, &scene, &format!("shop-archive:{}", text(secret)));
+        }
         if let Some(secret) = &demo.accounting_secret {
             let client = format!("shop-accounting:{}", text(secret));
             encrypted::tokens(&mut book, &scene, &client);

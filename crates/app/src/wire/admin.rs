@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use proof::time::Timestamp;
 use registry::meaning::Context;
+use registry::ports::Files;
 use registry::units::Moment;
 use store::Store;
 use web::admin::site::Site;
@@ -26,6 +27,9 @@ impl Parts for Rooms {
 impl Process for Shared {
     fn context(&self) -> Arc<Context> {
         self.context.clone()
+    }
+    fn files(&self) -> &dyn Files {
+        self
     }
     fn settings_status(&self) -> SettingsStatus {
         SettingsStatus {

@@ -409,6 +409,7 @@ async fn reseal(shared: &Shared) -> bool {
         entropy: &*shared.entropy,
         request_id: &request_id,
         context: &shared.context,
+        files: &(),
     };
     match signing_secret::reseal(&*shared.store, shared.keys.master(), &ctx).await {
         Ok(found) => {

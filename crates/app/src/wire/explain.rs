@@ -39,6 +39,10 @@ impl Door {
             listeners: listeners.into_iter().map(view).collect(),
         }
     }
+    /// The plane that serves what is declared.
+    pub(super) fn gateway(&self) -> &Gateway<Facts> {
+        &self.gateway
+    }
 }
 
 impl Explainer for Shared {

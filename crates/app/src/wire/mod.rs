@@ -10,6 +10,7 @@ mod bundles;
 mod clients;
 mod duties;
 mod explain;
+mod files;
 mod follow;
 mod people;
 mod planes;
@@ -283,6 +284,7 @@ impl Node {
             entropy: &*entropy,
             request_id: &ctx_id,
             context: &context,
+            files: &(),
         };
         let first_key = registry::usecase::admin_key::bootstrap(&*store, &*hasher, &ctx)
             .await

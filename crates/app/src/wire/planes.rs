@@ -16,34 +16,32 @@ use gateway::{
 use issuer::declared::Declared;
 use issuer::keys::KeyRing;
 use issuer::ports::KeyPurpose;
-use proof::jose::jwe::{DecryptionKey, DecryptionKeys};
+use proof::jose::jwe::DecryptionKeys;
 use proof::jose::jwk::JwkSet;
 use proof::paseto;
 use proof::secret::Secret;
+use registry::api::ApiMeaning;
 use registry::api::stored::SecretSource;
-use registry::api::{ApiMeaning, AuthorityFiles, UpstreamMeaning};
 use registry::meaning::Meaning;
 use registry::trusted_issuer::{ClientProof, IntrospectionMeaning, IssuerKeys, IssuerMeaning};
 
-use outbound::authorities::AuthoritySource;
 use outbound::client_auth::ClientAuth;
 use outbound::clients::ClientKeys;
 use outbound::fetch::Fetcher;
 use outbound::introspection::IntrospectionSource;
 use outbound::keysets::{KeySource, OwnKeys};
 use outbound::paseto::{NamedKey, OwnPasetoKeys, PasetoSource};
-use outbound::statuses::ResponderSource;
 
 use tokio::sync::watch;
 use verdict::credential::client_jwt::CallingClient;
 use verdict::credential::jwt::IssuerId;
-use verdict::credential::mtls::AuthorityId;
 use verdict::route::ApiName;
 use web::pages::Pages;
 use web::registration::Registrar;
 
 use super::adapters::{FetchedSectors, NodeIdentity};
 use super::clients::calling_clients;
+use super::files::{authorities, based, decryption_keys, files_named, key_file, paseto_keys};
 use super::{Facts, Shared};
 use crate::settings::{self, Serves, Settings};
 
@@ -57,6 +55,8 @@ struct Prepared {
     paseto: Vec<(IssuerId, PasetoSource)>,
     decryption: Vec<(ApiName, Arc<DecryptionKeys>)>,
     authorities: outbound::authorities::Prepared,
+    /// Whose authority can't be read, and why.
+    unusable: Vec<String>,
     clients: Vec<(CallingClient, ClientKeys)>,
     asked: Vec<IntrospectionSource>,
     snapshots: Vec<(Gateway<Facts>, Snapshot)>,
@@ -278,6 +278,12 @@ impl Planes {
         // Before the issuer encrypts to a new key, the gateway opens with it.
         shared.facts.decryption().configure(prepared.decryption);
         shared.facts.authorities().configure(prepared.authorities);
+        for cause in &prepared.unusable {
+            tracing::error!(
+                cause,
+                "who vouches for client certificates can't be read; all else is in force"
+            );
+        }
         shared.facts.calling_clients().configure(prepared.clients);
         shared.facts.introspectors().configure(prepared.asked);
         if let Some(issuer) = &shared.issuer {
@@ -307,12 +313,13 @@ impl Planes {
         self.named.subscribe()
     }
 
-    /// Whether what is declared could be taken into service; nothing is changed.
+    /// Whether what is declared could be taken into service; nothing is changed. Also whose authority
+    /// could not be read, which keeps nothing else from it.
     ///
     /// # Errors
     /// Why it can't be served.
-    pub(crate) fn rehearse(&self, shared: &Shared, meaning: &Meaning) -> Result<()> {
-        self.prepare(shared, meaning).map(drop)
+    pub(crate) fn rehearse(&self, shared: &Shared, meaning: &Meaning) -> Result<Vec<String>> {
+        Ok(self.prepare(shared, meaning)?.unusable)
     }
 
     fn prepare(&self, shared: &Shared, meaning: &Meaning) -> Result<Prepared> {
@@ -356,7 +363,7 @@ impl Planes {
                 Err(flaws) => bail!("policy `{}`: {}", policy.name, flaws.join("; ")),
             }
         }
-        let authorities = authorities(shared, meaning)?;
+        let (authorities, unusable) = authorities(shared, meaning);
         let asked = meaning
             .issuers
             .iter()
@@ -373,6 +380,7 @@ impl Planes {
             paseto,
             decryption,
             authorities,
+            unusable,
             clients: calling_clients(&meaning.clients),
             asked,
             snapshots: prepared,
@@ -443,90 +451,6 @@ fn introspection(
     })
 }
 
-/// Every authority of clients' certificates: whose it is, its name, its files.
-fn named_authorities<'a>(
-    shared: &'a Shared,
-    meaning: &'a Meaning,
-) -> impl Iterator<Item = (String, &'a AuthorityId, &'a AuthorityFiles)> {
-    let own = shared.client_authority.iter();
-    let own = own.map(|(id, files)| ("issuer.client_certificates".to_owned(), id, files));
-    let apis = meaning.apis.iter().filter_map(|api| {
-        let profile = api.judged.certificates.as_ref()?;
-        let files = api.client_authority.as_ref()?;
-        Some((
-            format!("API `{}`", api.judged.name),
-            &profile.authority,
-            files,
-        ))
-    });
-    let clients = meaning.clients.iter().filter_map(|client| {
-        let own = client.call_certificates.as_ref()?;
-        let whose = format!("client `{}`", client.client_id);
-        Some((whose, &own.judged.authority, &own.files))
-    });
-    own.chain(apis).chain(clients)
-}
-
-/// Reads who vouches for clients' certificates.
-fn authorities(shared: &Shared, meaning: &Meaning) -> Result<outbound::authorities::Prepared> {
-    let base = super::base_of(shared.reload.path());
-    let mut sources = Vec::new();
-    for (whose, authority, files) in named_authorities(shared, meaning) {
-        let read = |file: &PathBuf| {
-            let path = base.join(file);
-            std::fs::read(&path)
-                .with_context(|| format!("{whose}: {} can't be read", path.display()))
-        };
-        let source = AuthoritySource {
-            roots: read(&files.roots)?,
-            revocation: files.revocation.iter().map(read).collect::<Result<_>>()?,
-            published: files.published.clone(),
-            responder: files.responder.as_ref().map(|declared| ResponderSource {
-                url: declared.url.clone(),
-                asked: declared.asked,
-                refresh: declared.refresh,
-            }),
-        };
-        sources.push((authority.clone(), source));
-    }
-    let authorities = shared.facts.authorities();
-    authorities
-        .prepare(sources)
-        .map_err(|(id, defect)| anyhow::anyhow!("client certificates, files {id}: {defect}"))
-}
-
-/// Reads the keys that open encrypted tokens, in the order in which they are declared.
-fn decryption_keys(meaning: &Meaning, base: &Path) -> Result<Vec<(ApiName, Arc<DecryptionKeys>)>> {
-    let asking = meaning
-        .apis
-        .iter()
-        .filter(|api| api.judged.encryption.is_some());
-    asking
-        .map(|api| {
-            let mut keys: Vec<DecryptionKey> = Vec::new();
-            for file in &api.decryption_key_files {
-                let path = base.join(file);
-                let place = || format!("API `{}`: {}", api.judged.name, path.display());
-                let pem = std::fs::read(&path)
-                    .map(Secret::new)
-                    .with_context(|| format!("{} can't be read", place()))?;
-                // Nothing of the file is said.
-                let key = DecryptionKey::from_pem(&pem).map_err(|_| {
-                    anyhow::anyhow!(
-                        "{} is no key that opens tokens: PKCS#8 in PEM, RSA of 2048 bits and more or EC P-256",
-                        place()
-                    )
-                })?;
-                if keys.iter().any(|other| other.kid() == key.kid()) {
-                    bail!("{} holds the key of another file", place());
-                }
-                keys.push(key);
-            }
-            Ok((api.judged.name.clone(), Arc::new(DecryptionKeys::new(keys))))
-        })
-        .collect()
-}
-
 fn proxies(settings: &Settings) -> TrustedProxies {
     use settings::ClientCertificateField as Written;
     let field = settings.client_certificate_field.map(|field| match field {
@@ -539,59 +463,6 @@ fn proxies(settings: &Settings) -> TrustedProxies {
     TrustedProxies::new(settings.trusted_proxies.iter().copied()).with_certificates(field)
 }
 
-/// Every file that a declaration names, from the settings' folder where it is relative.
-fn files_named(shared: &Shared, meaning: &Meaning) -> Vec<PathBuf> {
-    let base = super::base_of(shared.reload.path());
-    let mut files = Vec::new();
-    for (_, _, authority) in named_authorities(shared, meaning) {
-        files.push(base.join(&authority.roots));
-        files.extend(authority.revocation.iter().map(|file| base.join(file)));
-    }
-    for api in &meaning.apis {
-        files.extend(api.decryption_key_files.iter().map(|file| base.join(file)));
-        if let UpstreamMeaning::Pool(pool) = &api.upstream {
-            let tls = pool.tls.iter().flat_map(|tls| tls.files());
-            let own = pool.credential.iter().flat_map(|own| own.files());
-            files.extend(tls.chain(own).map(|file| base.join(file)));
-        }
-    }
-    for issuer in &meaning.issuers {
-        if let IssuerKeys::File(file) = &issuer.keys {
-            files.push(base.join(file));
-        }
-        let asked = issuer.introspection.iter();
-        files.extend(
-            asked
-                .flat_map(|asked| asked.proof.files())
-                .map(|file| base.join(file)),
-        );
-        files.extend(issuer.paseto_key_files.iter().map(|file| base.join(file)));
-    }
-    for policy in &meaning.policies {
-        files.extend(crate::policies::named(policy, &base));
-    }
-    files.sort();
-    files.dedup();
-    files
-}
-
-/// An API whose files are named from the settings' folder.
-fn based(api: &Arc<ApiMeaning>, base: &Path) -> Arc<ApiMeaning> {
-    let UpstreamMeaning::Pool(pool) = &api.upstream else {
-        return api.clone();
-    };
-    if pool.tls.is_none() && pool.credential.is_none() {
-        return api.clone();
-    }
-    let mut pool = pool.clone();
-    let tls = pool.tls.iter_mut().flat_map(|tls| tls.files_mut());
-    let own = pool.credential.iter_mut().flat_map(|own| own.files_mut());
-    tls.chain(own).for_each(|file| *file = base.join(&*file));
-    let mut api = (**api).clone();
-    api.upstream = UpstreamMeaning::Pool(pool);
-    Arc::new(api)
-}
-
 /// Makes the signing keys that something declared needs and nobody made yet. An RSA key takes a
 /// good part of a second, so it is a thread's own work and nothing waits for it; should it fail, the
 /// schedule tries again within a minute.
@@ -600,7 +471,7 @@ fn make_keys(shared: &Shared) {
     let runtime = tokio::runtime::Handle::current();
     tokio::task::spawn_blocking(move || {
         if let Err(error) = runtime.block_on(keys.tick(super::now())) {
-            tracing::error!(%error, "the keys of ID tokens could not be made");
+            tracing::error!(%error, "keys that are needed could not be made");
         }
     });
 }
@@ -623,7 +494,13 @@ pub(crate) fn publish_own_keys(
             id: key.kid().unwrap_or_else(|| key.thumbprint()).to_owned(),
             key: Arc::new(paseto::Key::Public(key.clone())),
         });
-    own_paseto.publish(keys.collect());
+    let local = ring
+        .openers(KeyPurpose::AccessPasetoLocal)
+        .map(|(id, key)| NamedKey {
+            id: id.to_owned(),
+            key: key.clone(),
+        });
+    own_paseto.publish(keys.chain(local).collect());
     Ok(())
 }
 
@@ -664,7 +541,7 @@ fn apis_of(
 }
 
 /// Prepares APIs for a plane.
-fn snapshot(gateway: &Gateway<Facts>, apis: &[Arc<ApiMeaning>]) -> Result<Snapshot> {
+pub(super) fn snapshot(gateway: &Gateway<Facts>, apis: &[Arc<ApiMeaning>]) -> Result<Snapshot> {
     gateway.prepare(apis).map_err(|errors| {
         let list: Vec<String> = errors.iter().map(ToString::to_string).collect();
         anyhow::anyhow!(list.join("; "))
@@ -680,35 +557,4 @@ fn files(listener: &settings::Listener) -> Vec<CertificateFiles> {
             key: key.clone(),
         })
         .collect()
-}
-
-/// An issuer's PASETO keys, those in files among them.
-fn paseto_keys(issuer: &IssuerMeaning, base: &Path) -> Result<Vec<NamedKey>> {
-    let written = issuer.paseto_keys.iter().cloned();
-    let mut keys: Vec<_> = written.map(|(id, key)| NamedKey { id, key }).collect();
-    for file in &issuer.paseto_key_files {
-        let path = base.join(file);
-        let text = std::fs::read(&path)
-            .map(Secret::new)
-            .with_context(|| format!("{} can't be read", path.display()))?;
-        let line = Secret::new(text.expose().trim_ascii());
-        // Nothing of the file is said: it may be the secret one.
-        let (key, id) = paseto::Key::named(&line).map_err(|_| {
-            anyhow::anyhow!(
-                "{} is no PASETO key: one line, `k4.public.…` or `k4.local.…`",
-                path.display()
-            )
-        })?;
-        let key = Arc::new(key);
-        keys.push(NamedKey { id, key });
-    }
-    Ok(keys)
-}
-
-fn key_file(path: &std::path::Path) -> Result<JwkSet> {
-    let text = std::fs::read(path).with_context(|| format!("{} can't be read", path.display()))?;
-    match JwkSet::parse(&text) {
-        Ok(set) => Ok(set),
-        Err(defect) => bail!("{} is no key set (RFC 7517 §5): {defect:?}", path.display()),
-    }
 }

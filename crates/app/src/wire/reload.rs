@@ -10,12 +10,12 @@ use core::time::Duration;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use arc_swap::ArcSwap;
 use proof::random::uuid_v7;
 use proof::time::Timestamp;
 use registry::document::Document;
-use registry::ports::Registry as _;
+use registry::ports::{Files as _, Registry as _};
 use registry::resource::ManagedBy;
 use registry::usecase::{Ctx, Refusal};
 use tokio_util::sync::CancellationToken;
@@ -92,6 +92,8 @@ pub(crate) async fn sync_resources(shared: &Shared) -> Result<()> {
         entropy: &*shared.entropy,
         request_id: &id,
         context: &shared.context,
+        // Looked at before: see `rehearse`.
+        files: &(),
     };
     let applied = registry::apply::sync_files(&*shared.store, &ctx, &loaded.documents)
         .await
@@ -143,12 +145,17 @@ pub(crate) async fn watch(
             () = tokio::time::sleep(AGAIN), if again => {}
         }
         match reload(&shared, &planes).await {
-            Ok(()) => {
+            Ok(unusable) => {
                 watch.set(watched(&shared, &named.borrow_and_update()));
                 shared.reload.good(now());
-                metrics.reloaded(true);
+                if unusable.is_empty() {
+                    tracing::info!("the settings were read again and are in force");
+                } else {
+                    // All else is in force, and this must be seen.
+                    shared.reload.bad(now(), unusable.join("\n"));
+                }
+                metrics.reloaded(unusable.is_empty());
                 again = false;
-                tracing::info!("the settings were read again and are in force");
             }
             Err(error) => {
                 shared.reload.bad(now(), format!("{error:#}"));
@@ -169,12 +176,15 @@ fn watched(shared: &Shared, named: &[PathBuf]) -> Vec<PathBuf> {
 }
 
 /// Whether the file's resources could be served together with those of the admin API, before
-/// anything is written.
+/// anything is written. Those that are not among `before`, and so are new or say something else, must
+/// name files that can be used. Also whose authority can't be read though it could once, which keeps
+/// nothing else from coming into force.
 pub(crate) async fn rehearse(
     shared: &Shared,
     planes: &Planes,
     declared: &[Document],
-) -> Result<()> {
+    before: &[Document],
+) -> Result<Vec<String>> {
     let mut stored = shared.store.resources(None).await?;
     stored.retain(|one| one.managed_by != ManagedBy::File);
     let mut documents = registry::usecase::resource::documents(&stored)?;
@@ -184,22 +194,50 @@ pub(crate) async fn rehearse(
             .any(|own| own.kind() == one.kind() && own.name == one.name)
     });
     documents.extend_from_slice(declared);
-    planes.rehearse(shared, &follow::meaning_of(shared, &documents)?)
+    let new = declared.iter().filter(|one| !before.contains(one));
+    together(shared, planes, &documents, new)
+}
+
+/// Whether documents could be served together, and the files that the new ones name be used.
+fn together<'a>(
+    shared: &Shared,
+    planes: &Planes,
+    documents: &[Document],
+    new: impl Iterator<Item = &'a Document>,
+) -> Result<Vec<String>> {
+    let meaning = follow::meaning_of(shared, documents)?;
+    let unusable = planes.rehearse(shared, &meaning)?;
+    let mut bad = Vec::new();
+    for document in new {
+        let (kind, name) = (document.kind(), document.name.as_str());
+        let Some(resource) = kind.resource() else {
+            continue;
+        };
+        for file in shared.look(&meaning, resource, name) {
+            let (kind, place) = (kind.name(), file.place);
+            bad.push(format!("{kind}/{name} spec.{place}: {}", file.message));
+        }
+    }
+    if !bad.is_empty() {
+        bail!(bad.join("\n"));
+    }
+    Ok(unusable)
 }
 
 /// Whether a start can be served. A settings file that can't be ends it: whoever starts is there to
 /// mend it. What came over the admin API does not, since it is mended over the admin API: the node
 /// stays unready, and says so there.
 pub(crate) async fn rehearse_start(shared: &Shared, planes: &Planes) -> Result<()> {
+    if let Some((id, files)) = &shared.client_authority {
+        let base = super::base_of(shared.reload.path());
+        let read = shared.authority(id, files, &base);
+        read.map_err(|why| anyhow::anyhow!("issuer.client_certificates: {why}"))?;
+    }
     let declared = &shared.loaded.load_full().documents;
-    let Err(error) = rehearse(shared, planes, declared).await else {
+    let Err(error) = rehearse(shared, planes, declared, &[]).await else {
         return Ok(());
     };
-    let alone = follow::meaning_of(shared, declared);
-    if alone
-        .and_then(|meaning| planes.rehearse(shared, &meaning))
-        .is_err()
-    {
+    if together(shared, planes, declared, declared.iter()).is_err() {
         return Err(error);
     }
     tracing::error!(
@@ -209,7 +247,7 @@ pub(crate) async fn rehearse_start(shared: &Shared, planes: &Planes) -> Result<(
     Ok(())
 }
 
-async fn reload(shared: &Arc<Shared>, planes: &Planes) -> Result<()> {
+async fn reload(shared: &Arc<Shared>, planes: &Planes) -> Result<Vec<String>> {
     let loaded = settings::load(
         shared.reload.path(),
         &|name| std::env::var(name).ok(),
@@ -238,12 +276,20 @@ async fn reload(shared: &Arc<Shared>, planes: &Planes) -> Result<()> {
             "trusted_proxies",
             loaded.settings.trusted_proxies == before.settings.trusted_proxies,
         ),
+        (
+            "client_certificate_field",
+            loaded.settings.client_certificate_field == before.settings.client_certificate_field,
+        ),
+        (
+            "replay_memory",
+            loaded.settings.replay_memory == before.settings.replay_memory,
+        ),
     ] {
         if !same {
             tracing::warn!("`{what}` changed in the settings: it is taken over at the next start");
         }
     }
-    rehearse(shared, planes, &loaded.documents).await?;
+    let unusable = rehearse(shared, planes, &loaded.documents, &before.documents).await?;
     planes.reload_certificates(&before.settings)?;
     shared.loaded.store(Arc::new(loaded));
     let taken = match sync_resources(shared).await {
@@ -253,5 +299,5 @@ async fn reload(shared: &Arc<Shared>, planes: &Planes) -> Result<()> {
     if taken.is_err() {
         shared.loaded.store(before);
     }
-    taken
+    taken.map(|()| unusable)
 }

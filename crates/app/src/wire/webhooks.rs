@@ -239,6 +239,7 @@ async fn attempt(
         entropy: &*shared.entropy,
         request_id: &request_id,
         context: &shared.context,
+        files: &(),
     };
     let taken = heard.is_taken();
     let (name, id, attempt) = (&*endpoint.name, &*message.id, message.attempts);

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use proof::jose::key::SigningKey;
+use proof::paseto::LocalKey;
 use proof::random::{Entropy, uuid_v7};
 use proof::seal::{self, Aad, KekRing};
 use proof::time::Timestamp;
@@ -15,7 +16,7 @@ use registry::audit::AuditDraft;
 
 use super::ring::{COLUMN, KeyRing, KeySet, RingKey, TABLE};
 use super::{KeyError, KeySettings};
-use crate::ports::{IssuerStore, KeyPurpose, KeyState, StoredKey};
+use crate::ports::{IssuerStore, KeyForm, KeyPurpose, KeyState, StoredKey};
 
 /// Is shown a ring before anything is signed with it.
 pub type RingReader = Box<dyn Fn(&KeyRing) + Send + Sync>;
@@ -98,7 +99,8 @@ impl<S: IssuerStore> KeyManager<S> {
     pub async fn reload(&self) -> Result<(), KeyError> {
         let mut sets: [KeySet; KeyPurpose::ALL.len()] = Default::default();
         for (purpose, set) in KeyPurpose::ALL.into_iter().zip(&mut sets) {
-            *set = KeySet::load(self.store.signing_keys(purpose).await?, &self.kek)?;
+            let stored = self.store.signing_keys(purpose).await?;
+            *set = KeySet::load(purpose, stored, &self.kek)?;
         }
         let ring = Arc::new(KeyRing::of(sets));
         if let Some(reader) = self.reader.get() {
@@ -147,15 +149,39 @@ impl<S: IssuerStore> KeyManager<S> {
         Ok(kid)
     }
 
-    /// Makes a new key and signs with it at once. Whoever caches the old key set refuses new tokens
-    /// until he asks again. Returns its id.
+    /// Signs from now on with the key that [`KeyManager::rotate`] published, however short that was
+    /// ago. The old one stays in the key set until the last token it signed has died. Whoever caches
+    /// a set without the new one refuses new tokens until he asks again; nodes of this installation
+    /// know it once they heard of the change. Nothing happens where none waits.
     ///
     /// # Errors
     /// [`KeyError`].
-    pub async fn rotate_at_once(
+    pub async fn activate(
         &self,
         purpose: KeyPurpose,
-        old: OldKey,
+        now: Timestamp,
+        actor: &Actor,
+        request_id: &str,
+    ) -> Result<(), KeyError> {
+        let by = By {
+            actor,
+            request_id: Some(request_id),
+        };
+        if let Some(next) = published(&self.ring(), purpose) {
+            self.activate_next(purpose, next, now, &by).await?;
+        }
+        self.reload().await
+    }
+
+    /// Makes a new key, signs with it at once, and drops the old one now: it leaked, and every token
+    /// that it signed dies with it. Whoever caches the old key set refuses new tokens until he asks
+    /// again. Returns the new key's id.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub async fn drop_leaked(
+        &self,
+        purpose: KeyPurpose,
         now: Timestamp,
         actor: &Actor,
         request_id: &str,
@@ -164,11 +190,7 @@ impl<S: IssuerStore> KeyManager<S> {
             actor,
             request_id: Some(request_id),
         };
-        let old_until = match old {
-            OldKey::StaysPublished => self.stays_until(purpose, now),
-            OldKey::IsDropped => now,
-        };
-        let kid = self.make(purpose, Some(old_until), now, &by).await?;
+        let kid = self.make(purpose, Some(now), now, &by).await?;
         self.reload().await?;
         self.retire_due(now, &by).await?;
         self.reload().await?;
@@ -207,13 +229,7 @@ impl<S: IssuerStore> KeyManager<S> {
             }
             match published(&ring, purpose) {
                 Some(next) if next.created_at.plus(self.settings.publish_before) <= now => {
-                    let details = details(purpose, &[("algorithm", next.key.alg().name())]);
-                    let audit = self.draft("signing_key.activate", &next.kid, details, now, &by);
-                    let old_until = self.stays_until(purpose, now);
-                    // `false`: another node was faster; reading anew is all there is to do.
-                    self.store
-                        .activate_key(&next.kid, now, old_until, audit)
-                        .await?;
+                    self.activate_next(purpose, next, now, &by).await?;
                     changed = true;
                 }
                 Some(_) => {}
@@ -231,6 +247,23 @@ impl<S: IssuerStore> KeyManager<S> {
         Ok(())
     }
 
+    async fn activate_next(
+        &self,
+        purpose: KeyPurpose,
+        next: &RingKey,
+        now: Timestamp,
+        by: &By<'_>,
+    ) -> Result<(), KeyError> {
+        let details = details(purpose, &[("algorithm", next.algorithm_name())]);
+        let audit = self.draft("signing_key.activate", &next.kid, details, now, by);
+        let old_until = self.stays_until(purpose, now);
+        // `false`: another node was faster; reading anew is all there is to do.
+        self.store
+            .activate_key(&next.kid, now, old_until, audit)
+            .await?;
+        Ok(())
+    }
+
     fn wants_next(&self, ring: &KeyRing, purpose: KeyPurpose, now: Timestamp) -> bool {
         let Some(active) = ring.set(purpose).active() else {
             return true;
@@ -240,7 +273,7 @@ impl<S: IssuerStore> KeyManager<S> {
             .unwrap_or(active.created_at)
             .plus(self.settings.active_for);
         signs_until.minus(self.settings.publish_before) <= now
-            || active.key.alg() != self.settings.algorithm(purpose)
+            || active.algorithm() != self.settings.algorithm(purpose)
     }
 
     /// Retires keys whose time has come; `false` if there are none.
@@ -266,10 +299,23 @@ impl<S: IssuerStore> KeyManager<S> {
         now: Timestamp,
         by: &By<'_>,
     ) -> Result<String, KeyError> {
-        let algorithm = self.settings.algorithm(purpose);
-        let key = SigningKey::generate(algorithm).map_err(KeyError::Generate)?;
-        let pkcs8 = key.to_pkcs8().map_err(KeyError::Generate)?;
-        let kid = key.kid().to_owned();
+        let (kid, form, private) = match self.settings.algorithm(purpose) {
+            Some(algorithm) => {
+                let key = SigningKey::generate(algorithm).map_err(KeyError::Generate)?;
+                let public_jwk = key.public_jwk().to_json();
+                let form = KeyForm::Pair {
+                    algorithm,
+                    public_jwk,
+                };
+                let pkcs8 = key.to_pkcs8().map_err(KeyError::Generate)?;
+                (key.kid().to_owned(), form, pkcs8)
+            }
+            None => {
+                let key = LocalKey::generate(&*self.entropy);
+                (key.id(), KeyForm::Local, key.to_paserk())
+            }
+        };
+        let algorithm = form.algorithm();
         let place = Aad {
             table: TABLE,
             column: COLUMN,
@@ -278,14 +324,13 @@ impl<S: IssuerStore> KeyManager<S> {
         let stored = StoredKey {
             kid: kid.clone(),
             purpose,
-            algorithm,
+            form,
             state: if activate.is_some() {
                 KeyState::Active
             } else {
                 KeyState::Published
             },
-            sealed: seal::seal(self.kek.current(), &place, pkcs8.expose(), &*self.entropy),
-            public_jwk: key.public_jwk().to_json(),
+            sealed: seal::seal(self.kek.current(), &place, private.expose(), &*self.entropy),
             created_at: now,
             activated_at: activate.map(|_| now),
         };
@@ -294,10 +339,7 @@ impl<S: IssuerStore> KeyManager<S> {
         } else {
             "later"
         };
-        let details = details(
-            purpose,
-            &[("algorithm", algorithm.name()), ("active", use_from)],
-        );
+        let details = details(purpose, &[("algorithm", algorithm), ("active", use_from)]);
         let audit = self.draft("signing_key.publish", &kid, details, now, by);
         self.store.publish_key(stored, activate, audit).await?;
         Ok(kid)
@@ -333,15 +375,6 @@ impl<S> KeyManager<S> {
             _ => now.plus(self.settings.retire_after()),
         }
     }
-}
-
-/// What becomes of the key that signed until now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OldKey {
-    /// It stays in the key set until the last token it signed has died.
-    StaysPublished,
-    /// It leaves the key set now, and every token it signed dies with it: for a key that leaked.
-    IsDropped,
 }
 
 /// On whose behalf a key changes.

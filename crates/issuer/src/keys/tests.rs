@@ -3,14 +3,14 @@ use std::sync::Arc;
 
 use proof::jose::alg::Algorithm;
 use proof::random::SystemEntropy;
-use proof::seal::{KekRing, KeyEncryptionKey};
+use proof::seal::{self, Aad, KekRing, KeyEncryptionKey};
 use proof::secret::Secret;
 use proof::time::Timestamp;
 use registry::actor::Actor;
 use serde_json::Value;
 
-use super::{KeyError, KeyManager, KeySettings, OldKey};
-use crate::ports::{KeyPurpose, KeyState};
+use super::{KeyError, KeyManager, KeySettings};
+use crate::ports::{KeyForm, KeyPurpose, KeyState};
 use crate::tests::world::{MemoryStore, NOW, kek};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -170,22 +170,28 @@ async fn a_rotation_by_hand_publishes_first_and_activates_a_day_later() {
 }
 
 #[tokio::test]
-async fn a_rotation_at_once_signs_with_the_new_key_and_keeps_the_old_one_published() {
-    let (_, keys) = started().await;
+async fn a_hurried_key_signs_at_once_and_the_old_one_stays_published() {
+    let (store, keys) = started().await;
     let first = signer(&keys);
+    let hurry = || keys.activate(KeyPurpose::Access, NOW, &ACTOR, "r");
+    hurry().await.expect("nothing to do");
+    assert_eq!(signer(&keys), first, "none waits");
     let next = keys
-        .rotate_at_once(KeyPurpose::Access, OldKey::StaysPublished, NOW, &ACTOR, "r")
+        .rotate(KeyPurpose::Access, NOW, &ACTOR, "r")
         .await
         .expect("a rotation");
+    assert_eq!(signer(&keys), first);
+    hurry().await.expect("an activation");
     assert_eq!(signer(&keys), next);
     assert!(published(&keys).contains(&first));
+    assert!(store.actions().contains(&"signing_key.activate"));
 }
 
 #[tokio::test]
 async fn a_leaked_key_leaves_the_key_set_at_once() {
     let (store, keys) = started().await;
     let next = keys
-        .rotate_at_once(KeyPurpose::Access, OldKey::IsDropped, NOW, &ACTOR, "r")
+        .drop_leaked(KeyPurpose::Access, NOW, &ACTOR, "r")
         .await
         .expect("a rotation");
     assert_eq!(published(&keys), [next]);
@@ -259,8 +265,8 @@ async fn a_row_whose_key_was_exchanged_is_refused_and_the_ring_stays() {
     let before = signer(&keys);
     {
         let mut rows = store.keys.lock().expect("lock");
-        let other = rows[1].public_jwk.clone();
-        rows[0].public_jwk = other;
+        let other = rows[1].form.clone();
+        rows[0].form = other;
     }
     assert!(matches!(keys.reload().await, Err(KeyError::Damaged { .. })));
     assert_eq!(signer(&keys), before);
@@ -278,4 +284,122 @@ async fn the_published_set_holds_no_private_member() {
             assert_eq!(names, ["alg", "crv", "kid", "kty", "use", "x", "y"]);
         }
     }
+}
+
+/// With a key that encrypts.
+async fn encrypting() -> (Arc<MemoryStore>, KeyManager<MemoryStore>) {
+    let (store, keys) = started().await;
+    keys.want(vec![LOCAL]);
+    keys.tick(NOW).await.expect("a tick");
+    (store, keys)
+}
+
+const LOCAL: KeyPurpose = KeyPurpose::AccessPasetoLocal;
+
+fn encrypter(keys: &KeyManager<MemoryStore>) -> String {
+    let ring = keys.ring();
+    ring.encrypter(LOCAL).expect("a key").id().to_owned()
+}
+
+/// The ids of what opens, sorted.
+fn openers(keys: &KeyManager<MemoryStore>) -> Vec<String> {
+    let ring = keys.ring();
+    let mut ids: Vec<_> = ring.openers(LOCAL).map(|(id, _)| id.to_owned()).collect();
+    ids.sort();
+    ids
+}
+
+fn place(row: &str) -> Aad<'_> {
+    Aad {
+        table: super::ring::TABLE,
+        column: super::ring::COLUMN,
+        row,
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_encrypts_lives_the_same_life_and_opens_until_its_last_token_died() {
+    let (store, keys) = encrypting().await;
+    let first = encrypter(&keys);
+    assert!(first.starts_with("k4.lid."), "{first}");
+    let next = keys.rotate(LOCAL, NOW, &ACTOR, "r").await.expect("a key");
+    // Another node has it before anything is encrypted with it.
+    let other = manager(&store, KeySettings::default());
+    other.start(NOW).await.expect("a start");
+    let mut both = vec![first.clone(), next.clone()];
+    both.sort();
+    for node in [&keys, &other] {
+        assert_eq!(encrypter(node), first);
+        assert_eq!(openers(node), both);
+    }
+    keys.tick(NOW.plus(DAY)).await.expect("a tick");
+    other.reload().await.expect("a reload");
+    for node in [&keys, &other] {
+        assert_eq!(encrypter(node), next);
+        assert_eq!(openers(node), both);
+    }
+    keys.tick(NOW.plus(DAY).plus(HOUR * 2))
+        .await
+        .expect("a tick");
+    assert_eq!(openers(&keys), [next.as_str()]);
+    assert!(!keys.ring().knows(LOCAL, &first));
+    let dropped = keys.drop_leaked(LOCAL, NOW.plus(DAY * 2), &ACTOR, "r");
+    let last = dropped.await.expect("a key");
+    assert_eq!(openers(&keys), [last.as_str()]);
+}
+
+#[tokio::test]
+async fn i02_a_key_that_encrypts_is_published_nowhere_and_sealed() {
+    let (store, keys) = encrypting().await;
+    let ring = keys.ring();
+    for purpose in KeyPurpose::ALL {
+        assert!(!ring.jwks(purpose).contains("k4."), "{purpose:?}");
+    }
+    assert!(ring.signer(LOCAL).is_none() && ring.verifiers(LOCAL).next().is_none());
+    assert!(!ring.issuer_jwks().contains("k4."));
+    let rows = store.keys.lock().expect("lock");
+    let row = rows.iter().find(|row| row.purpose == LOCAL).expect("a row");
+    assert_eq!(row.form, KeyForm::Local);
+    let opened = seal::open(&kek(), &place(&row.kid), &row.sealed).expect("under the master key");
+    assert!(opened.expose().starts_with(b"k4.local."));
+    let within = |part: &[u8]| row.sealed.windows(part.len()).any(|window| window == part);
+    assert!(!within(&opened.expose()[..16]) && !within(b"k4.local."));
+}
+
+#[tokio::test]
+async fn c01_a_key_of_one_form_is_never_taken_for_one_of_the_other() {
+    let (store, keys) = encrypting().await;
+    let before = openers(&keys);
+    for (from, to) in [(LOCAL, KeyPurpose::Access), (KeyPurpose::Access, LOCAL)] {
+        let move_over = |from, to| {
+            let mut rows = store.keys.lock().expect("lock");
+            let row = rows.iter_mut().find(|row| row.purpose == from);
+            row.expect("a row").purpose = to;
+        };
+        move_over(from, to);
+        let refused = keys.reload().await;
+        assert!(matches!(refused, Err(KeyError::Damaged { .. })), "{to:?}");
+        assert_eq!(openers(&keys), before, "the ring stays");
+        let mut rows = store.keys.lock().expect("lock");
+        for row in rows.iter_mut().filter(|row| row.purpose == to) {
+            let local = row.form == KeyForm::Local;
+            row.purpose = if local { LOCAL } else { KeyPurpose::Access };
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_key_under_another_keys_id_is_damaged() {
+    let (store, keys) = encrypting().await;
+    {
+        let mut rows = store.keys.lock().expect("lock");
+        let row = rows.iter_mut().find(|row| row.purpose == LOCAL);
+        let row = row.expect("a row");
+        let kek = kek();
+        let opened = seal::open(&kek, &place(&row.kid), &row.sealed).expect("open");
+        row.kid = "k4.lid.other".to_owned();
+        let place = place(&row.kid);
+        row.sealed = seal::seal(kek.current(), &place, opened.expose(), &SystemEntropy);
+    }
+    assert!(matches!(keys.reload().await, Err(KeyError::Damaged { .. })));
 }

@@ -8,6 +8,7 @@ mod encrypted;
 mod exchange;
 mod opaque;
 mod paseto;
+mod paseto_local;
 mod refresh;
 mod suspended;
 mod world;

@@ -2,7 +2,7 @@
 //! `k4.lid`, by which a token's footer names them. Wrapped and password-protected keys are not
 //! read.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use pasetors::{
     keys::{AsymmetricPublicKey, SymmetricKey},
@@ -40,8 +40,9 @@ impl KeyDefect {
     }
 }
 
-/// A symmetric key, 256 bits.
-pub struct LocalKey(Secret);
+/// A symmetric key, 256 bits. Clones share its bytes, which are wiped with the last of them.
+#[derive(Clone)]
+pub struct LocalKey(Arc<Secret>);
 
 impl LocalKey {
     /// Takes over 32 bytes.
@@ -50,7 +51,7 @@ impl LocalKey {
     /// [`KeyDefect`] for any other number of bytes.
     pub fn of_bytes(bytes: Secret) -> Result<Self, KeyDefect> {
         if bytes.len() == 32 {
-            Ok(Self(bytes))
+            Ok(Self(Arc::new(bytes)))
         } else {
             Err(KeyDefect)
         }
@@ -60,7 +61,7 @@ impl LocalKey {
     pub fn generate(entropy: &dyn Entropy) -> Self {
         let mut bytes = Zeroizing::new([0; 32]);
         entropy.fill(&mut *bytes);
-        Self(Secret::new(*bytes))
+        Self(Arc::new(Secret::new(*bytes)))
     }
 
     /// `k4.local.…`

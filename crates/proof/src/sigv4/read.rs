@@ -44,7 +44,11 @@ pub fn parse<'a>(head: &SignedHead<'a>) -> Result<Option<Claimed<'a>>, SigV4Defe
             .get(..5)
             .is_some_and(|start| start.eq_ignore_ascii_case("AWS4-"))
     });
-    let parameters = presigned_parameters(head.query)?;
+    let parameters = match presigned_parameters(head.query) {
+        // Whatever is wrong with the second: two ways in are one too many.
+        Err(_) if in_header.is_some() => return Err(SigV4Defect::TwoPlaces),
+        read => read?,
+    };
     if in_header.is_none() && parameters.is_none() {
         return Ok(None);
     }

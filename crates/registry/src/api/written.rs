@@ -215,7 +215,8 @@ pub struct ApiSpec {
         skip_serializing_if = "Option::is_none"
     )]
     pub token: Option<TokenSpec>,
-    /// The form of those tokens: `jwt` (default), or `opaque`, which says nothing to who holds it.
+    /// The form of those tokens: `jwt` (default); `opaque`, which says nothing to who holds it;
+    /// `paseto`, a signed `v4.public`; `paseto_local`, a `v4.local` that only this installation reads.
     #[serde(
         default,
         deserialize_with = "present",

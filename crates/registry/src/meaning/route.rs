@@ -513,7 +513,7 @@ pub(super) fn takes_its_tokens(spec: &ApiSpec, routes: &[RouteMeaning], report: 
             "tokens for this API are opaque, and no route takes `opaque`",
             "write `opaque` under `credentials`, beside `jwt` as long as such tokens are about",
         ),
-        TokenFormat::Paseto => report.hinted(
+        TokenFormat::Paseto | TokenFormat::PasetoLocal => report.hinted(
             place,
             "tokens for this API are PASETOs, and no route takes `paseto`",
             "write `paseto` under `credentials`, beside `jwt` as long as such tokens are about",

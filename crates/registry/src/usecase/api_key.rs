@@ -198,7 +198,7 @@ pub(super) async fn is_sound(
         name,
         spec: Spec::ApiKey(Box::new(spec.clone())),
     });
-    no_new_flaws(&before, &after, Some(after.len() - 1), ctx.context)
+    no_new_flaws(&before, &after, Some(after.len() - 1), ctx.context).map(drop)
 }
 
 #[cfg(test)]

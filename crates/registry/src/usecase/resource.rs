@@ -11,8 +11,8 @@ use crate::actor::Actor;
 use crate::api::written::UpstreamTlsSpec;
 use crate::diff::diff;
 use crate::document::{Document, DocumentKind, Spec};
-use crate::flaw::Flaw;
-use crate::meaning::{Context, mean_all};
+use crate::flaw::{DocumentRef, Flaw, PathStep};
+use crate::meaning::{Context, Meaning, mean_all};
 use crate::ports::{CredentialFilter, Registry, StoreError};
 use crate::resource::{ManagedBy, Put, Removed, ResourceKind, Stored, Version, Written};
 use crate::trusted_issuer::IntrospectionSpec;
@@ -88,7 +88,9 @@ pub async fn put(
         .cloned()
         .collect();
     after.push(input.document.clone());
-    no_new_flaws(&before, &after, Some(after.len() - 1), ctx.context)?;
+    let last = after.len() - 1;
+    let meaning = no_new_flaws(&before, &after, Some(last), ctx.context)?;
+    its_files_can_be_used(meaning.as_ref(), &after, last..after.len(), ctx)?;
     let managed_by = ManagedBy::Api;
     write(ports, actor, ctx, &stored, input, managed_by).await
 }
@@ -349,15 +351,17 @@ pub fn document(stored: &Stored) -> Result<Document, StoreError> {
 }
 
 /// Refuses flaws in the document at `written`, and any that were not there before: a change must
-/// not be held up by what was wrong already elsewhere, or nobody could mend it.
+/// not be held up by what was wrong already elsewhere, or nobody could mend it. What they mean
+/// together, if nothing is wrong at all.
 pub(crate) fn no_new_flaws(
     before: &[Document],
     after: &[Document],
     written: Option<usize>,
     context: &Context,
-) -> Result<(), Refusal> {
-    let Err(flaws) = mean_all(after, context) else {
-        return Ok(());
+) -> Result<Option<Meaning>, Refusal> {
+    let flaws = match mean_all(after, context) {
+        Ok(meaning) => return Ok(Some(meaning)),
+        Err(flaws) => flaws,
     };
     let known = mean_all(before, context).err().unwrap_or_default();
     let was_there = |flaw: &Flaw| {
@@ -380,9 +384,52 @@ pub(crate) fn no_new_flaws(
         .filter(|flaw| Some(flaw.document.index) == written || !was_there(flaw))
         .collect();
     if new.is_empty() {
-        Ok(())
+        Ok(None)
     } else {
         Err(Refusal::Flawed(new))
+    }
+}
+
+/// Refuses documents, those at `written`, that name files which can't be used here: what is written
+/// is to come into force, and nobody would say otherwise why it does not. What does not mean anything
+/// yet is not in force either.
+pub(crate) fn its_files_can_be_used(
+    meaning: Option<&Meaning>,
+    documents: &[Document],
+    written: core::ops::Range<usize>,
+    ctx: &Ctx<'_>,
+) -> Result<(), Refusal> {
+    let Some(meaning) = meaning else {
+        return Ok(());
+    };
+    let mut flaws = Vec::new();
+    for (index, document) in documents.iter().enumerate().take(written.end) {
+        let Some(kind) = document
+            .kind()
+            .resource()
+            .filter(|_| index >= written.start)
+        else {
+            continue;
+        };
+        let found = ctx.files.look(meaning, kind, document.name.as_str());
+        flaws.extend(found.into_iter().map(|bad| {
+            let steps = core::iter::once("spec").chain(bad.place.split('.'));
+            Flaw {
+                document: DocumentRef {
+                    kind: document.kind().name().to_owned(),
+                    name: document.name.as_str().to_owned(),
+                    index,
+                },
+                path: steps.map(|key| PathStep::Key(key.to_owned())).collect(),
+                message: bad.message,
+                hint: None,
+            }
+        }));
+    }
+    if flaws.is_empty() {
+        Ok(())
+    } else {
+        Err(Refusal::Flawed(flaws))
     }
 }
 

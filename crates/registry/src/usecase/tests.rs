@@ -345,6 +345,7 @@ impl Registry for Memory {
 pub(crate) struct House {
     pub(crate) store: Memory,
     pub(crate) context: Context,
+    pub(crate) files: Box<dyn Files>,
     pub(crate) entropy: Replay,
     pub(crate) now: Timestamp,
 }
@@ -383,6 +384,7 @@ impl House {
         Self {
             store: Memory::default(),
             context: crate::meaning::tests::context(),
+            files: Box::new(()),
             entropy: Replay::default(),
             now: Timestamp::from_secs(1_800_000_000),
         }
@@ -393,6 +395,7 @@ impl House {
             entropy: &self.entropy,
             request_id: "request",
             context: &self.context,
+            files: &*self.files,
         }
     }
     pub(crate) async fn put(

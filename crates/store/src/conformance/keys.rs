@@ -1,6 +1,8 @@
 //! What the issuer keeps: each outcome of each transition, and the race for a first use.
 
-use issuer::ports::{FirstUse, IssuerStore as _, KeyPurpose, KeyState, Revocation, StoredKey};
+use issuer::ports::{
+    FirstUse, IssuerStore as _, KeyForm, KeyPurpose, KeyState, Revocation, StoredKey,
+};
 use proof::jose::alg::Algorithm;
 use registry::ports::{AuditTrail as _, Registry as _, StoreError};
 use serde_json::json;
@@ -11,6 +13,7 @@ use super::{Bench, at, event};
 super::on_both!(
     a_published_key_waits_until_it_is_activated,
     a_key_that_is_active_at_once_retires_the_one_before,
+    a_key_that_encrypts_is_kept_without_a_public_half,
     purposes_are_apart,
     only_a_published_key_is_activated,
     a_key_id_is_never_used_again,
@@ -30,10 +33,12 @@ pub(super) fn key(kid: &str, second: i64) -> StoredKey {
     StoredKey {
         kid: kid.into(),
         purpose: KeyPurpose::Access,
-        algorithm: Algorithm::ES256,
+        form: KeyForm::Pair {
+            algorithm: Algorithm::ES256,
+            public_jwk: json!({"kty": "EC", "kid": kid}),
+        },
         state: KeyState::Published,
         sealed: vec![1, 0, 255, b'\'', 0],
-        public_jwk: json!({"kty": "EC", "kid": kid}),
         created_at: at(second),
         activated_at: None,
     }
@@ -69,6 +74,22 @@ async fn a_published_key_waits_until_it_is_activated(bench: Bench) {
         store.signing_keys(KeyPurpose::Access).await.unwrap(),
         [active]
     );
+}
+
+async fn a_key_that_encrypts_is_kept_without_a_public_half(bench: Bench) {
+    let kept = StoredKey {
+        purpose: KeyPurpose::AccessPasetoLocal,
+        form: KeyForm::Local,
+        ..key("k4.lid.x", 0)
+    };
+    let store = &bench.store;
+    store
+        .publish_key(kept.clone(), None, event("signing_key.create"))
+        .await
+        .unwrap();
+    let found = store.signing_keys(KeyPurpose::AccessPasetoLocal).await;
+    assert_eq!(found.unwrap(), [kept]);
+    assert_eq!(store.signing_keys(KeyPurpose::Access).await.unwrap(), []);
 }
 
 async fn a_key_that_is_active_at_once_retires_the_one_before(bench: Bench) {

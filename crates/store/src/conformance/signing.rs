@@ -65,6 +65,7 @@ fn ctx(context: &Context, now: Timestamp) -> Ctx<'_> {
         entropy: &SystemEntropy,
         request_id: "request",
         context,
+        files: &(),
     }
 }
 

@@ -197,10 +197,19 @@ pub(super) fn address(head: &Head) -> String {
 
 /// Whether the call presents its credential under the `DPoP` scheme.
 pub(crate) fn is_dpop(head: &Head) -> bool {
+    is_of_scheme(head, DPOP_SCHEME)
+}
+
+/// Whether it does under the `Bearer` scheme.
+pub(crate) fn is_bearer(head: &Head) -> bool {
+    is_of_scheme(head, b"bearer")
+}
+
+fn is_of_scheme(head: &Head, scheme: &[u8]) -> bool {
     head.headers()
         .get(http::header::AUTHORIZATION)
         .and_then(|value| value.as_bytes().split(|byte| *byte == b' ').next())
-        .is_some_and(|scheme| scheme.eq_ignore_ascii_case(DPOP_SCHEME))
+        .is_some_and(|tried| tried.eq_ignore_ascii_case(scheme))
 }
 
 fn unproved(cause: impl Into<Box<str>>) -> Problem {

@@ -26,8 +26,47 @@ use crate::policy::rego::StepUp;
 use crate::problem::{Code, Problem};
 use crate::route::{Api, Demand, Route};
 
+/// What of a call its challenges depend on: the scheme under which a token was tried, and whether
+/// the client shows a certificate.
+#[derive(Debug, Clone, Copy)]
+pub struct Tried {
+    scheme: Scheme,
+    certified: bool,
+}
+
+/// The scheme of `Authorization`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scheme {
+    Bearer,
+    Dpop,
+    /// None, or one that carries no token.
+    Other,
+}
+
+impl Tried {
+    pub(crate) fn of(head: &Head) -> Self {
+        let scheme = if binding::is_dpop(head) {
+            Scheme::Dpop
+        } else if binding::is_bearer(head) {
+            Scheme::Bearer
+        } else {
+            Scheme::Other
+        };
+        let tls = head.arrival().tls.as_ref();
+        Self {
+            scheme,
+            certified: tls.is_some_and(|tls| tls.peer_certificate.is_some()),
+        }
+    }
+}
+
 /// Adds the challenges of the route's kinds to a 401. Other answers stay as they are.
-pub(crate) fn attach(mut problem: Problem, head: &Head, route: &Route) -> Problem {
+pub(crate) fn attach(problem: Problem, head: &Head, route: &Route) -> Problem {
+    attach_to(problem, Tried::of(head), route)
+}
+
+/// The same, where the head is gone already.
+pub(super) fn attach_to(mut problem: Problem, tried: Tried, route: &Route) -> Problem {
     let error = match problem.code {
         // RFC 6750 §3.1: no error code where no credential was presented.
         Code::CredentialMissing => None,
@@ -39,11 +78,13 @@ pub(crate) fn attach(mut problem: Problem, head: &Head, route: &Route) -> Proble
     let Demand::OneOf(combinations) = &route.demand else {
         return problem;
     };
-    // An error belongs to the scheme that was tried.
-    let (bearer, dpop) = if binding::is_dpop(head) {
-        (None, error)
-    } else {
-        (error, None)
+    // An error belongs to the scheme that was tried. RFC 6750 §3: a request without a token, or with
+    // an authentication of another kind (a certificate, a signature, a key in its own field), gets
+    // none.
+    let (bearer, dpop) = match tried.scheme {
+        Scheme::Bearer => (error, None),
+        Scheme::Dpop => (None, error),
+        Scheme::Other => (None, None),
     };
     let mut challenges = core::mem::take(&mut problem.challenges);
     // A kind of several combinations, and all bearer kinds, are one challenge.
@@ -52,14 +93,10 @@ pub(crate) fn attach(mut problem: Problem, head: &Head, route: &Route) -> Proble
             challenges.push(value);
         }
     };
-    let certified = || {
-        let tls = head.arrival().tls.as_ref();
-        tls.is_some_and(|tls| tls.peer_certificate.is_some())
-    };
     for kind in combinations.iter().flatten() {
         // Where only bound tokens pass, `Bearer` is for those that are bound to the certificate of
         // the connection; without one it would only lead astray.
-        if !(kind.is_access_token() && route.sender.required) || certified() {
+        if !(kind.is_access_token() && route.sender.required) || tried.certified {
             add(for_kind(*kind, route, bearer));
         }
         if kind.is_access_token() {
@@ -67,19 +104,6 @@ pub(crate) fn attach(mut problem: Problem, head: &Head, route: &Route) -> Proble
         }
     }
     problem.challenges = challenges;
-    problem
-}
-
-/// Adds the challenges of the route's kinds, without an error of any scheme.
-pub(super) fn of_route(mut problem: Problem, route: &Route) -> Problem {
-    if let Demand::OneOf(combinations) = &route.demand {
-        for kind in combinations.iter().flatten() {
-            let value = for_kind(*kind, route, None);
-            if !problem.challenges.contains(&value) {
-                problem.challenges.push(value);
-            }
-        }
-    }
     problem
 }
 

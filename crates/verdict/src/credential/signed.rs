@@ -24,9 +24,10 @@ use proof::base64url;
 use proof::hmac_request;
 use proof::httpsig;
 use proof::request::{BodyDigest, SignedHead, Verified};
-use proof::sigv4;
+use proof::sigv4::{self, SigV4Defect};
 use proof::time::{Leeway, Timestamp};
 
+use super::challenge::{self, Tried};
 use super::{CredentialKind, Proved, refused};
 use crate::call::{Body, Head};
 use crate::facts::{Answer, Facts, FirstUse, ReplayScope};
@@ -105,6 +106,10 @@ pub(super) fn is_hmac(authorization: &[u8]) -> bool {
 pub(super) fn sigv4_claim(head: &Head) -> Result<Option<Claim<'_>>, Problem> {
     match sigv4::parse(&lent(head)) {
         Ok(claimed) => Ok(claimed.map(Claim::SigV4)),
+        // One kind twice, of which neither is the one that was meant.
+        Err(defect @ SigV4Defect::TwoPlaces) => {
+            Err(Problem::new(Code::CredentialAmbiguous, defect.code()))
+        }
         Err(defect) => Err(refused(defect.code())),
     }
 }
@@ -311,7 +316,8 @@ async fn is_first_use(
     Ok(used == FirstUse::Yes)
 }
 
-/// The answer to a body that is not the one that was signed: the credential does not hold.
-pub fn forged(route: &Route, cause: impl Into<Box<str>>) -> Problem {
-    super::challenge::of_route(Problem::new(Code::CredentialRefused, cause), route)
+/// The answer to a body that is not the one that was signed: the credential does not hold, and the
+/// answer is that to any other that does not.
+pub fn forged(route: &Route, tried: Tried, cause: impl Into<Box<str>>) -> Problem {
+    challenge::attach_to(Problem::new(Code::CredentialRefused, cause), tried, route)
 }

@@ -48,7 +48,7 @@ use registry::access::Action;
 use registry::actor::Actor;
 use registry::document::Document;
 use registry::meaning::Context;
-use registry::ports::{AuditTrail, CallRecord, Registry, Webhooks};
+use registry::ports::{AuditTrail, CallRecord, Files, Registry, Webhooks};
 use registry::record::Decision;
 use registry::relations::{Relations, Token};
 use registry::usecase::{Ctx, Hasher, Refusal, admin_key, refused_draft};
@@ -91,6 +91,8 @@ pub trait Parts: Send + Sync + 'static {
 pub trait Process: Send + Sync {
     /// What documents are read against now.
     fn context(&self) -> Arc<Context>;
+    /// The files that documents may name.
+    fn files(&self) -> &dyn Files;
     /// When the settings in force were read, and why a later version was refused.
     fn settings_status(&self) -> SettingsStatus;
     /// The settings in force, secrets masked.
@@ -263,6 +265,7 @@ impl<P: Parts> Work<P> {
             entropy: &*self.admin.entropy,
             request_id: &self.request_id,
             context: &self.context,
+            files: self.admin.process.files(),
         }
     }
 }

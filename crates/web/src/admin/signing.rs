@@ -1,7 +1,9 @@
 //! Signing keys, and the end of tokens.
 
-use issuer::keys::{KeyError, OldKey};
-use issuer::ports::{IssuerStore as _, KeyPurpose, KeyState, StoredKey};
+use core::time::Duration;
+
+use issuer::keys::KeyError;
+use issuer::ports::{IssuerStore as _, KeyForm, KeyPurpose, KeyState, StoredKey};
 use proof::time::Timestamp;
 use registry::access::Action;
 use registry::resource::ResourceKind;
@@ -14,6 +16,10 @@ use super::exchange::{Answer, Fault, Input};
 use super::view::{Page, RevokeTokens, RevokedTokens, RotateSigningKey, SigningKeyView};
 use super::{Parts, Work};
 
+/// How long a key is known to the nodes of this installation before it signs, however much it is
+/// hurried. Each hears of a change within a fraction of this, so that none refuses a token of a key
+/// that it has not heard of.
+const KNOWN_BEFORE: Duration = Duration::from_secs(1);
 /// Longest `jti` that is taken.
 const LONGEST_TOKEN_ID: usize = 128;
 
@@ -46,12 +52,15 @@ fn view(key: StoredKey) -> SigningKeyView {
     SigningKeyView {
         kid: key.kid,
         purpose: key.purpose.name().to_owned(),
-        algorithm: key.algorithm.name().to_owned(),
+        algorithm: key.form.algorithm().to_owned(),
         state: state.to_owned(),
         until,
         created_at: Moment(key.created_at),
         activated_at: key.activated_at.map(Moment),
-        public_jwk: key.public_jwk,
+        public_jwk: match key.form {
+            KeyForm::Pair { public_jwk, .. } => Some(public_jwk),
+            KeyForm::Local => None,
+        },
     }
 }
 
@@ -61,7 +70,10 @@ pub(super) async fn rotate<P: Parts>(work: &Work<P>, input: &Input) -> Result<An
     let purpose = KeyPurpose::ALL
         .into_iter()
         .find(|purpose| purpose.name() == body.purpose)
-        .ok_or_else(|| Fault::invalid("purpose is access, upstream or audit."))?;
+        .ok_or_else(|| {
+            let known = KeyPurpose::ALL.map(KeyPurpose::name);
+            Fault::invalid(format!("purpose is one of {}.", known.join(", ")))
+        })?;
     let keys = work.admin.issuer.keys();
     // Checkpoints that the old key signed would be worth nothing without it.
     if body.leaked && purpose == KeyPurpose::Audit {
@@ -72,17 +84,20 @@ pub(super) async fn rotate<P: Parts>(work: &Work<P>, input: &Input) -> Result<An
     let (actor, request_id) = (&work.actor, &*work.request_id);
     let done = match (body.leaked, body.immediately) {
         (true, _) => {
-            keys.rotate_at_once(purpose, OldKey::IsDropped, work.now, actor, request_id)
-                .await
+            let dropped = keys.drop_leaked(purpose, work.now, actor, request_id);
+            dropped.await.map(drop)
         }
-        (_, true) => {
-            keys.rotate_at_once(purpose, OldKey::StaysPublished, work.now, actor, request_id)
-                .await
-        }
-        _ => keys.rotate(purpose, work.now, actor, request_id).await,
+        (_, immediately) => match keys.rotate(purpose, work.now, actor, request_id).await {
+            Ok(_) if immediately => {
+                tokio::time::sleep(KNOWN_BEFORE).await;
+                let then = work.now.plus(KNOWN_BEFORE);
+                keys.activate(purpose, then, actor, request_id).await
+            }
+            published => published.map(drop),
+        },
     };
     match done {
-        Ok(_) => list(work).await,
+        Ok(()) => list(work).await,
         Err(KeyError::Store(error)) => Err(error.into()),
         Err(other) => Err(Problem::new(Code::Internal, other.to_string()).into()),
     }

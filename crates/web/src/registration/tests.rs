@@ -162,6 +162,7 @@ impl World {
             entropy: &SystemEntropy,
             request_id: "set-up",
             context: &self.context,
+            files: &(),
         }
     }
 

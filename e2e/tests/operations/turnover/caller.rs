@@ -70,6 +70,7 @@ impl Door {
                 }
                 path = match *api {
                     "sealed" => "/sealed/orders",
+                    "kept" => "/kept/orders",
                     "hidden" => "/hidden/orders",
                     _ => path,
                 };

@@ -67,6 +67,14 @@ pub(super) fn apis() -> Vec<(&'static str, &'static str, Value)> {
             }),
         ),
         (
+            "jwt-or-mtls",
+            "jwt",
+            json!({
+                "credentials": ["jwt", "mtls"],
+                "client_certificates": certificates(&["partners.crl"]),
+            }),
+        ),
+        (
             "mtls",
             "mtls",
             json!({ "client_certificates": certificates(&["partners.crl"]) }),
@@ -136,6 +144,11 @@ pub(super) fn apis() -> Vec<(&'static str, &'static str, Value)> {
         ),
         ("opaque-away", "opaque", json!({ "issuers": ["away"] })),
         ("paseto-own", "paseto", json!({ "token_format": "paseto" })),
+        (
+            "paseto-kept",
+            "paseto",
+            json!({ "token_format": "paseto_local" }),
+        ),
     ]
 }
 

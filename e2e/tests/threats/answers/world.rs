@@ -209,7 +209,8 @@ impl World {
             "application": "shop", "auth_method": "client_secret_basic",
             "grants": {
                 "jwt": ["read"], "jwt-other": [], "opaque": ["read"], "opaque-other": [],
-                "sealed": ["read"], "paseto-own": ["read"], "jwt-mtls": ["read"],
+                "sealed": ["read"], "paseto-own": ["read"], "paseto-kept": ["read"],
+                "jwt-mtls": ["read"],
             },
         });
         settings.push_str(&document("Client", "machine", &machine));

@@ -157,9 +157,12 @@ fn inspect_paseto(token: &str, now: Timestamp) -> Outcome<Inspected> {
     let token = paseto::split(token.as_bytes())
         .map_err(|defect| Failure::new(format!("This can not be read as a PASETO: {defect}.")))?;
     let Some(payload) = token.unverified_payload() else {
-        return Err(Failure::new(
-            "This is an encrypted PASETO (v4.local); only who holds its key can read it.",
-        ));
+        let kid = token.key_id().map(|kid| format!(", with the key {kid:?}"));
+        let words = format!(
+            "This is an encrypted token (PASETO, v4.local{}); only who holds its key can read it.",
+            kid.unwrap_or_default()
+        );
+        return Err(Failure::new(words).next("ask the introspection endpoint of its issuer"));
     };
     let mut findings = Vec::new();
     if token.key_id().is_none() {

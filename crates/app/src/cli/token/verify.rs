@@ -118,6 +118,10 @@ fn judge_paseto(text: &str, set: &JwkSet, args: &VerifyArgs, screen: Screen) -> 
     let refused = |why: String| Failure::new(format!("The token is not valid: {why}."));
     let unread = |defect: PasetoDefect| refused(defect.to_string());
     let token = paseto::split(text.as_bytes()).map_err(unread)?;
+    if token.purpose() == paseto::Purpose::Local {
+        let words = "This is an encrypted PASETO (v4.local), whose key is in no key set.";
+        return Err(Failure::new(words).next("ask the introspection endpoint of its issuer"));
+    }
     let key = set
         .keys()
         .iter()

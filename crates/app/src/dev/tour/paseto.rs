@@ -1,4 +1,4 @@
-//! An access token in the form of PASETO.
+//! Access tokens in the form of PASETO: signed, and encrypted for Doorward alone.
 
 use super::Expect::{Output, Sets, Status};
 use super::tokens::later;
@@ -62,6 +62,61 @@ pub(super) fn tokens(book: &mut Book, scene: &Scene<'_>, reports: &str) {
     book.step(
         "It is refused at once, though the gateway knew it",
         format!("curl -si {bearer} {gateway}/reports/orders"),
+        Status(401, "credential-refused"),
+    );
+}
+
+/// The same with one that is encrypted, and so tells its holder nothing.
+pub(super) fn kept(book: &mut Book, scene: &Scene<'_>, archive: &str) {
+    let Scene {
+        gateway,
+        issuer,
+        binary,
+        ..
+    } = scene;
+    let bearer = "-H \"Authorization: Bearer $SEALED\"";
+    book.step(
+        "PASETO, encrypted: only Doorward reads it",
+        format!(
+            "SEALED=$(curl -s -u {archive} -d grant_type=client_credentials {issuer}/oauth/token | sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/')"
+        ),
+        Sets("SEALED"),
+    );
+    book.step(
+        "Encrypted: what can be seen of it is the name of its key",
+        format!("printf %s $SEALED | {binary} token inspect 2>&1 || true"),
+        Output("v4.local"),
+    );
+    book.step(
+        "Encrypted: see orders",
+        format!("curl -si {bearer} {gateway}/archive/orders"),
+        Status(200, "item"),
+    );
+    book.step(
+        "One letter more: its key does not open it",
+        format!(
+            "curl -si -H \"Authorization: Bearer $(printf %s $SEALED | sed 's/^v4.local./&_/')\" {gateway}/archive/orders"
+        ),
+        Status(401, "credential-refused"),
+    );
+    book.step(
+        "Encrypted: a year from now it will have expired",
+        later(scene, "$SEALED", "/archive/orders"),
+        Output("jwt-expired"),
+    );
+    book.step(
+        "Encrypted: ask the issuer about it",
+        format!("curl -si -u {archive} -d token=$SEALED {issuer}/oauth/introspect"),
+        Status(200, "\"active\":true"),
+    );
+    book.step(
+        "Revoke it",
+        format!("curl -si -u {archive} -d token=$SEALED {issuer}/oauth/revoke"),
+        Status(200, ""),
+    );
+    book.step(
+        "It is refused at once, though the gateway knew it",
+        format!("curl -si {bearer} {gateway}/archive/orders"),
         Status(401, "credential-refused"),
     );
 }

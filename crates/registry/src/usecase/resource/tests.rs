@@ -2,6 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::actor::Role;
+use crate::ports::{BadFile, Files};
 use crate::usecase::tests::{House, administrator, document, owner, why};
 
 #[tokio::test]
@@ -286,4 +287,66 @@ async fn roles_are_asked_before_anything_else() {
     )
     .await;
     assert_eq!(why(gone), "resource.delete is not allowed");
+}
+
+/// A machine on which an API's authority can't be read.
+struct NoAuthority;
+
+impl Files for NoAuthority {
+    fn look(&self, meaning: &Meaning, kind: ResourceKind, name: &str) -> Vec<BadFile> {
+        let api = meaning
+            .apis
+            .iter()
+            .find(|api| api.judged.name.as_str() == name);
+        let names_one =
+            kind == ResourceKind::Api && api.is_some_and(|api| api.client_authority.is_some());
+        let bad = names_one.then(|| BadFile {
+            place: "client_certificates",
+            message: "partners.pem can't be read".to_owned(),
+        });
+        bad.into_iter().collect()
+    }
+}
+
+/// The one flaw of what was refused.
+fn flaw<T: core::fmt::Debug>(result: Result<T, Refusal>) -> String {
+    match result {
+        Err(Refusal::Flawed(flaws)) if flaws.len() == 1 => flaws[0].to_string(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_document_whose_files_can_not_be_used_is_refused_and_holds_no_other_up() {
+    let mut house = House::furnished().await;
+    let mut api = crate::meaning::tests::orders();
+    api["client_certificates"] = json!({
+        "ca_file": "partners.pem",
+        "identities": [{ "uri": "spiffe://example.org/billing", "scopes": [] }],
+    });
+    // Written while the file was there.
+    let written = house.put(ResourceKind::Api, "orders", api.clone()).await;
+    assert!(matches!(written, Ok(Written::Updated(_))), "{written:?}");
+    house.files = Box::new(NoAuthority);
+    house.store.audit.lock().expect("is sound").clear();
+    api["display_name"] = json!("Orders");
+    let refusal = house.put(ResourceKind::Api, "orders", api.clone()).await;
+    let expected = "Api/orders spec.client_certificates: partners.pem can't be read";
+    assert_eq!(flaw(refusal), expected);
+    // The same as a whole, and as a rehearsal of it.
+    let wanted = [document(ResourceKind::Api, "orders", api)];
+    let (store, actor, ctx) = (&house.store, &owner(), &house.ctx());
+    let current = crate::apply::current(store, actor, &wanted)
+        .await
+        .expect("stands");
+    let side = crate::apply::Side::Api { prune: false };
+    let plan = crate::apply::plan(&current, &wanted, side);
+    let rehearsed = crate::apply::rehearse(store, actor, ctx, &plan).await;
+    assert_eq!(flaw(rehearsed), expected);
+    let executed = crate::apply::execute(store, actor, ctx, &plan, side).await;
+    assert_eq!(flaw(executed), expected);
+    assert_eq!(house.store.events(), Vec::<String>::new());
+    // It stands unusable, and others change all the same.
+    let other = house.put(ResourceKind::Application, "shop", json!({ "owner": "x" }));
+    assert!(other.await.is_ok());
 }

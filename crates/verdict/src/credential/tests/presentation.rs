@@ -76,6 +76,29 @@ fn without_a_credential_every_alternative_is_named_once() {
     );
 }
 
+/// RFC 6750 §3: whoever sent no token is told of no error of one.
+#[test]
+fn a_token_s_error_is_told_of_what_was_sent_as_one_alone() {
+    let hand = hand();
+    let route = hand.world.route(&[&[Jwt], &[ApiKey], &[BasicKind]]);
+    for (name, value, error) in [
+        ("authorization", "Bearer garbage", true),
+        ("authorization", "bEARER garbage", true),
+        ("authorization", "Basic garbage", false),
+        ("authorization", "Unknown garbage", false),
+        ("authorization", "Bearer", true),
+        ("x-api-key", "garbage", false),
+    ] {
+        let call = Sent::get("/orders").with(name, value).call();
+        let problem = hand.world.judge(call, &route, NOW).unwrap_err().problem;
+        assert_eq!(problem.code, Code::CredentialRefused, "{value}");
+        let told = |challenge: &http::HeaderValue| challenge.to_str().unwrap().contains("error=");
+        let with_error: Vec<_> = problem.challenges.iter().filter(|one| told(one)).collect();
+        let expected = ["Bearer realm=\"orders\", error=\"invalid_token\""];
+        assert_eq!(with_error, &expected[..usize::from(error)], "{value}");
+    }
+}
+
 #[test]
 fn keys_are_taken_from_every_field_that_the_api_names() {
     let hand = hand();

@@ -26,7 +26,7 @@ use registry::actor::{Actor, Role};
 use registry::api::{RouteMeaning, Segment};
 use registry::document::{Document, DocumentKind};
 use registry::meaning::Context;
-use registry::ports::Registry as _;
+use registry::ports::{Files, Registry as _};
 use registry::record::Decision;
 use registry::relations::Token;
 use registry::resource::ResourceKind;
@@ -143,6 +143,7 @@ impl Checker for Stored {
                 entropy: &SystemEntropy,
                 request_id: "check",
                 context: &context,
+                files: &(),
             };
             let model = relation::model(&*self.0, &ctx).await.expect("a model");
             let mut answers = Vec::new();
@@ -247,6 +248,9 @@ struct ThisProcess(Arc<Context>);
 impl Process for ThisProcess {
     fn context(&self) -> Arc<Context> {
         self.0.clone()
+    }
+    fn files(&self) -> &dyn Files {
+        &()
     }
     fn settings_status(&self) -> SettingsStatus {
         let refused = RefusedSettings {
@@ -566,6 +570,7 @@ impl World {
             entropy: &SystemEntropy,
             request_id: "set-up",
             context: &context,
+            files: &(),
         };
 
         let mut keys = Vec::new();

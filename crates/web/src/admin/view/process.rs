@@ -80,14 +80,14 @@ pub struct SettingsView {
     pub effective: Value,
 }
 
-/// A signing key: everything but its private half.
+/// A signing key: everything but what is secret of it.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct SigningKeyView {
-    /// RFC 7638 thumbprint.
+    /// RFC 7638 thumbprint; of a key that encrypts, its PASERK id (`k4.lid.…`).
     pub kid: String,
-    /// `access`, `upstream` or `audit`.
+    /// What it is for: `access`, `upstream`, `audit` …
     pub purpose: String,
-    /// Its algorithm's name.
+    /// Its algorithm's name; `v4.local` of a key that encrypts.
     pub algorithm: String,
     /// `published`, `active`, `retiring` or `retired`.
     pub state: String,
@@ -102,15 +102,16 @@ pub struct SigningKeyView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub activated_at: Option<Moment>,
-    /// The public JWK.
-    pub public_jwk: Value,
+    /// The public JWK; none of a key that encrypts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_jwk: Option<Value>,
 }
 
 /// Which signing key to replace.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RotateSigningKey {
-    /// `access`, `upstream` or `audit`.
+    /// What the key is for: `access`, `upstream`, `audit` …
     pub purpose: String,
     /// Sign with the new key at once rather than after it was published for a while. Verifiers that
     /// cache key sets refuse new tokens until they fetch again.

@@ -1,4 +1,4 @@
-//! Routes that ask for two credentials at once.
+//! Routes that ask for two credentials at once, or for one of two.
 
 use super::*;
 
@@ -23,7 +23,16 @@ pub(super) fn with_a_certificate<'a>(rows: &mut Rows<'a>, world: &'a World) {
         ),
         ("and mtls: both bad", Some(&bad), Some(&revoked)),
     ];
-    for (defect, token, tls) in cases {
+    // Where the one or the other does, an error is told of what was tried alone (RFC 6750 §3).
+    let either = [
+        ("or mtls: none, a certificate", None, Some(&good)),
+        ("or mtls: neither", None, None),
+        ("or mtls: a revoked certificate", None, Some(&revoked)),
+        ("or mtls: a forged token", Some(&bad), None),
+        ("or mtls: both bad", Some(&bad), Some(&revoked)),
+    ];
+    let cases = cases.map(|case| (me, case)).into_iter();
+    for (me, (defect, token, tls)) in cases.chain(either.map(|case| ("/jwt-or-mtls/me", case))) {
         let call = token.map_or_else(|| Call::get(me), |token| Call::bearer(me, token));
         let call = tls.map_or(call.clone(), |tls| call.shown(tls));
         rows.add(kind, defect, move || call.clone());

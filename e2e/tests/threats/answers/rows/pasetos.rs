@@ -94,6 +94,31 @@ pub(super) fn pasetos<'a>(rows: &mut Rows<'a>, world: &'a World) {
     rows.add(kind, "of a suspended client", move || {
         Call::bearer(ours, asleep)
     });
+    let kept = "/paseto-kept/me";
+    let [token, strange, revoked] = [
+        world.token("paseto-kept"),
+        world.token("paseto-kept"),
+        world.revoked_token("paseto-kept"),
+    ];
+    rows.add(kind, "none, local, of our own issuer", move || {
+        Call::bearer(kept, &token)
+    });
+    rows.add(kind, "local, of our own issuer, and forged", move || {
+        forged_in_the_middle(Call::bearer(kept, &strange))
+    });
+    rows.add(kind, "revoked, local", move || Call::bearer(kept, &revoked));
+    let (elsewhere, local) = (world.token("paseto-kept"), &world.local);
+    rows.add(
+        kind,
+        "local, of our own issuer, at an API of others",
+        move || Call::bearer(me, &elsewhere),
+    );
+    // Who makes tokens for another API has a key of a purpose, and not of our issuer.
+    rows.add(
+        kind,
+        "local, of another issuer, where only ours is trusted",
+        sent(kept, local, |_| ()),
+    );
 }
 
 /// Another letter in the middle of the token.
