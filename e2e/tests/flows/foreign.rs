@@ -18,6 +18,7 @@ use testkit::upstream::Upstream;
 use testkit::wire::{self, Answer};
 
 use super::scene::claims;
+use crate::threats::certificates::{Ca, Own};
 
 const PARTNER: &str = r#"
 brand: partner
@@ -56,6 +57,10 @@ resources:
     kind: Client
     metadata: { name: keyed }
     spec: { application: shop, kind: service, auth_method: private_key_jwt, jwks: @JWKS@, grant_types: [client_credentials], introspects: [orders] }
+  - apiVersion: doorward/v1
+    kind: Client
+    metadata: { name: certified }
+    spec: { application: shop, kind: service, auth_method: tls_client_auth, tls_client_auth_san_uri: 'spiffe://door.example/ours', grant_types: [client_credentials], introspects: [orders] }
 "#;
 
 const OURS: &str = r#"
@@ -66,6 +71,7 @@ resources:
     metadata: { name: partner }
     spec:
       issuer: '@PARTNER@'
+      @KEYS@
       introspection: { url: '@PARTNER@/oauth/introspect', @PROOF@, cache: 1s }
   - apiVersion: doorward/v1
     kind: Api
@@ -86,12 +92,18 @@ const ORDERS: &str = "https://orders.example";
 const STOCK: &str = "https://stock.example";
 const BY_SECRET: &str = "client_id: door, client_secret: 'file:door.secret'";
 const BY_KEY: &str = "client_id: keyed, key_file: keyed.pem";
+/// RFC 8705 §2.1, and an answer that is signed (RFC 9701).
+const BY_CERTIFICATE: &str =
+    "client_id: certified, certificate_file: door.pem, key_file: door.key, response: jwt";
+const OURSELVES: &str = "spiffe://door.example/ours";
 
 /// Somebody else's installation, whose issuer hands out opaque tokens for `orders` and `stock`.
 pub(crate) struct Partner {
     doorward: Doorward,
     pub(crate) origin: String,
     secrets: BTreeMap<&'static str, String>,
+    /// Who vouches for the certificates of its clients.
+    callers: Ca,
 }
 
 struct World {
@@ -105,8 +117,11 @@ impl Partner {
     pub(crate) fn start(jwks: &Value) -> Self {
         let place = Place::new().unwrap();
         let origin = format!("https://localhost:{}", place.issuer_tls.port());
+        let callers = Ca::new();
+        std::fs::write(place.path().join("callers.pem"), callers.pem()).unwrap();
+        let issuer = format!("url: '{origin}', mtls_url: '{origin}', client_ca_file: callers.pem");
         let settings = format!("{BASE}{PARTNER}")
-            .replace("'http://@ISSUER@'", &format!("'{origin}'"))
+            .replace("url: 'http://@ISSUER@'", &issuer)
             .replace("@JWKS@", &jwks.to_string());
         let doorward = place.start(&settings).unwrap();
         let secrets = ["shop", "door"].map(|client| {
@@ -119,16 +134,23 @@ impl Partner {
             doorward,
             origin,
             secrets: BTreeMap::from(secrets),
+            callers,
         }
     }
 
-    /// Writes the files with which a node in this place asks the partner: `partner-ca.pem` and
-    /// `door.secret`.
+    /// Writes the files with which a node in this place asks the partner: `partner-ca.pem`,
+    /// `door.secret`, and `door.pem` with `door.key`.
     pub(crate) fn introduce(&self, place: &Path) {
         let ca = self.doorward.place().path().join("tls/ca.pem");
         std::fs::copy(ca, place.join("partner-ca.pem")).unwrap();
         let secret = format!("{}\n", self.secrets["door"]);
         std::fs::write(place.join("door.secret"), secret).unwrap();
+        show(place, &self.callers.named(OURSELVES, 1));
+    }
+
+    /// The running program.
+    pub(crate) fn node(&self) -> &Doorward {
+        &self.doorward
     }
 
     pub(crate) fn post(
@@ -161,9 +183,21 @@ impl Partner {
     }
 }
 
+/// What is shown to the partner from now on.
+fn show(place: &Path, own: &Own) {
+    for (name, text) in [("door.pem", &own.pem), ("door.key", &own.key_pem)] {
+        std::fs::write(place.join(name), text).unwrap();
+    }
+}
+
 impl World {
     /// The partner, and ours, which shows the partner who it is in this way.
     fn start(proof: &str) -> Self {
+        Self::start_with(proof, |_| String::new())
+    }
+
+    /// The same with the partner's keys, as ours has them.
+    fn start_with(proof: &str, keys: impl FnOnce(&Partner) -> String) -> Self {
         let key = SigningKey::generate(Algorithm::ES256).unwrap();
         let jwks = json!({ "keys": [key.public_jwk().to_json()] });
         let partner = Partner::start(&jwks);
@@ -176,6 +210,7 @@ impl World {
         let settings = format!("{BASE}{OURS}")
             .replace("@PARTNER@", &partner.origin)
             .replace("@PROOF@", proof)
+            .replace("@KEYS@", &keys(&partner))
             .replace("@UPSTREAM@", &upstream.url());
         let ours = place.start(&settings).unwrap();
         Self {
@@ -310,6 +345,70 @@ fn by_a_key_and_d01_a_partners_token_that_is_bound_to_a_key_is_no_bearer_token()
     // A proof passes once.
     assert_eq!(proved(&mine), (200, 401));
     assert_eq!(proved(&thief), (401, 401));
+}
+
+/// Where the partner publishes its keys.
+fn published(partner: &Partner) -> String {
+    format!("jwks_url: '{}/jwks.json'", partner.origin)
+}
+
+/// Defence: `outbound/src/introspection.rs`, `signed`; the partner's `client::certificate`.
+#[test]
+fn c11_by_a_certificate_an_answer_counts_that_the_partner_signed_and_no_other() {
+    let world = World::start_with(BY_CERTIFICATE, published);
+    let token = world.partner.token(ORDERS, "orders:read");
+    assert_eq!(world.status(&token), 200, "{}", world.ours.log());
+    assert_eq!(
+        world.status(&world.partner.token(STOCK, "orders:read")),
+        401
+    );
+    assert_eq!(world.status(&token[1..]), 401);
+    let gone = world
+        .partner
+        .post("/oauth/revoke", &[("token", &token)], &[]);
+    assert_eq!(gone.status, 200, "{}", gone.text());
+    becomes(&world, &token, 401);
+
+    // The certificate is followed as a secret is: one that nobody vouches for asks for nothing.
+    let fresh = || world.partner.token(ORDERS, "orders:read");
+    let place = world.ours.place().path();
+    let refused = |own: &Own| {
+        show(place, own);
+        let begun = Instant::now();
+        while world.status(&fresh()) != 503 {
+            assert!(begun.elapsed() < Duration::from_secs(20), "it is followed");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    };
+    refused(&Ca::new().named(OURSELVES, 1));
+    show(place, &world.partner.callers.named(OURSELVES, 2));
+    becomes(&world, &fresh(), 200);
+    refused(
+        &world
+            .partner
+            .callers
+            .named("spiffe://door.example/other", 3),
+    );
+
+    // Keys of somebody else: the answer may be what it likes.
+    let stranger = SigningKey::generate(Algorithm::ES256).unwrap();
+    let set = json!({ "keys": [stranger.public_jwk().to_json()] });
+    let world = World::start_with(BY_CERTIFICATE, |_| format!("jwks: {set}"));
+    let token = world.partner.token(ORDERS, "orders:read");
+    let answer = world.get(&token);
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert_eq!(answer.code(), "temporarily-unavailable");
+}
+
+/// What is known at the partner alone is felt when the answer's second is over; a change of files
+/// within a moment.
+fn becomes(world: &World, token: &str, status: u16) {
+    let begun = Instant::now();
+    while world.status(token) != status {
+        let log = world.ours.log();
+        assert!(begun.elapsed() < Duration::from_secs(20), "{status}: {log}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 #[test]

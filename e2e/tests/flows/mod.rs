@@ -17,7 +17,7 @@ mod hostile;
 mod interrupted;
 mod opaque;
 mod replays;
-mod scene;
+pub(crate) mod scene;
 mod sealed;
 mod services;
 mod whole;
