@@ -486,7 +486,7 @@ fn a_client_s_certificate_is_explained_beside_a_request_and_the_step_that_refuse
     let good = ca.named(billing, 1);
     let told = explained(&good, &[]);
     assert_eq!(told["decision"], "allow", "{told:#}");
-    assert_eq!(told["credential"]["kind"], "mtls", "{told:#}");
+    assert_eq!(told["credential"], json!(good.tls.name()), "{told:#}");
     // Long after its end; before that, the same file was good.
     let late = explained(&good, &["--at", "4200-01-01T00:00:00Z"]);
     let elsewhere = ca.named("spiffe://example.org/sales", 2);
@@ -502,7 +502,11 @@ fn a_client_s_certificate_is_explained_beside_a_request_and_the_step_that_refuse
             told["answer"]["code"], "credential-refused",
             "{what}: {told:#}"
         );
-        assert_eq!(mark(&told, "certificate-path"), "failed", "{what}: {told:#}");
+        assert_eq!(
+            mark(&told, "certificate-path"),
+            "failed",
+            "{what}: {told:#}"
+        );
     }
     // None at all, and one on a connection that has none.
     let none = world.explain(&saved, &["--scheme", "https"]);
