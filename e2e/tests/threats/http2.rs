@@ -146,6 +146,17 @@ fn e03_over_http2_whoever_stalls_is_let_go_and_floods_of_empty_frames_cost_nothi
     assert!(!reply.is_success(), "{reply:?}");
     assert!(world.upstream.with("/public/stalls").is_empty());
 
+    // A body that is longer than the route takes, without a word of its length.
+    let piece = http2_frame(0, 0, 1, &[b'x'; 8 * 1024]);
+    let frames = [
+        http2_frame(HEADERS, END_HEADERS, 1, &post("/small", &[("x-mark", "large")])),
+        piece.repeat(8),
+        http2_frame(0, END_STREAM, 1, b"x"),
+    ];
+    let reply = said(&world, &frames).unwrap();
+    assert!(!reply.is_success(), "{reply:?}");
+    assert!(world.upstream.with("x-mark: large").is_empty());
+
     // Thousands of fields, small ones, within the bytes of one block: more than one call may have.
     let names: Vec<_> = (0..2000).map(|n| format!("x-{n}")).collect();
     let many: Vec<_> = names.iter().map(|name| (name.as_str(), "1")).collect();
