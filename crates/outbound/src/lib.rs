@@ -19,6 +19,7 @@ mod flights;
 pub mod hashing;
 pub mod introspection;
 pub mod keysets;
+pub mod lists;
 pub mod paseto;
 mod passwords;
 pub mod people;

@@ -18,6 +18,7 @@ use testkit::upstream::Upstream;
 use testkit::wire::{self, Answer};
 
 use super::scene::claims;
+use crate::threats::certificates::{Ca, Own};
 
 const PARTNER: &str = r#"
 brand: partner
@@ -56,9 +57,13 @@ resources:
     kind: Client
     metadata: { name: keyed }
     spec: { application: shop, kind: service, auth_method: private_key_jwt, jwks: @JWKS@, grant_types: [client_credentials], introspects: [orders] }
+  - apiVersion: doorward/v1
+    kind: Client
+    metadata: { name: certified }
+    spec: { application: shop, kind: service, auth_method: tls_client_auth, tls_client_auth_san_uri: 'spiffe://door.example/ours', grant_types: [client_credentials], introspects: [orders] }
 "#;
 
-const OURS: &str = r#"
+pub(super) const OURS: &str = r#"
 outbound: { ca_file: partner-ca.pem, allow_networks: [127.0.0.0/8, '::1/128'] }
 resources:
   - apiVersion: doorward/v1
@@ -82,16 +87,21 @@ resources:
         - { path: /orders, methods: [POST], scopes: ["orders:write"] }
 "#;
 
-const ORDERS: &str = "https://orders.example";
+pub(super) const ORDERS: &str = "https://orders.example";
 const STOCK: &str = "https://stock.example";
 const BY_SECRET: &str = "client_id: door, client_secret: 'file:door.secret'";
 const BY_KEY: &str = "client_id: keyed, key_file: keyed.pem";
+/// RFC 8705 §2.1.
+const BY_CERTIFICATE: &str = "client_id: certified, certificate_file: door.pem, key_file: door.key";
+pub(super) const OURSELVES: &str = "spiffe://door.example/ours";
 
 /// Somebody else's installation, whose issuer hands out opaque tokens for `orders` and `stock`.
 pub(crate) struct Partner {
     doorward: Doorward,
     pub(crate) origin: String,
-    secrets: BTreeMap<&'static str, String>,
+    pub(super) secrets: BTreeMap<&'static str, String>,
+    /// Who vouches for the certificates of its clients.
+    pub(super) callers: Ca,
 }
 
 struct World {
@@ -105,8 +115,11 @@ impl Partner {
     pub(crate) fn start(jwks: &Value) -> Self {
         let place = Place::new().unwrap();
         let origin = format!("https://localhost:{}", place.issuer_tls.port());
+        let callers = Ca::new();
+        std::fs::write(place.path().join("callers.pem"), callers.pem()).unwrap();
+        let issuer = format!("url: '{origin}', mtls_url: '{origin}', client_ca_file: callers.pem");
         let settings = format!("{BASE}{PARTNER}")
-            .replace("'http://@ISSUER@'", &format!("'{origin}'"))
+            .replace("url: 'http://@ISSUER@'", &issuer)
             .replace("@JWKS@", &jwks.to_string());
         let doorward = place.start(&settings).unwrap();
         let secrets = ["shop", "door"].map(|client| {
@@ -119,16 +132,23 @@ impl Partner {
             doorward,
             origin,
             secrets: BTreeMap::from(secrets),
+            callers,
         }
     }
 
-    /// Writes the files with which a node in this place asks the partner: `partner-ca.pem` and
-    /// `door.secret`.
+    /// Writes the files with which a node in this place asks the partner: `partner-ca.pem`,
+    /// `door.secret`, and `door.pem` with `door.key`.
     pub(crate) fn introduce(&self, place: &Path) {
         let ca = self.doorward.place().path().join("tls/ca.pem");
         std::fs::copy(ca, place.join("partner-ca.pem")).unwrap();
         let secret = format!("{}\n", self.secrets["door"]);
         std::fs::write(place.join("door.secret"), secret).unwrap();
+        show(place, &self.callers.named(OURSELVES, 1));
+    }
+
+    /// The running program.
+    pub(crate) fn node(&self) -> &Doorward {
+        &self.doorward
     }
 
     pub(crate) fn post(
@@ -158,6 +178,13 @@ impl Partner {
         let answer = self.post("/oauth/token", &fields, &[]);
         assert_eq!(answer.status, 200, "{}", answer.text());
         answer.json()["access_token"].as_str().unwrap().to_owned()
+    }
+}
+
+/// What is shown to the partner from now on.
+pub(super) fn show(place: &Path, own: &Own) {
+    for (name, text) in [("door.pem", &own.pem), ("door.key", &own.key_pem)] {
+        std::fs::write(place.join(name), text).unwrap();
     }
 }
 
@@ -310,6 +337,50 @@ fn by_a_key_and_d01_a_partners_token_that_is_bound_to_a_key_is_no_bearer_token()
     // A proof passes once.
     assert_eq!(proved(&mine), (200, 401));
     assert_eq!(proved(&thief), (401, 401));
+}
+
+/// Defence: the partner's `client::certificate`; `outbound/src/client_auth.rs` shows it.
+#[test]
+fn by_a_certificate_of_a_trusted_authority_and_by_no_other() {
+    let world = World::start(BY_CERTIFICATE);
+    let token = world.partner.token(ORDERS, "orders:read");
+    assert_eq!(world.status(&token), 200, "{}", world.ours.log());
+    let other = world.partner.token(STOCK, "orders:read");
+    assert_eq!(world.status(&other), 401);
+    let gone = world
+        .partner
+        .post("/oauth/revoke", &[("token", &token)], &[]);
+    assert_eq!(gone.status, 200, "{}", gone.text());
+    becomes(&world, &token, 401);
+
+    // The files are followed: with one that is not the client's nobody can be asked.
+    let fresh = || world.partner.token(ORDERS, "orders:read");
+    let place = world.ours.place().path();
+    let callers = &world.partner.callers;
+    for stranger in [
+        Ca::new().named(OURSELVES, 1),
+        callers.named("spiffe://door.example/other", 3),
+    ] {
+        show(place, &stranger);
+        let begun = Instant::now();
+        while world.status(&fresh()) != 503 {
+            assert!(begun.elapsed() < Duration::from_secs(20), "it is followed");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        show(place, &callers.named(OURSELVES, 2));
+        becomes(&world, &fresh(), 200);
+    }
+}
+
+/// What is known at the partner alone is felt when the answer's second is over; a change of files
+/// within a moment.
+fn becomes(world: &World, token: &str, status: u16) {
+    let begun = Instant::now();
+    while world.status(token) != status {
+        let log = world.ours.log();
+        assert!(begun.elapsed() < Duration::from_secs(20), "{status}: {log}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 #[test]

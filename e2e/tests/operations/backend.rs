@@ -1,5 +1,6 @@
 //! **An upstream that can be killed and brought back**: it streams what it is sent without keeping
-//! it, answers slowly where asked, and says by its name who answered.
+//! it, answers slowly where asked, and says by its name who answered. It speaks both HTTP/1.1 and
+//! HTTP/2, as it is spoken to.
 
 use core::convert::Infallible;
 use core::net::SocketAddr;
@@ -14,7 +15,8 @@ use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Frame, Incoming};
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
 use testkit::wire;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
@@ -86,7 +88,7 @@ impl Backend {
                         answer(name, calls.clone(), whole.clone(), request)
                     });
                     // A broken connection is the gateway's to see.
-                    let _ = hyper::server::conn::http1::Builder::new()
+                    let _ = auto::Builder::new(TokioExecutor::new())
                         .serve_connection(TokioIo::new(stream), service)
                         .await;
                 });
@@ -101,7 +103,7 @@ impl Drop for Backend {
     }
 }
 
-type Body = BoxBody<Bytes, Infallible>;
+pub(super) type Body = BoxBody<Bytes, Infallible>;
 
 async fn answer(
     name: &'static str,
@@ -136,7 +138,7 @@ async fn answer(
 }
 
 /// So many bytes, in pieces of 64 KiB.
-fn stream(bytes: usize) -> Body {
+pub(super) fn stream(bytes: usize) -> Body {
     Pieces {
         left: bytes,
         piece: Bytes::from(vec![b'x'; 64 * 1024]),

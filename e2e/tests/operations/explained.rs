@@ -1,5 +1,7 @@
 //! `doorward explain` with the real binary: what it says is what calls then get, and nothing comes
-//! of it.
+//! of it. Requests of the kinds that sign, and tokens in every form, stand in `kinds`.
+
+mod kinds;
 
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};

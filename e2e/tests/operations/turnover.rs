@@ -3,6 +3,8 @@
 //! shows that the old one is not used any more before it ends.
 
 mod caller;
+mod keys;
+mod upstreams;
 
 use core::time::Duration;
 use std::path::Path;
@@ -245,17 +247,20 @@ fn everything_below(folder: &Path) -> Vec<u8> {
     all
 }
 
+/// A file takes another one's place at once, as a rotation does it.
+fn put(folder: &Path, name: &str, text: &str) {
+    let new = folder.join("new");
+    std::fs::write(&new, text).unwrap();
+    std::fs::rename(new, folder.join(name)).unwrap();
+}
+
 #[test]
 fn every_kind_is_turned_over_under_load_without_a_failed_call() {
     let upstream = Backend::start("one");
     let place = Place::new().unwrap();
-    let partners = place.path().join("partners.pem");
+    let folder = place.path().to_owned();
     let (old_ca, new_ca) = (ca(), ca());
-    let write = |pem: String| {
-        let new = partners.with_extension("new");
-        std::fs::write(&new, pem).unwrap();
-        std::fs::rename(new, &partners).unwrap();
-    };
+    let write = |pem: String| put(&folder, "partners.pem", &pem);
     write(old_ca.pem());
     let [old_issuer, new_issuer] = [(); 2].map(|()| PartnerKeys::new());
     let [old_own, new_own, old_pair, new_pair] = [
@@ -272,12 +277,7 @@ fn every_kind_is_turned_over_under_load_without_a_failed_call() {
     };
     declare(&[&old_own]);
     let server_ca = doorward.place().path().join("tls/ca.pem");
-    let door = Door {
-        plain: doorward.gateway(),
-        tls: doorward.gateway_tls(),
-        issuer: doorward.issuer(),
-        trusted: Arc::new(wire::client_config(&server_ca).unwrap()),
-    };
+    let door = Door::of(&doorward);
     let make = |path: &str, wish: &Value| issued(&doorward.make("POST", path, wish).unwrap());
     let rights = json!({
         "application": "shop", "label": "old", "apis": ["orders"], "scopes": ["orders:read"],

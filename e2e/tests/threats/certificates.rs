@@ -408,6 +408,57 @@ fn b02_a_certificate_in_a_field_counts_from_a_listed_proxy_alone_and_is_judged_a
         assert_eq!(ask(&listed, fields), expected, "{fields:?}");
     }
 
+    // Those of common proxies, each as its maker writes it.
+    let escaped = |pem: &str| {
+        let each = pem.bytes().map(|byte| format!("%{byte:02X}"));
+        each.collect::<String>()
+    };
+    for (name, write) in [
+        ("x-amzn-mtls-clientcert", 0),
+        ("x-ssl-client-cert", 0),
+        ("x-forwarded-client-cert", 1),
+        ("x-forwarded-tls-client-cert", 2),
+    ] {
+        let value = |own: &Own| match write {
+            0 => escaped(&own.pem),
+            1 => format!(
+                "Hash=00;Cert=\"{}\";Subject=\"CN=client\"",
+                escaped(&own.pem)
+            ),
+            _ => proof::base64std::encode(&own.der),
+        };
+        let declared = format!("client_certificate_field: {name}\n");
+        let listed = World::start(&format!("trusted_proxies: [127.0.0.1]\n{declared}"));
+        let good = value(&listed.ca.own(1));
+        assert_eq!(ask(&listed, &[(name, &good)]).0, 200, "{name}");
+        let seen = listed.upstream.seen().pop().unwrap();
+        assert_eq!(seen.values("doorward-subject"), [NAME], "{name}");
+        assert!(seen.values(name).is_empty(), "{name}: it never goes on");
+        let stranger = value(&Ca::new().own(1));
+        for (fields, expected) in [
+            (vec![(name, &*stranger)], told(401, "credential-refused")),
+            (vec![(name, "garbage")], told(400, "unclean-header")),
+            (
+                vec![(name, &*good), (name, &*good)],
+                told(400, "unclean-header"),
+            ),
+            // What the proxy of another maker would write counts for nothing.
+            (
+                vec![("client-cert", &*field(&listed.ca.own(1).der))],
+                told(401, "credential-missing"),
+            ),
+        ] {
+            assert_eq!(ask(&listed, &fields), expected, "{name}");
+        }
+        let spoofed = World::start(&declared);
+        let good = value(&spoofed.ca.own(1));
+        assert_eq!(
+            ask(&spoofed, &[(name, &good)]),
+            told(401, "credential-missing"),
+            "{name}: the sender is not listed"
+        );
+    }
+
     let unlisted = World::start("client_certificate_field: client-cert\n");
     let good = field(&unlisted.ca.own(1).der);
     assert_eq!(

@@ -1,4 +1,4 @@
-//! E: framing and connections.
+//! E: framing and connections. What is of HTTP/2 alone stands in `http2`.
 
 use core::time::Duration;
 use std::io::{Read as _, Write as _};
@@ -139,7 +139,7 @@ fn e02_a_tunnel_opens_only_after_101_and_only_where_the_route_allows_it() {
 }
 
 /// Bytes of memory that a process holds.
-fn resident(pid: u32) -> u64 {
+pub(super) fn resident(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status
         .lines()
@@ -149,7 +149,7 @@ fn resident(pid: u32) -> u64 {
     kib * 1024
 }
 
-fn others_are_served(world: &World) {
+pub(super) fn others_are_served(world: &World) {
     let began = Instant::now();
     assert_eq!(world.get("/public/others", &[]).status, 200);
     assert!(
@@ -271,8 +271,8 @@ fn e03_floods_cost_bounded_memory_and_others_keep_working() {
 }
 
 /// Defence: `upstream/conn.rs` gives a connection back only when its answer was read to the end,
-/// and `upstream/pool.rs` keeps no more bytes than that. Connections by client certificate join
-/// this line when upstreams take one.
+/// and `upstream/pool.rs` keeps no more bytes than that. Connections that show a certificate stand in
+/// `upstreams`.
 #[test]
 fn e04_a_left_over_answer_is_never_the_next_callers() {
     // The upstream says more than it announced: the rest looks like the answer to the next call.

@@ -24,7 +24,7 @@ const AUDIENCE: &str = "https://a.example";
 
 /// What the server says to the next who asks.
 #[derive(Clone)]
-pub(super) enum Reply {
+pub(crate) enum Reply {
     Keys(String),
     Status(u16),
     Redirect(String),
@@ -36,7 +36,7 @@ pub(super) enum Reply {
 
 /// A key server over TLS on loopback.
 #[derive(Clone)]
-pub(super) struct KeyServer {
+pub(crate) struct KeyServer {
     address: SocketAddr,
     connections: Arc<AtomicUsize>,
     requests: Arc<AtomicUsize>,
@@ -44,7 +44,7 @@ pub(super) struct KeyServer {
 }
 
 impl KeyServer {
-    pub(super) fn start(tls: &Path, reply: Reply) -> Self {
+    pub(crate) fn start(tls: &Path, reply: Reply) -> Self {
         let chain = CertificateDer::pem_file_iter(tls.join("localhost.pem"))
             .unwrap()
             .collect::<Result<Vec<_>, _>>()
@@ -120,13 +120,13 @@ impl KeyServer {
         stream.flush().ok()
     }
 
-    pub(super) fn set(&self, reply: Reply) {
+    pub(crate) fn set(&self, reply: Reply) {
         *self.reply.lock().unwrap() = reply;
     }
     fn requests(&self) -> usize {
         self.requests.load(Ordering::SeqCst)
     }
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("https://{}/jwks", self.address)
     }
 }
@@ -144,7 +144,7 @@ fn door(place: Place, outbound: &str, url: &str, upstream: &Upstream) -> Doorwar
     place.start(&settings).unwrap()
 }
 
-pub(super) const LISTED: &str = "{ allow_networks: [127.0.0.0/8], ca_file: tls/ca.pem }";
+pub(crate) const LISTED: &str = "{ allow_networks: [127.0.0.0/8], ca_file: tls/ca.pem }";
 
 fn call(doorward: &Doorward, token: &str) -> Answer {
     doorward

@@ -2,7 +2,6 @@
 //! rotating signing keys, sweeping what has ended. None of them is on a call's way.
 
 use core::time::Duration;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,6 +9,7 @@ use gateway::DecisionSink;
 use issuer::flow::Grant;
 use issuer::ports::{KeyPurpose, Uses};
 use outbound::clock::SystemClock;
+use outbound::lists::PublishedLists;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry as Metrics;
@@ -22,7 +22,6 @@ use registry::usecase::{Ctx, signing_secret};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use url::Url;
 
 use super::adapters::FetchedDelivery;
 use super::webhooks::{self, WebhookMetrics};
@@ -434,58 +433,19 @@ async fn reseal(shared: &Shared) -> bool {
     }
 }
 
-/// How long a revocation list is used before it is asked for again, and after a failure.
-const LIST_AGE: Duration = Duration::from_secs(600);
-const LIST_RETRY: Duration = Duration::from_secs(10);
-
 /// Fetches the revocation lists that are declared by their URL ahead of the calls that need them.
 async fn fetch_revocation_lists(shared: Arc<Shared>, stop: CancellationToken) {
-    let mut due: HashMap<Url, Instant> = HashMap::new();
-    loop {
-        let urls = shared.facts.authorities().published();
-        due.retain(|url, _| urls.contains(url));
-        for url in urls {
-            if due.get(&url).is_some_and(|at| Instant::now() < *at) {
-                continue;
-            }
-            let taken = tokio::select! {
-                () = stop.cancelled() => return,
-                taken = fetch_revocation_list(&shared, &url) => taken,
-            };
-            let wait = if taken { LIST_AGE } else { LIST_RETRY };
-            due.insert(url, Instant::now() + wait);
-        }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(Duration::from_secs(1)) => {}
-        }
-    }
-}
-
-/// Fetches one list; whether it was taken over, or is the one that stands.
-async fn fetch_revocation_list(shared: &Shared, url: &Url) -> bool {
-    let list = match shared
-        .fetcher
-        .get(url, "application/pkix-crl, */*;q=0.1")
-        .await
-    {
-        Ok(list) => list,
-        Err(error) => {
-            tracing::warn!(%error, "a revocation list can't be fetched; the one before stays in force as long as it says itself");
-            return false;
+    let renew = async {
+        let mut lists = PublishedLists::default();
+        loop {
+            let authorities = shared.facts.authorities();
+            lists.renew(authorities, &shared.fetcher, Instant::now).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
         }
     };
-    match shared.facts.authorities().take(url, list) {
-        Ok(changed) => {
-            if changed {
-                tracing::info!(%url, "a revocation list was taken over");
-            }
-            true
-        }
-        Err(defect) => {
-            tracing::warn!(%url, %defect, "what was fetched is no revocation list; the one before stays in force as long as it says itself");
-            false
-        }
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = renew => {}
     }
 }
 

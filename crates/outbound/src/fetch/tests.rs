@@ -235,7 +235,7 @@ impl Resolve for Fixed {
     }
 }
 
-fn resolving_to(addresses: &[&str]) -> Arc<Fixed> {
+pub(crate) fn resolving_to(addresses: &[&str]) -> Arc<Fixed> {
     let addresses = addresses
         .iter()
         .map(|address| address.parse().unwrap())

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use proof::client_call::Draft;
+use proof::jose::jws;
 use proof::jose::jwt::Claims;
 use proof::jose::key::SigningKey;
 use proof::paseto::{self, IssuingKey};
@@ -15,6 +16,8 @@ use proof::random::{SystemEntropy, random_base62};
 use proof::secret::Secret;
 use proof::time::Timestamp;
 use proof::webhook::{SharedKey, Style};
+use testkit::browser::encode;
+use testkit::doorward::Doorward;
 use testkit::signing::{Signatory, Target};
 use testkit::tokens::now;
 use testkit::wire;
@@ -38,6 +41,8 @@ pub(super) enum Held {
     Token(String),
     /// The key that the partner's issuer makes its PASETOs with.
     Pasetos(Arc<IssuingKey>),
+    /// Of the client `keyed`, which gets a token of our issuer for each call with an assertion.
+    ClientKey(Arc<SigningKey>),
 }
 
 /// Where the calls go.
@@ -50,6 +55,17 @@ pub(super) struct Door {
 }
 
 impl Door {
+    /// That of a running Doorward.
+    pub(super) fn of(doorward: &Doorward) -> Self {
+        let ca = doorward.place().path().join("tls/ca.pem");
+        Self {
+            plain: doorward.gateway(),
+            tls: doorward.gateway_tls(),
+            issuer: doorward.issuer(),
+            trusted: Arc::new(wire::client_config(&ca).unwrap()),
+        }
+    }
+
     /// One call: the status.
     pub(super) fn call(&self, held: &Held) -> anyhow::Result<u16> {
         let bearer = |token: &str| vec![("authorization".to_owned(), format!("Bearer {token}"))];
@@ -121,6 +137,14 @@ impl Door {
                 };
                 (bearer(&paseto::issue(key, &claims, b"")?), None)
             }
+            Held::ClientKey(key) => {
+                let answer = self.asserted(key)?;
+                if answer.status != 200 {
+                    return Ok(answer.status);
+                }
+                let token = answer.json()["access_token"].clone();
+                (bearer(token.as_str().unwrap_or_default()), None)
+            }
         };
         let mut fields = lent(&fields);
         let Some(config) = tls else {
@@ -131,6 +155,31 @@ impl Door {
         let mut stream = wire::connect_tls_as(self.tls, config, Some("http/1.1"))?;
         stream.write_all(&bytes)?;
         Ok(wire::first_answer(&mut stream)?.status)
+    }
+
+    /// Asks for a token with a key (RFC 7523 §2.2).
+    fn asserted(&self, key: &SigningKey) -> anyhow::Result<wire::Answer> {
+        let claims = serde_json::json!({
+            "iss": "keyed", "sub": "keyed", "aud": format!("http://{}", self.issuer),
+            "iat": now(), "exp": now() + 60, "jti": random_base62(24, &SystemEntropy),
+        });
+        let assertion = jws::sign_as(key, key.kid(), "JWT", &claims.to_string());
+        let form = encode(&[
+            ("grant_type", "client_credentials"),
+            (
+                "client_assertion_type",
+                "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+            ),
+            ("client_assertion", &assertion),
+        ]);
+        let fields = [("content-type", "application/x-www-form-urlencoded")];
+        wire::call(
+            self.issuer,
+            "POST",
+            "/oauth/token",
+            &fields,
+            form.as_bytes(),
+        )
     }
 
     /// A webhook.
