@@ -191,7 +191,9 @@ pub(crate) async fn forward<F: Facts + 'static>(
                 let lease = lease.map(|lease| (Arc::clone(road.plane), Box::new(lease)));
                 return tunnel::open(answer, upgrade, lease, road.connection);
             }
-            if identity.is_some() && is_stream(&asked_method, answer.headers()) {
+            // What is to be masked is read whole first, whatever its type says of it (threat J3).
+            let streams = identity.is_some() && masks.is_empty();
+            if streams && is_stream(&asked_method, answer.headers()) {
                 route.streams.store(true, Ordering::Relaxed);
                 let watch = lease.map_or(Watch::Once, |lease| Watch::Again(Box::new(lease)));
                 return Ok(streamed(answer, lease::over(Arc::clone(road.plane), watch)));
