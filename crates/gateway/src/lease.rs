@@ -49,6 +49,11 @@ const STREAMS: [&str; 8] = [
 
 /// Whether an answer is a stream.
 pub(crate) fn is_stream(method: &Method, headers: &HeaderMap) -> bool {
+    *method != Method::HEAD && names_stream(headers)
+}
+
+/// Whether an answer with a body is a stream by its type.
+pub(crate) fn names_stream(headers: &HeaderMap) -> bool {
     let value = headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
@@ -61,7 +66,7 @@ pub(crate) fn is_stream(method: &Method, headers: &HeaderMap) -> bool {
         let alike = |text: &str| text.trim().eq_ignore_ascii_case(known);
         alike(whole) || alike(base)
     };
-    *method != Method::HEAD && STREAMS.into_iter().any(is)
+    STREAMS.into_iter().any(is)
 }
 
 /// Resolves once the stream's right is over.

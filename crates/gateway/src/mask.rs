@@ -1,8 +1,9 @@
 //! **Masks**: fields of an answer that its caller may not see, taken out because a policy says so
 //! (threat J3).
 //!
-//! An answer is masked whole or not given: one that can't be read as JSON in one way, or is longer
-//! than is kept, becomes 502. So the call goes to the upstream without what would make the answer
+//! An answer is masked whole or not given: one that can't be read as JSON in one way, is longer than
+//! is kept, or is a stream, becomes 502. Of one without a body (204, 304, the answer to `HEAD`) the
+//! fields go that speak of the bytes that are not given. So the call goes to the upstream without what would make the answer
 //! anything else: codings and ranges are not asked for.
 
 use core::time::Duration;
@@ -20,6 +21,7 @@ use verdict::policy::rego::Mask;
 use verdict::problem::{Code, Problem};
 
 use crate::body::Body;
+use crate::lease::names_stream;
 
 /// Longest answer that is masked.
 const LONGEST: usize = 4 << 20;
@@ -53,7 +55,12 @@ pub(crate) async fn apply(
     let broken = |cause: &'static str| Problem::new(Code::UpstreamBroken, cause);
     let (mut parts, body) = answer.into_parts();
     if body.is_end_stream() {
-        return Ok(Response::from_parts(parts, body));
+        forget_bytes(&mut parts.headers);
+        return Ok(Response::from_parts(parts, Body::empty()));
+    }
+    // Its type says that it goes on, though one piece of it could be read as JSON.
+    if names_stream(&parts.headers) {
+        return Err(broken("an answer that is to be masked is a stream"));
     }
     if parts.headers.contains_key(CONTENT_ENCODING) || !is_json(&parts.headers) {
         return Err(broken("an answer that is to be masked is not plain JSON"));
@@ -68,6 +75,7 @@ pub(crate) async fn apply(
         }
         Err(_) => return Err(broken("an answer that is to be masked took too long")),
     };
+    forget_bytes(&mut parts.headers);
     if whole.is_empty() {
         return Ok(Response::from_parts(parts, Body::empty()));
     }
@@ -77,15 +85,21 @@ pub(crate) async fn apply(
         mask.apply(&mut value);
     }
     let text = value.to_string();
-    parts.headers.remove(ETAG);
-    parts.headers.remove(ACCEPT_RANGES);
-    for name in OF_BYTES {
-        parts.headers.remove(name);
-    }
     parts
         .headers
         .insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
     Ok(Response::from_parts(parts, Body::full(text)))
+}
+
+/// Takes off what tells of the bytes that the upstream had: a length or a digest gives away what is
+/// masked, and would be wrong besides.
+fn forget_bytes(headers: &mut HeaderMap) {
+    for name in [ETAG, ACCEPT_RANGES, CONTENT_LENGTH] {
+        headers.remove(name);
+    }
+    for name in OF_BYTES {
+        headers.remove(name);
+    }
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -140,6 +154,8 @@ mod tests {
             ("application/json", "{\"card\": 1, \"card\": 2}"),
             ("application/json", "{\"card\": "),
             ("application/x-ndjson", "{}"),
+            ("application/stream+json", "{\"card\": 1}"),
+            ("text/event-stream", "data: 4111"),
         ] {
             let masked = apply(answer(content_type, body), &masks()).await;
             assert_eq!(masked.unwrap_err().code, Code::UpstreamBroken, "{body}");
@@ -150,5 +166,19 @@ mod tests {
     async fn an_answer_without_a_body_needs_none() {
         let empty = Response::builder().status(204).body(Body::empty()).unwrap();
         assert_eq!(apply(empty, &masks()).await.unwrap().status(), 204);
+    }
+
+    #[tokio::test]
+    async fn j03_an_answer_without_a_body_does_not_tell_of_the_bytes_that_are_masked() {
+        for name in ["etag", "content-length", "content-digest", "digest"] {
+            let headed = Response::builder()
+                .header(name, "4111")
+                .header("x-kept", "1")
+                .body(Body::empty())
+                .unwrap();
+            let masked = apply(headed, &masks()).await.unwrap();
+            assert!(!masked.headers().contains_key(name), "{name}");
+            assert!(masked.headers().contains_key("x-kept"));
+        }
     }
 }

@@ -88,7 +88,8 @@ impl Lease {
     /// Whether the call would pass now. A credential that proves itself anew each time it is shown is
     /// verified again, and so are its life and its revocation; of one that holds for a single call
     /// (a signature, a proof of possession) what it stands for is judged as it was, its end, and
-    /// whether its client is suspended.
+    /// whether its client is suspended. One whose answer would be masked now does not pass: of what
+    /// is open nothing can be masked.
     ///
     /// # Errors
     /// Why it would not.
@@ -106,12 +107,24 @@ impl Lease {
             let call = Call::new(self.head.clone(), body);
             let told = |refused: Refused<()>| refused.problem;
             let who = identify(call, route, facts, now).await.map_err(told)?;
-            return decide(who, route, facts, now).await.map(drop).map_err(told);
+            let permitted = decide(who, route, facts, now).await.map_err(told)?;
+            return unmasked(permitted.obliged());
         }
         within_all_bounds(&self.identity, &self.head, route, facts, now)?;
         clients_are_awake(&self.identity, &route.api, facts)?;
         let ruling = policy::judge(&self.identity, &self.head, &body, route, facts, now).await;
-        ruling.verdict.map(drop)
+        unmasked(ruling.verdict?.as_deref())
+    }
+}
+
+/// Threat J3: a mask that begins while a stream is open ends it.
+fn unmasked(obliged: Option<&Obliged>) -> Result<(), Problem> {
+    match obliged {
+        Some(obliged) if !obliged.masks.is_empty() => Err(Problem::new(
+            Code::PolicyDenied,
+            "what is open would have to be masked now",
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -597,3 +597,20 @@ fn an_open_stream_ends_with_the_right_that_opened_it() {
     scene.world.facts.tuples.lock().unwrap().clear();
     assert_eq!(holds(NOW).unwrap_err().code, Code::ObjectNotAllowed);
 }
+
+#[test]
+fn j03_an_open_stream_ends_when_its_answer_would_be_masked() {
+    let masked = r#"decision := {"allow": true, "obligations": {"mask": ["/card"]}}"#;
+    let mut scene = Scene::new()
+        .policy(r#"decision := {"allow": true, "obligations": {"headers": {"x-tier": "free"}}}"#);
+    let lease = scene
+        .judge(scene.sent("/orders/1"))
+        .unwrap()
+        .lease()
+        .unwrap();
+    let holds =
+        |scene: &Scene| crate::testing::run(lease.holds(&scene.route, &scene.world.facts, NOW));
+    assert!(holds(&scene).is_ok());
+    scene.route.rule.policies = vec![policy("orders", masked)];
+    assert_eq!(holds(&scene).unwrap_err().code, Code::PolicyDenied);
+}

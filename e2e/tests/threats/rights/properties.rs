@@ -1,6 +1,12 @@
 //! Threat J3: fields that a caller may not read, or not write.
 
-use super::world::world;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use testkit::wire;
+
+use super::world::{World, subject, world};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 
@@ -35,6 +41,125 @@ fn j03_fields_that_are_not_the_callers_to_read_are_gone_whatever_the_upstream_an
         (502, "upstream-broken")
     );
     assert!(!packed.text().contains("4111"));
+}
+
+/// Defence: `masks.is_empty()` before `is_stream` in `gateway/src/forward.rs`, `names_stream` in
+/// `mask::apply`.
+#[test]
+fn j03_no_type_of_an_answer_and_no_method_gets_around_a_mask() {
+    let world = world();
+    for media_type in [
+        "application/x-ndjson",
+        "application/jsonl",
+        "application/stream+json",
+        "application/json-seq",
+        "application/grpc+json",
+        "text/event-stream",
+        "Multipart/X-Mixed-Replace; boundary=a",
+        "text/plain",
+    ] {
+        let asked = [("accept", media_type)];
+        let own = world.call("ann", "GET", "/cards/1002", &asked, "");
+        assert!(
+            own.status == 200 && own.text().contains("4111"),
+            "{media_type}"
+        );
+        let other = world.call("ben", "GET", "/cards/1002", &asked, "");
+        assert_eq!(
+            (other.status, other.code().as_str()),
+            (502, "upstream-broken"),
+            "{media_type}"
+        );
+        assert!(!other.text().contains("4111"), "{media_type}");
+    }
+    let live = world.get("ben", "/cards/1002/events");
+    assert_eq!(
+        (live.status, live.code().as_str()),
+        (502, "upstream-broken")
+    );
+    // What has no body does not tell of the bytes either, of which some are masked.
+    for (method, target) in [("HEAD", "/cards/1002"), ("GET", "/cards/1002?unchanged")] {
+        let own = world.call("ann", method, target, &[], "");
+        assert_eq!(own.header("etag"), Some("\"1\""), "{method} {target}");
+        let other = world.call("ben", method, target, &[], "");
+        assert_eq!(other.status, own.status, "{method} {target}");
+        for name in ["etag", "content-length"] {
+            assert_eq!(other.header(name), None, "{method} {target}: {name}");
+        }
+    }
+    // Nothing can be masked in what comes through a tunnel.
+    let upgrade = [
+        ("connection", "upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ("sec-websocket-version", "13"),
+    ];
+    let tunnel = world.call("ben", "GET", "/cards/1002/wire", &upgrade, "");
+    assert_eq!(
+        (tunnel.status, tunnel.code().as_str()),
+        (400, "upgrade-refused")
+    );
+}
+
+/// Defence: `unmasked` in `verdict/src/permit.rs`.
+#[test]
+fn j03_a_mask_that_begins_while_a_stream_is_open_ends_it() {
+    let world = world();
+    let owner = format!("order:3001#owner@{}", subject("ann"));
+    let viewer = format!("order:3001#viewer@{}", subject("ann"));
+    world.relate(&owner);
+    world.relate(&viewer);
+    let open = || Events::open(world, "ann", "/cards/3001/events");
+    // A route learns by its first stream that it has some.
+    drop(open());
+    std::thread::sleep(Duration::from_millis(100));
+    let mut events = open();
+    world.relate(&format!("order:3002#owner@{}", subject("ann")));
+    std::thread::sleep(Duration::from_millis(1200));
+    assert!(events.is_open(), "what changed is another's");
+    world.part(&owner);
+    let began = Instant::now();
+    while events.is_open() {
+        assert!(began.elapsed() < Duration::from_secs(5), "it goes on");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let again = world.get("ann", "/cards/3001/events");
+    assert_eq!(
+        (again.status, again.code().as_str()),
+        (502, "upstream-broken")
+    );
+}
+
+/// An answer that goes on.
+struct Events(TcpStream);
+
+impl Events {
+    fn open(world: &World, who: &str, target: &str) -> Self {
+        let token = world.token(who, "orders:read");
+        let at = world.doorward.gateway();
+        let mut stream = wire::connect(at).unwrap();
+        let call = format!("GET {target} HTTP/1.1\r\nhost: {at}\r\nauthorization: {token}\r\n\r\n");
+        stream.write_all(call.as_bytes()).unwrap();
+        let mut head = [0; 4096];
+        let read = stream.read(&mut head).unwrap();
+        let head = String::from_utf8_lossy(&head[..read]);
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        let wait = Some(Duration::from_millis(20));
+        stream.set_read_timeout(wait).unwrap();
+        Self(stream)
+    }
+
+    fn is_open(&mut self) -> bool {
+        use std::io::ErrorKind::{TimedOut, WouldBlock};
+        let mut bytes = [0; 4096];
+        loop {
+            match self.0.read(&mut bytes) {
+                Ok(0) => return false,
+                Ok(_) => {}
+                Err(error) => return matches!(error.kind(), WouldBlock | TimedOut),
+            }
+        }
+    }
 }
 
 /// Defence: a policy with `body: true`, and `strict_json` in `objects::json`.

@@ -107,7 +107,9 @@ resources:
         - { name: batch, methods: [POST], path: /batch, objects: [{ type: order, body: "/items/*/order_id", relation: viewer }], body_limit: 64KiB }
         - { name: one, methods: [POST], path: /one, objects: [{ type: order, body: /order/id, relation: viewer }], body_limit: 64KiB }
         - { name: hidden, methods: [GET], path: "/hidden/{id}", objects: [{ type: order, path: id, relation: viewer, hide: true }] }
-        - { name: card, methods: [GET], path: "/cards/{id}", objects: [{ type: order, path: id, relation: viewer, tell: [owner] }], policies: [card] }
+        - { name: card, methods: [GET, HEAD], path: "/cards/{id}", objects: [{ type: order, path: id, relation: viewer, tell: [owner] }], policies: [card] }
+        - { name: live, methods: [GET], path: "/cards/{id}/events", objects: [{ type: order, path: id, relation: viewer, tell: [owner] }], policies: [card] }
+        - { name: wire, methods: [GET], path: "/cards/{id}/wire", upgrade: true, objects: [{ type: order, path: id, relation: viewer, tell: [owner] }], policies: [card] }
         - { name: admin, methods: [GET], path: /admin/stats, roles: [admin] }
         - { name: silent, methods: [GET], path: /silent, policies: [silent] }
         - { name: odd, methods: [GET], path: /odd, policies: [odd] }
@@ -147,15 +149,31 @@ fn answer(seen: &Seen) -> Option<Vec<u8>> {
     }
     let body =
         json!({ "id": 1, "card": "4111111111111111", "items": [{ "name": "a", "cost": 7 }] });
-    let body = body.to_string();
+    let mut body = body.to_string();
+    // One that goes on: the first piece of a stream, and no end.
+    if seen.target().contains("events") {
+        body = format!("data: {body}\n\n");
+        let length = body.len();
+        return Some(format!("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n{length:x}\r\n{body}\r\n").into_bytes());
+    }
+    let media_type = seen.values("accept").pop();
+    let media_type = media_type.unwrap_or_else(|| "application/json".to_owned());
+    let length = body.len();
+    if seen.line().starts_with("HEAD ") || seen.target().contains("unchanged") {
+        body.clear();
+    }
+    let status = if seen.target().contains("unchanged") {
+        "304 Not Modified"
+    } else {
+        "200 OK"
+    };
     // A service that does not heed what was asked for.
     let packed = if seen.target().contains("packed") {
         "content-encoding: gzip\r\n"
     } else {
         ""
     };
-    let length = body.len();
-    Some(format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n{packed}etag: \"1\"\r\ncontent-length: {length}\r\n\r\n{body}").into_bytes())
+    Some(format!("HTTP/1.1 {status}\r\ncontent-type: {media_type}\r\n{packed}etag: \"1\"\r\ncontent-length: {length}\r\n\r\n{body}").into_bytes())
 }
 
 /// What runs.
