@@ -400,7 +400,7 @@ impl Planes {
 }
 
 /// Reads what shows an issuer who asks it about tokens.
-fn introspection(
+pub(super) fn introspection(
     fetcher: &Fetcher,
     issuer: &IssuerMeaning,
     asked: &IntrospectionMeaning,
@@ -473,9 +473,7 @@ fn authorities(shared: &Shared, meaning: &Meaning) -> Result<outbound::authoriti
     let mut sources = Vec::new();
     for (whose, authority, files) in named_authorities(shared, meaning) {
         let read = |file: &PathBuf| {
-            let path = base.join(file);
-            std::fs::read(&path)
-                .with_context(|| format!("{whose}: {} can't be read", path.display()))
+            authority_file(file, &base).map_err(|message| anyhow::anyhow!("{whose}: {message}"))
         };
         let source = AuthoritySource {
             roots: read(&files.roots)?,
@@ -490,13 +488,31 @@ fn authorities(shared: &Shared, meaning: &Meaning) -> Result<outbound::authoriti
         sources.push((authority.clone(), source));
     }
     let authorities = shared.facts.authorities();
-    authorities
-        .prepare(sources)
-        .map_err(|(id, defect)| anyhow::anyhow!("client certificates, files {id}: {defect}"))
+    authorities.prepare(sources).map_err(|(id, defect)| {
+        let whose = named_authorities(shared, meaning).find(|(_, authority, _)| **authority == id);
+        let said = whose.map(|(whose, _, files)| {
+            let all = core::iter::once(&files.roots).chain(&files.revocation);
+            let all: Vec<_> = all.map(|file| file.display().to_string()).collect();
+            format!("{whose}: {}", all.join(", "))
+        });
+        anyhow::anyhow!("{}: {defect}", said.unwrap_or_default())
+    })
+}
+
+/// Reads a file of an authority.
+///
+/// # Errors
+/// A sentence that names it as it is written.
+pub(super) fn authority_file(file: &Path, base: &Path) -> Result<Vec<u8>, String> {
+    std::fs::read(base.join(file))
+        .map_err(|error| format!("{} can't be read: {error}", file.display()))
 }
 
 /// Reads the keys that open encrypted tokens, in the order in which they are declared.
-fn decryption_keys(meaning: &Meaning, base: &Path) -> Result<Vec<(ApiName, Arc<DecryptionKeys>)>> {
+pub(super) fn decryption_keys(
+    meaning: &Meaning,
+    base: &Path,
+) -> Result<Vec<(ApiName, Arc<DecryptionKeys>)>> {
     let asking = meaning
         .apis
         .iter()
@@ -576,7 +592,7 @@ fn files_named(shared: &Shared, meaning: &Meaning) -> Vec<PathBuf> {
 }
 
 /// An API whose files are named from the settings' folder.
-fn based(api: &Arc<ApiMeaning>, base: &Path) -> Arc<ApiMeaning> {
+pub(super) fn based(api: &Arc<ApiMeaning>, base: &Path) -> Arc<ApiMeaning> {
     let UpstreamMeaning::Pool(pool) = &api.upstream else {
         return api.clone();
     };
@@ -671,7 +687,7 @@ fn snapshot(gateway: &Gateway<Facts>, apis: &[Arc<ApiMeaning>]) -> Result<Snapsh
     })
 }
 
-fn files(listener: &settings::Listener) -> Vec<CertificateFiles> {
+pub(super) fn files(listener: &settings::Listener) -> Vec<CertificateFiles> {
     listener
         .certificates
         .iter()
@@ -683,7 +699,7 @@ fn files(listener: &settings::Listener) -> Vec<CertificateFiles> {
 }
 
 /// An issuer's PASETO keys, those in files among them.
-fn paseto_keys(issuer: &IssuerMeaning, base: &Path) -> Result<Vec<NamedKey>> {
+pub(super) fn paseto_keys(issuer: &IssuerMeaning, base: &Path) -> Result<Vec<NamedKey>> {
     let written = issuer.paseto_keys.iter().cloned();
     let mut keys: Vec<_> = written.map(|(id, key)| NamedKey { id, key }).collect();
     for file in &issuer.paseto_key_files {
@@ -705,7 +721,7 @@ fn paseto_keys(issuer: &IssuerMeaning, base: &Path) -> Result<Vec<NamedKey>> {
     Ok(keys)
 }
 
-fn key_file(path: &std::path::Path) -> Result<JwkSet> {
+pub(super) fn key_file(path: &std::path::Path) -> Result<JwkSet> {
     let text = std::fs::read(path).with_context(|| format!("{} can't be read", path.display()))?;
     match JwkSet::parse(&text) {
         Ok(set) => Ok(set),
