@@ -109,7 +109,7 @@ const ROWS: [Row; 19] = [
         "outbound:\n  ca_file: tls/ca.pem",
         "outbound:\n  ca_file: keys/garbage",
         1,
-        &["certificate"],
+        &["keys/garbage can't be used", "certificate"],
     ),
     row(
         "outbound:\n  ca_file: tls/ca.pem",
@@ -346,6 +346,20 @@ fn a_command_that_reaches_another_listener_is_told_so() {
             "{said}"
         );
     }
+}
+
+#[test]
+fn a_decision_that_is_not_in_the_log_yet_is_said_to_come() {
+    let doorward = Doorward::start(BASE).unwrap();
+    let id = "019a0000-0000-7000-8000-000000000000";
+    let asked = scene::attempt(
+        &doorward,
+        &["explain", "--decision", id],
+        doorward.owner_key(),
+    );
+    let said = words(&asked);
+    assert_eq!(asked.status.code(), Some(1), "{said}");
+    assert!(said.contains("try again in a second"), "{said}");
 }
 
 #[test]

@@ -531,7 +531,7 @@ fn fetcher(settings: &Settings) -> Result<Fetcher> {
         Some(file) => {
             let pem =
                 std::fs::read(file).with_context(|| format!("{} can't be read", file.display()))?;
-            Trust::only_pem(&pem)?
+            Trust::only_pem(&pem).with_context(|| format!("{} can't be used", file.display()))?
         }
         None => Trust::public(),
     };
