@@ -82,9 +82,9 @@ impl Place {
             .tempdir()?;
         let mut key = [0u8; 32];
         proof::random::Entropy::fill(&proof::random::SystemEntropy, &mut key);
-        std::fs::write(
-            directory.path().join("master.key"),
-            proof::base64std::encode(&key),
+        write_private(
+            &directory.path().join("master.key"),
+            proof::base64std::encode(&key).as_bytes(),
         )?;
         write_certificates(&directory.path().join("tls"), "localhost")?;
         let [gateway, gateway_tls, issuer, issuer_tls, admin, ops] = free_addresses()?;
@@ -528,6 +528,17 @@ pub fn write_certificates(folder: &Path, name: &str) -> Result<()> {
     std::fs::write(folder.join("ca.pem"), ca.pem())?;
     std::fs::write(folder.join(format!("{name}.pem")), leaf.pem())?;
     std::fs::write(folder.join(format!("{name}.key")), key.serialize_pem())?;
+    Ok(())
+}
+
+/// Writes a file that its owner alone may read, as one with a secret must be.
+///
+/// # Errors
+/// The system's.
+pub fn write_private(path: &Path, content: &[u8]) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::write(path, content)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
     Ok(())
 }
 

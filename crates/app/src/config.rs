@@ -1,13 +1,13 @@
 //! **`doorward config`**: check a settings file, print its schema, explain what it means.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use crate::cli::Format;
-use crate::cli::Global;
+use crate::cli::{Format, Global, counted};
 use crate::settings::{self, Mode, Serves};
+use crate::wire;
 
 /// What to do about a parameter that nothing judges.
 pub(crate) const GUARD: &str = "Say under `objects` what such a parameter names and what its caller must be to it, have a policy judge it, or list it under `unguarded` if it names nobody's own.";
@@ -54,42 +54,19 @@ pub(crate) fn run(command: &Config, global: &Global) -> ExitCode {
         ExitCode::FAILURE
     };
     match command {
-        Config::Check { config } => match load(config) {
-            Ok(loaded) => {
-                let apis = loaded.meaning.apis.iter().map(AsRef::as_ref);
-                let unguarded: Vec<_> = registry::meaning::unguarded(apis)
-                    .iter()
-                    .map(ToString::to_string)
-                    .collect();
-                let hidden = hidden(&loaded);
-                match global.output {
-                    Format::Json => println!(
-                        "{:#}",
-                        serde_json::json!({
-                            "ok": true,
-                            "resources": loaded.documents.len(),
-                            "warnings": hidden.iter().chain(&unguarded).collect::<Vec<_>>(),
-                        })
-                    ),
-                    Format::Table => {
-                        println!(
-                            "{}: good ({} listeners, {} resources)",
-                            config.display(),
-                            loaded.settings.listeners.len(),
-                            loaded.documents.len()
-                        );
-                        for warning in hidden.iter().chain(&unguarded) {
-                            println!("warning: {warning}");
-                        }
-                        if !unguarded.is_empty() {
-                            println!("{GUARD}");
-                        }
-                    }
+        Config::Check { config } => {
+            let checked = load(config).and_then(|loaded| {
+                wire::check::files(config, &loaded)?;
+                Ok(loaded)
+            });
+            match checked {
+                Ok(loaded) => {
+                    good(config, &loaded, global);
+                    ExitCode::SUCCESS
                 }
-                ExitCode::SUCCESS
+                Err(flaws) => refused(&flaws),
             }
-            Err(flaws) => refused(&flaws),
-        },
+        }
         Config::Schema { resources } => {
             let schema = if *resources {
                 registry::document::json_schema()
@@ -113,6 +90,78 @@ pub(crate) fn run(command: &Config, global: &Global) -> ExitCode {
             Err(flaws) => refused(&flaws),
         },
     }
+}
+
+/// Says what was looked at, and what is allowed but odd.
+#[allow(clippy::print_stdout, reason = "the command's answer")]
+fn good(config: &Path, loaded: &settings::Loaded, global: &Global) {
+    let apis = loaded.meaning.apis.iter().map(AsRef::as_ref);
+    let unguarded: Vec<_> = registry::meaning::unguarded(apis)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let warnings = warnings(loaded);
+    let (listeners, resources) = (loaded.settings.listeners.len(), loaded.documents.len());
+    match global.output {
+        Format::Json => println!(
+            "{:#}",
+            serde_json::json!({
+                "ok": true,
+                "resources": resources,
+                "warnings": warnings.iter().chain(&unguarded).collect::<Vec<_>>(),
+            })
+        ),
+        Format::Table => {
+            println!(
+                "{}: good ({}, {})",
+                config.display(),
+                counted(listeners, "listener"),
+                counted(resources, "resource"),
+            );
+            for warning in warnings.iter().chain(&unguarded) {
+                println!("warning: {warning}");
+            }
+            if !unguarded.is_empty() {
+                println!("{GUARD}");
+            }
+        }
+    }
+}
+
+/// What is allowed in settings and hardly meant.
+pub(crate) fn warnings(loaded: &settings::Loaded) -> Vec<String> {
+    let mut warnings = hidden(loaded);
+    warnings.extend(unasked(loaded));
+    warnings
+}
+
+/// APIs that take client certificates where none can come: no listener asks for one, and no field of a
+/// proxy brings one.
+fn unasked(loaded: &settings::Loaded) -> Option<String> {
+    let settings = &loaded.settings;
+    let doors = || {
+        let listeners = settings.listeners.iter();
+        listeners.filter(|listener| listener.serves.contains(&Serves::Gateway))
+    };
+    let asks = |listener: &settings::Listener| {
+        listener.client_certificates != settings::ClientCertificates::Off
+    };
+    if doors().next().is_none() || doors().any(asks) || settings.client_certificate_field.is_some()
+    {
+        return None;
+    }
+    let apis = loaded.meaning.apis.iter();
+    let mut apis = apis.filter(|api| api.judged.certificates.is_some());
+    let first = apis.next()?;
+    Some(format!(
+        "API `{}`{} takes client certificates (`mtls`), and none can come: no listener that serves APIs asks for one. Write `client_certificates: optional` under its `tls`, or name the `client_certificate_field` of your proxies.",
+        first.judged.name,
+        if apis.next().is_some() {
+            " among others"
+        } else {
+            ""
+        }
+    ))
 }
 
 /// Listeners on which the issuer's endpoints hide APIs: they answer for the host of the issuer's URL,

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::settings::{self, Mode};
 use crate::telemetry;
-use crate::wire::Node;
+use crate::wire::{self, Node};
 
 /// Serves until SIGTERM or SIGINT.
 ///
@@ -15,6 +15,7 @@ use crate::wire::Node;
 /// Why it did not start, or why it had to end.
 pub(crate) async fn run(path: &Path) -> Result<()> {
     let loaded = settings::load(path, &|name| std::env::var(name).ok(), Mode::Serve)?;
+    wire::check::files(path, &loaded)?;
     telemetry::start(&loaded.settings.log);
     let node = Node::start(path, loaded, Mode::Serve).await?;
     if let Some(key) = &node.first_key {

@@ -51,6 +51,6 @@ pub use ops::Ops;
 pub use plane::{Gateway, Options};
 pub use proxies::{CertificateField, TrustedProxies};
 pub use record::{DecisionSink, NoDecisions};
-pub use snapshot::{Snapshot, SnapshotError};
+pub use snapshot::{Snapshot, SnapshotError, rehearse};
 pub use tls::{CertStore, CertificateFiles, ClientCertificates, Tls, TlsError};
 pub use upstream::{LocalService, Locals, Pool, PoolError, Upstream};

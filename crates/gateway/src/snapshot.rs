@@ -9,6 +9,8 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use http::HeaderValue;
+use outbound::fetch::Fetcher;
+use prometheus_client::registry::Registry;
 use registry::api::{ApiMeaning, IdentityForward, RouteMeaning, UpstreamMeaning};
 use verdict::call::Head;
 
@@ -60,6 +62,8 @@ pub struct SnapshotError {
     pub api: String,
     /// The route's name, where it is a route's mistake.
     pub route: Option<String>,
+    /// The key of its document that it is about, below `spec`.
+    pub place: &'static str,
     /// What is wrong.
     pub cause: String,
 }
@@ -81,6 +85,17 @@ pub(crate) enum Matched {
     },
     /// No route; the API, if the place is some API's.
     Nothing { api: Option<Arc<ApiEntry>> },
+}
+
+/// Whether declared APIs could be enforced, for whoever asks before a gateway is there: what a start
+/// prepares is prepared in the same way, files and all, and dropped.
+///
+/// # Errors
+/// Every mistake found.
+pub fn rehearse(apis: &[Arc<ApiMeaning>], fetcher: Arc<Fetcher>) -> Result<(), Vec<SnapshotError>> {
+    let metrics = Metrics::register(&mut Registry::default());
+    let pools = Pools::new(Some(fetcher));
+    Snapshot::build(apis, &Locals::new(), &pools, &metrics).map(drop)
 }
 
 impl Snapshot {
@@ -107,9 +122,10 @@ impl Snapshot {
         let mut errors = Vec::new();
         for meaning in apis {
             let name = meaning.judged.name.as_str();
-            let wrong = |route: Option<&str>, cause: String| SnapshotError {
+            let wrong = |place, route: Option<&str>, cause: String| SnapshotError {
                 api: name.to_owned(),
                 route: route.map(str::to_owned),
+                place,
                 cause,
             };
             let upstream = match &meaning.upstream {
@@ -117,6 +133,7 @@ impl Snapshot {
                     Some(local) => Upstream::Local(local.clone()),
                     None => {
                         errors.push(wrong(
+                            "upstream",
                             None,
                             format!("no service `{service}` in this process"),
                         ));
@@ -126,7 +143,7 @@ impl Snapshot {
                 UpstreamMeaning::Pool(pool) => match pools.pool(pool) {
                     Ok(pool) => Upstream::Pool(pool),
                     Err(error) => {
-                        errors.push(wrong(None, error.to_string()));
+                        errors.push(wrong(error.place(), None, error.to_string()));
                         continue;
                     }
                 },
@@ -138,7 +155,7 @@ impl Snapshot {
             let cors = match meaning.cors.as_ref().map(CorsAnswers::prepare).transpose() {
                 Ok(cors) => cors,
                 Err(cause) => {
-                    errors.push(wrong(None, cause.to_owned()));
+                    errors.push(wrong("cors", None, cause.to_owned()));
                     None
                 }
             };
@@ -146,6 +163,7 @@ impl Snapshot {
                 && audience.is_empty()
             {
                 errors.push(wrong(
+                    "identity",
                     None,
                     "the audience of its identity token is empty".to_owned(),
                 ));
@@ -156,7 +174,7 @@ impl Snapshot {
                     .table
                     .claim(api_index, &meaning.hosts, &meaning.base_path)
             {
-                errors.push(wrong(None, overlap.to_string()));
+                errors.push(wrong("base_path", None, overlap.to_string()));
                 continue;
             }
             let api = Arc::new(ApiEntry {
@@ -177,7 +195,8 @@ impl Snapshot {
                     index,
                 );
                 if let Err(overlap) = added {
-                    errors.push(wrong(Some(route.judged.name.as_str()), overlap.to_string()));
+                    let route = Some(route.judged.name.as_str());
+                    errors.push(wrong("routes", route, overlap.to_string()));
                 }
                 snapshot.routes.push(Arc::new(RouteEntry {
                     api: api.clone(),

@@ -17,6 +17,7 @@ pub mod apply;
 pub mod audit;
 pub mod client;
 pub mod credential;
+pub mod danger;
 pub mod diff;
 pub mod document;
 pub mod flaw;

@@ -75,15 +75,10 @@ pub fn read_what_fits<T: DeserializeOwned>(mut value: Value) -> (Option<T>, Vec<
                 .iter()
                 .any(|gone| gone.len() > written.len() && gone.starts_with(&written));
         if !echo {
-            let hint = hint(&message, unknown);
-            let of_key = unknown.is_some();
-            let message = match unknown {
-                Some(key) => format!("`{key}` is not known here"),
-                None => message,
-            };
+            let (message, hint) = in_words(&message);
             misfits.push(Misfit {
                 path: written.clone(),
-                of_key,
+                of_key: unknown.is_some(),
                 message,
                 hint,
             });
@@ -128,9 +123,75 @@ fn unknown_key(message: &str) -> Option<&str> {
         .map(|(key, _)| key)
 }
 
-/// The nearest of the keys that serde's sentence names, or all of them.
-fn hint(message: &str, unknown: Option<&str>) -> Option<String> {
-    let unknown = unknown?;
+/// Serde's sentence in words for whoever wrote the text, and what to write instead. What is not known
+/// here stays as it is.
+fn in_words(message: &str) -> (String, Option<String>) {
+    let word_of = |rest: &str| Some(rest.split_once('`')?.0.to_owned());
+    for unknown in ["unknown field `", "unknown variant `"] {
+        if let Some(word) = message.strip_prefix(unknown).and_then(word_of) {
+            let hint = nearest(message, &word);
+            return (format!("`{word}` is not known here"), hint);
+        }
+    }
+    if let Some(key) = message.strip_prefix("missing field `").and_then(word_of) {
+        let hint = format!("add `{key}`");
+        return (format!("`{key}` is missing"), Some(hint));
+    }
+    let misfit = ["invalid type: ", "invalid value: "];
+    let misfit = misfit.iter().find_map(|begin| message.strip_prefix(begin));
+    if let Some((found, expected)) = misfit.and_then(|rest| rest.rsplit_once(", expected ")) {
+        let (found, wanted) = (found_in_words(found), wanted_in_words(expected));
+        let hint = match wanted {
+            TEXT if found.starts_with("the number") => Some(
+                "a length of time or a size names its unit: `30s`, `64KiB`; other text made of digits stands in quotes".to_owned(),
+            ),
+            _ => None,
+        };
+        return (format!("{found} stands where {wanted} is wanted"), hint);
+    }
+    if message.starts_with("data did not match any variant") {
+        let message = "this has none of the forms that can stand here";
+        return (message.to_owned(), None);
+    }
+    (message.to_owned(), None)
+}
+
+/// How text is asked for.
+const TEXT: &str = "a text";
+
+/// What serde found. A text may be a secret out of the environment and is not said again.
+fn found_in_words(found: &str) -> String {
+    let value = || found.split('`').nth(1).unwrap_or_default();
+    match found.split([' ', ':']).next().unwrap_or_default() {
+        "integer" | "floating" => format!("the number {}", value()),
+        "boolean" => format!("`{}`", value()),
+        "string" | "character" => TEXT.to_owned(),
+        "null" | "unit" | "Option" => "nothing".to_owned(),
+        "sequence" => "a list".to_owned(),
+        "map" => "a map".to_owned(),
+        _ => found.to_owned(),
+    }
+}
+
+/// What serde asks for, by the types of ours that it names.
+fn wanted_in_words(expected: &str) -> &str {
+    match expected.split([' ', ':']).next().unwrap_or_default() {
+        "struct" | "map" => "a map of keys",
+        "a" if expected.starts_with("a map") => "a map of keys",
+        "a" if expected.starts_with("a sequence") => "a list",
+        "a" if expected.starts_with("a string") => TEXT,
+        "a" if expected.starts_with("a boolean") => "`true` or `false`",
+        "enum" | "variant" | "internally" => "one of its words",
+        "string" => TEXT,
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number from 0",
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "f32" | "f64" => "a number",
+        _ => expected,
+    }
+}
+
+/// The nearest of the words that serde's sentence names, or all of them.
+fn nearest(message: &str, unknown: &str) -> Option<String> {
     let (_, rest) = message.split_once("expected ")?;
     let known: Vec<&str> = rest.split('`').skip(1).step_by(2).collect();
     let (steps, near) = known
@@ -229,6 +290,60 @@ mod tests {
             places,
             ["ports.1", "ports.2.number", "ports.4", "ports.5.numbre"]
         );
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told_without_the_words_of_the_library() {
+        for (message, words, hint) in [
+            (
+                "unknown variant `apikey`, expected one of `api_key`, `basic`",
+                "`apikey` is not known here",
+                "did you mean `api_key`?",
+            ),
+            (
+                "unknown variant `prod`, expected `live` or `test`",
+                "`prod` is not known here",
+                "known here: live, test",
+            ),
+            (
+                "missing field `upstream`",
+                "`upstream` is missing",
+                "add `upstream`",
+            ),
+            (
+                "invalid type: integer `100`, expected struct LimitsSpec",
+                "the number 100 stands where a map of keys is wanted",
+                "",
+            ),
+            (
+                "invalid type: integer `30`, expected a string",
+                "the number 30 stands where a text is wanted",
+                "a length of time or a size names its unit: `30s`, `64KiB`; other text made of digits stands in quotes",
+            ),
+            (
+                "invalid type: string \"hunter2, expected x\", expected a sequence",
+                "a text stands where a list is wanted",
+                "",
+            ),
+            (
+                "invalid value: integer `-1`, expected usize",
+                "the number -1 stands where a whole number from 0 is wanted",
+                "",
+            ),
+            (
+                "invalid type: null, expected a boolean",
+                "nothing stands where `true` or `false` is wanted",
+                "",
+            ),
+            (
+                "a rate lets at least one call pass",
+                "a rate lets at least one call pass",
+                "",
+            ),
+        ] {
+            let (told, next) = in_words(message);
+            assert_eq!((&*told, &*next.unwrap_or_default()), (words, hint));
+        }
     }
 
     #[test]

@@ -95,10 +95,14 @@ pub struct Settings {
     pub statement_timeout: Duration,
     /// Whether an older schema is brought up to date; otherwise it is refused.
     pub migrate: bool,
+    /// Whether this process serves from the database, and so must be the only one that does where
+    /// the database is a file: what it remembers of things used once would be nobody else's. Others
+    /// may open the file beside it without this word. On PostgreSQL it means nothing.
+    pub serves: bool,
 }
 
 impl Settings {
-    /// The usual settings for a location: 8 connections, 2 s and 5 s, migrating.
+    /// The usual settings for a location: 8 connections, 2 s and 5 s, migrating, not serving.
     pub fn new(location: Location) -> Self {
         Self {
             location,
@@ -106,6 +110,7 @@ impl Settings {
             acquire_timeout: Duration::from_secs(2),
             statement_timeout: Duration::from_secs(5),
             migrate: true,
+            serves: false,
         }
     }
 }
@@ -122,6 +127,8 @@ pub struct Store {
     /// Opens signing secrets for the verdict, and nothing else.
     master_key: Option<Arc<KekRing>>,
     uses: once::Uses,
+    /// Keeps other processes from serving from the same file, as long as any clone lives.
+    _alone: Option<Arc<backend::sqlite::Alone>>,
 }
 
 /// What [`Store::sweep`] removed.

@@ -1,6 +1,7 @@
 //! **Opening**: from settings to a store whose schema fits, or a sentence that says what to do.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::backend::{self, Backend};
 use crate::{Location, Settings, Store, migrate};
@@ -50,6 +51,25 @@ pub enum OpenError {
         "{0} is held by another process for too long: end it, or wait until it is done, and start again"
     )]
     Busy(String),
+    /// Another process serves from the file.
+    #[error(
+        "{path} is served by another process{}: stop it first, or give this one a `data_dir` of its own; several nodes share PostgreSQL",
+        .process.map(|id| format!(" (process {id})")).unwrap_or_default()
+    )]
+    Served {
+        /// The file.
+        path: PathBuf,
+        /// The process, where it is known.
+        process: Option<u32>,
+    },
+    /// The file system can't tell whether another process serves from the file.
+    #[error("{path} can not be locked ({cause}): put `data_dir` on a local disk")]
+    Unlockable {
+        /// The lock's file.
+        path: PathBuf,
+        /// What the operating system said.
+        cause: String,
+    },
     /// It can be read only.
     #[error(
         "{0} can be read but not written: name the primary server, or a file on a writable disk"
@@ -139,15 +159,15 @@ pub(crate) async fn open(settings: &Settings) -> Result<Store, OpenError> {
     }
     // `Any` panics without; doing it again is free.
     sqlx::any::install_default_drivers();
-    let (backend, pools) = match &settings.location {
-        Location::Sqlite(path) => (
-            Backend::Sqlite,
-            backend::sqlite::open(path, settings).await?,
-        ),
-        Location::Postgres(url) => (
-            Backend::Postgres,
-            backend::postgres::open(url, settings).await?,
-        ),
+    let (backend, pools, alone) = match &settings.location {
+        Location::Sqlite(path) => {
+            let (pools, alone) = backend::sqlite::open(path, settings).await?;
+            (Backend::Sqlite, pools, alone)
+        }
+        Location::Postgres(url) => {
+            let pools = backend::postgres::open(url, settings).await?;
+            (Backend::Postgres, pools, None)
+        }
     };
     if let Err(failure) = migrate::bring_up_to_date(backend, &pools.writing, settings.migrate).await
     {
@@ -170,5 +190,6 @@ pub(crate) async fn open(settings: &Settings) -> Result<Store, OpenError> {
         rotations: crate::flows::Rotations::default(),
         master_key: None,
         uses: crate::once::Uses::default(),
+        _alone: alone.map(Arc::new),
     })
 }

@@ -66,6 +66,14 @@ fn a_master_key_that_is_missing_short_or_another_is_told_apart() {
         ],
     );
     std::fs::write(&key, "c2hvcnQ=").unwrap();
+    std::fs::set_permissions(&key, Permissions::from_mode(0o640)).unwrap();
+    let sayings = [
+        "doorward.yaml:3:",
+        "master.key can be read by other users (mode 640)",
+        "run chmod 600",
+    ];
+    refused(&place, &settings(), &sayings);
+    std::fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
     refused(
         &place,
         &settings(),
@@ -163,6 +171,31 @@ fn a_data_directory_that_can_not_be_made_used_or_kept_to_oneself_is_refused() {
     std::fs::create_dir(place.path().join("data")).unwrap();
     std::fs::set_permissions(place.path().join("data"), Permissions::from_mode(0o500)).unwrap();
     refused(&place, &settings(), &["no permission to read and write"]);
+}
+
+#[test]
+fn a_second_process_on_one_database_is_refused_and_one_that_was_killed_keeps_nobody_out() {
+    let mut first = Doorward::start(&settings()).unwrap();
+    let second = Place::new().unwrap();
+    for name in ["master.key", "data"] {
+        let _ = std::fs::remove_file(second.path().join(name));
+        let of_the_first = first.place().path().join(name);
+        std::os::unix::fs::symlink(of_the_first, second.path().join(name)).unwrap();
+    }
+    let holder = format!("is served by another process (process {})", first.pid());
+    refused(&second, &settings(), &[&holder, "stop it first"]);
+
+    // Whoever only looks is not kept out.
+    let checked = first.place().run(&["config", "check"]).unwrap();
+    assert!(checked.status.success(), "{}", scene::words(&checked));
+    let looked = scene::attempt(&first, &["doctor"], first.owner_key());
+    let said = scene::words(&looked);
+    assert!(said.contains("database: it answers"), "{said}");
+
+    first.kill();
+    let mut second = second.start(&settings()).unwrap();
+    assert!(second.stop().unwrap(), "{}", second.log());
+    first.start_again().unwrap();
 }
 
 /// A file system of a given size, gone at the end.

@@ -12,6 +12,7 @@ mod audit;
 mod backend;
 mod bodies;
 mod bundles;
+mod checked;
 mod commands;
 mod crash;
 mod drain;

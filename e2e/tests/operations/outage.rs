@@ -39,6 +39,15 @@ fn without_its_database_a_node_judges_what_it_knows_and_issues_nothing() {
     );
     assert_eq!(scene::read_orders(&doorward, &cached), 200);
     assert_eq!(scene::read_orders(&doorward, &token), 200);
+    // What ends another key of the application makes the node forget that one and no other.
+    let (id, ended) = scene::key(&doorward, "ended before the outage");
+    assert_eq!(scene::read_orders(&doorward, &ended), 200);
+    doorward
+        .make("POST", &format!("/v1/keys/{id}/revoke"), &json!({}))
+        .unwrap();
+    wait_until("the key is refused", SOON, || {
+        scene::read_orders(&doorward, &ended) == 401
+    });
     let (_, before) = doorward
         .admin_call("GET", "/v1/export?keys=true", None)
         .unwrap();
@@ -62,8 +71,10 @@ fn without_its_database_a_node_judges_what_it_knows_and_issues_nothing() {
     assert_eq!(
         scene::read_orders(&doorward, &cached),
         200,
-        "a key that was seen"
+        "a key that was seen, though a neighbour changed since"
     );
+    let refused = scene::read_orders(&doorward, &ended);
+    assert!([401, 503].contains(&refused), "{refused}: it was revoked");
     let answer = doorward.get("/orders", &[("x-api-key", &unseen)]).unwrap();
     assert_eq!(
         (answer.status, answer.code().as_str()),

@@ -148,6 +148,76 @@ fn a_file_that_contradicts_what_is_stored_is_refused_whole() {
     assert_eq!(apis["items"][0]["name"], "orders");
 }
 
+#[test]
+fn what_waits_for_a_restart_is_named_at_every_reload_until_then() {
+    let base = scene::settings("http://127.0.0.1:9");
+    let mut doorward = Doorward::start(&base).unwrap();
+    let lines = |doorward: &Doorward| {
+        let log = doorward.log();
+        let read = log.lines().filter(|line| line.contains("were read again"));
+        read.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let reload = |doorward: &Doorward, text: &str| {
+        let many = lines(doorward).len();
+        doorward.place().write_settings(text).unwrap();
+        wait_until("the settings are read again", SOON, || {
+            lines(doorward).len() > many
+        });
+        lines(doorward).pop().unwrap()
+    };
+    let said = reload(&doorward, &with_route(&base, "one"));
+    assert!(said.contains("are in force\""), "{said}");
+    let changed = with_route(&base, "one")
+        .replace("drain: 5s", "drain: 6s")
+        .replace("passes: 1", "passes: 2")
+        .replace("per_address: off, ", "per_address: off, connections: 9, ")
+        .replace(
+            "level: info }",
+            "level: info }\nreplay_memory: durable\noutbound: { allow_networks: [10.0.0.0/8] }",
+        );
+    let keys = "limits.connections, hashing, replay_memory, outbound, shutdown.drain";
+    let said = reload(&doorward, &changed);
+    assert!(
+        said.contains(keys) && said.contains("at the next one"),
+        "{said}"
+    );
+    // Still, though nothing of it changed this time; and no more when the process has begun with it.
+    let said = reload(&doorward, &with_route(&changed, "two"));
+    assert!(said.contains(keys), "{said}");
+    assert!(doorward.stop().unwrap(), "{}", doorward.log());
+    doorward.start_again().unwrap();
+    let said = reload(&doorward, &with_route(&changed, "three"));
+    assert!(said.contains("are in force\""), "{said}");
+}
+
+#[test]
+fn what_is_dangerous_in_a_resource_is_said_at_the_start_and_after_a_reload() {
+    let issuer = serde_json::json!({
+        "apiVersion": "doorward/v1", "kind": "TrustedIssuer", "metadata": { "name": "asked" },
+        "spec": { "issuer": "https://asked.example", "introspection": {
+            "url": "https://asked.example/introspect", "client_id": "door",
+            "client_secret": "file:master.key",
+            "dangerous_assumed_audience": "https://orders.example",
+        }},
+    });
+    let base = scene::settings("http://127.0.0.1:9")
+        .replace("resources:\n", &format!("resources:\n  - {issuer}\n"));
+    let doorward = Doorward::start(&base).unwrap();
+    let said = |doorward: &Doorward| {
+        let log = doorward.log();
+        log.matches("TrustedIssuer/asked: `spec.introspection.dangerous_assumed_audience` is set")
+            .count()
+    };
+    assert_eq!(said(&doorward), 1, "{}", doorward.log());
+    // A change to something else does not say it again; a reload does.
+    scene::key(&doorward, "another");
+    doorward
+        .place()
+        .write_settings(&with_route(&base, "more"))
+        .unwrap();
+    wait_until("it is said again", SOON, || said(&doorward) == 2);
+}
+
 /// The value of a metric without labels.
 fn metric(doorward: &Doorward, name: &str) -> f64 {
     let text = wire::get(doorward.ops(), "/metrics", &[]).unwrap().text();

@@ -11,7 +11,7 @@ use web::admin::view::{Apply, ChangeAction, Export, FieldChange, Plan};
 use super::client::AdminClient;
 use super::failure::{Failure, Outcome};
 use super::input;
-use super::screen::Screen;
+use super::screen::{Screen, counted};
 
 /// Most places that differ which are shown of one document.
 const MOST_FIELDS: usize = 40;
@@ -126,8 +126,10 @@ pub(crate) async fn export(args: ExportArgs, client: &AdminClient, screen: Scree
         let path = args.out.join(name);
         std::fs::write(&path, text).map_err(|error| failed(&path, error))?;
     }
+    let are = if many == 1 { "is" } else { "are" };
     screen.note(&format!(
-        "{many} documents are written to {}.",
+        "{} {are} written to {}.",
+        counted(many, "document"),
         args.out.display()
     ));
     Ok(())

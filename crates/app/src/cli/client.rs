@@ -26,6 +26,8 @@ use web::admin::view::ProblemView;
 use super::Global;
 use super::failure::{Failure, Outcome};
 
+/// Where `doorward dev` serves its admin API, and most installations theirs.
+const USUAL_ADDRESS: &str = "http://127.0.0.1:8082";
 /// Time for a whole exchange.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// Largest answer that is read.
@@ -206,15 +208,14 @@ pub(crate) struct AdminClient {
 impl AdminClient {
     /// For the URL and key that the flags and the environment name.
     pub(crate) fn new(global: &Global) -> Outcome<Self> {
-        let base = Url::parse(&global.admin_url)
+        let address = global.admin_url.as_deref().unwrap_or(USUAL_ADDRESS);
+        let base = Url::parse(address)
             .ok()
             .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
             .ok_or_else(|| {
-                Failure::usage(format!(
-                    "`{}` is not the URL of an admin API.",
-                    global.admin_url
-                ))
-                .next("give one like http://127.0.0.1:8082 with --admin-url or DOORWARD_ADMIN_URL")
+                Failure::usage(format!("`{address}` is not the URL of an admin API.")).next(
+                    "give one like http://127.0.0.1:8082 with --admin-url or DOORWARD_ADMIN_URL",
+                )
             })?;
         if !is_safe_for_secrets(&base) {
             return Err(Failure::new(format!(
@@ -348,7 +349,14 @@ fn refusal(answer: &Answer, url: &Url) -> Failure {
             })
             .collect(),
     );
+    let failure = failure.problem(&problem.code);
     match problem.code.as_str() {
+        // What the admin API lacks, it says by `not-found`.
+        "no-route" => Failure::new(format!(
+            "Nothing is found here: {} is no admin API, or one of another version.",
+            origin(url)
+        ))
+        .next("name the listener that has `serves: [admin]` by --admin-url or DOORWARD_ADMIN_URL"),
         "credential-missing" | "credential-refused" => failure.next(KEY_STEP),
         "action-not-allowed" | "role-missing" => {
             failure.next("ask an administrator with a higher role")

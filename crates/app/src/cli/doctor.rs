@@ -1,7 +1,8 @@
 //! `doctor`: looks for what is wrong before somebody else finds it. It changes nothing: what it finds
 //! is told with what to do about it. Some of it is seen on this machine (settings, files, database,
 //! certificates, listeners), some only by the running Doorward (clock, audit trail, signing keys);
-//! where one of the two can't be had, the rest is still looked at.
+//! where one of the two can't be had, the rest is still looked at. The running one is the settings' own,
+//! unless another is named.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
@@ -22,8 +23,9 @@ use web::admin::view::{LeftOverView, Page, Resource, SigningKeyView, Status};
 use super::Global;
 use super::client::{AdminClient, dev_key_file};
 use super::failure::{Failure, Outcome};
-use super::screen::{Screen, seen_from};
-use crate::settings::{self, Database, Loaded, Mode};
+use super::screen::{Screen, counted, seen_from};
+use crate::settings::{self, Database, Loaded, Mode, Serves};
+use crate::wire;
 
 /// A token should not live longer.
 const LONG_TOKEN: Duration = Duration::from_secs(15 * 60);
@@ -108,8 +110,20 @@ impl Findings {
 /// Looks, tells, and fails if anything is broken.
 pub(crate) async fn run(args: DoctorArgs, global: &Global, screen: Screen) -> Outcome<()> {
     let mut found = Findings::default();
-    on_this_machine(args.config, &mut found, screen.now).await;
-    match AdminClient::new(global) {
+    let running = on_this_machine(args.config, &mut found, screen.now).await;
+    let admin_url = match (&global.admin_url, running) {
+        (Some(given), _) => Ok(Some(given.clone())),
+        (None, Running::Unsaid) => Ok(None),
+        (None, Running::At(address)) => Ok(Some(address)),
+        (None, Running::Unknown(why)) => Err(Failure::new(why).next("name one with --admin-url")),
+    };
+    let client = admin_url.and_then(|admin_url| {
+        AdminClient::new(&Global {
+            admin_url,
+            ..global.clone()
+        })
+    });
+    match client {
         Ok(client) => of_the_running(&client, &mut found, screen.now).await,
         Err(failure) => found.skipped("admin API", failure.to_string()),
     }
@@ -167,7 +181,35 @@ fn settings_file(
         .map(|path| (path, Mode::Dev))
 }
 
-async fn on_this_machine(config: Option<PathBuf>, found: &mut Findings, now: Timestamp) {
+/// Where the Doorward of the settings that were looked at has its admin API.
+enum Running {
+    /// No settings were looked at.
+    Unsaid,
+    /// The base URL.
+    At(String),
+    /// The settings don't tell; the sentence says why.
+    Unknown(String),
+}
+
+impl Running {
+    fn of(loaded: &Loaded) -> Self {
+        let mut listeners = loaded.settings.listeners.iter();
+        let Some(admin) = listeners.find(|one| one.serves.contains(&Serves::Admin)) else {
+            return Self::Unknown("The settings have no listener for the admin API.".to_owned());
+        };
+        let address = reachable(admin.address);
+        if admin.certificates.is_empty() {
+            return Self::At(format!("http://{address}"));
+        }
+        // A certificate names a host, and the admin API answers to those that the settings list.
+        match loaded.settings.admin_hosts.first() {
+            Some(host) => Self::At(format!("https://{host}:{}", address.port())),
+            None => Self::At(format!("https://{address}")),
+        }
+    }
+}
+
+async fn on_this_machine(config: Option<PathBuf>, found: &mut Findings, now: Timestamp) -> Running {
     if now < NOT_BEFORE {
         found.bad(
             "clock",
@@ -181,7 +223,7 @@ async fn on_this_machine(config: Option<PathBuf>, found: &mut Findings, now: Tim
             "settings",
             "there is no doorward.yaml here; name one with --config",
         );
-        return;
+        return Running::Unsaid;
     };
     let loaded = match settings::load(&path, &env, mode) {
         Ok(loaded) => loaded,
@@ -191,21 +233,30 @@ async fn on_this_machine(config: Option<PathBuf>, found: &mut Findings, now: Tim
                 flaws.to_string(),
                 "mend the file; a running Doorward keeps what it read before",
             );
-            return;
+            return Running::Unknown("The settings can't be read.".to_owned());
         }
     };
-    let resources = loaded.documents.len();
-    found.good(
-        "settings",
-        format!(
-            "{} is good and declares {resources} resources",
-            path.display()
+    let resources = counted(loaded.documents.len(), "resource");
+    match wire::check::files(&path, &loaded) {
+        Ok(()) => found.good(
+            "settings",
+            format!("{} is good and declares {resources}", path.display()),
         ),
-    );
-    for danger in &loaded.settings.dangers {
+        Err(flaws) => found.bad(
+            "settings",
+            flaws.to_string(),
+            "mend what they name: a start with these settings ends there",
+        ),
+    }
+    for warning in crate::config::warnings(&loaded) {
+        found.add("settings", Grade::Warning, warning, None);
+    }
+    let dangers = loaded.settings.dangers.iter();
+    let dangers = dangers.map(|one| format!("`{one}` is set"));
+    for danger in dangers.chain(registry::danger::dangers(&loaded.documents)) {
         found.warn(
             "settings",
-            format!("`{danger}` is set"),
+            danger,
             "take it out wherever strangers can reach this",
         );
     }
@@ -217,6 +268,7 @@ async fn on_this_machine(config: Option<PathBuf>, found: &mut Findings, now: Tim
     certificates(&loaded, found, now);
     database(&loaded.settings.database, found).await;
     listeners(&loaded, found).await;
+    Running::of(&loaded)
 }
 
 /// Whatever holds a secret is its owner's alone.
@@ -257,7 +309,10 @@ fn files(loaded: &Loaded, found: &mut Findings) {
     }
     found.good(
         "files",
-        format!("{sound} files with secrets are readable by their owner alone"),
+        match sound {
+            1 => "1 file with secrets is readable by its owner alone".to_owned(),
+            _ => format!("{sound} files with secrets are readable by their owner alone"),
+        },
     );
 }
 

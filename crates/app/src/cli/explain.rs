@@ -199,7 +199,15 @@ async fn decision(id: &str, client: &AdminClient, screen: Screen) -> Outcome<()>
             "take it from the answer's field doorward-request-id, or from `doorward decisions list`",
         ));
     }
-    let entry: DecisionView = client.get(&format!("/v1/decisions/{id}")).await?;
+    let entry: DecisionView = client
+        .get(&format!("/v1/decisions/{id}"))
+        .await
+        .map_err(|failure| match failure.is_problem("not-found") {
+            true => failure.next(
+                "an entry comes a moment after its call: try again in a second (entries end after `decision_log.keep`)",
+            ),
+            false => failure,
+        })?;
     if screen.is_json() {
         return screen.json(&entry);
     }

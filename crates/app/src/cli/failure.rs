@@ -10,6 +10,8 @@ pub(crate) struct Failure {
     /// Further lines: every mistake of what was sent, say.
     lines: Vec<String>,
     code: u8,
+    /// The problem's code, where a server refused.
+    problem: Option<String>,
 }
 
 impl Failure {
@@ -20,6 +22,7 @@ impl Failure {
             next: None,
             lines: Vec::new(),
             code: 1,
+            problem: None,
         }
     }
     /// Called wrongly: exit code 2.
@@ -38,6 +41,15 @@ impl Failure {
     pub(crate) fn lines(mut self, lines: Vec<String>) -> Self {
         self.lines = lines;
         self
+    }
+    /// With which code a server refused.
+    pub(crate) fn problem(mut self, code: &str) -> Self {
+        self.problem = Some(code.to_owned());
+        self
+    }
+    /// Whether a server refused with this code.
+    pub(crate) fn is_problem(&self, code: &str) -> bool {
+        self.problem.as_deref() == Some(code)
     }
     /// The process's exit code.
     pub(crate) fn code(&self) -> u8 {

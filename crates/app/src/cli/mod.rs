@@ -36,8 +36,8 @@ use client::AdminClient;
 use failure::Outcome;
 use policy::PolicyAct;
 use resource::{Collection, ResourceAct};
-pub(crate) use screen::Format;
 use screen::Screen;
+pub(crate) use screen::{Format, counted};
 
 /// What every command takes.
 #[derive(Debug, Clone, Args)]
@@ -45,16 +45,15 @@ pub(crate) struct Global {
     /// How to print
     #[arg(long, global = true, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
     pub(crate) output: Format,
-    /// The admin API's address
+    /// The admin API's address; default: http://127.0.0.1:8082, and for `doctor` what the settings say
     #[arg(
         long,
         global = true,
         env = "DOORWARD_ADMIN_URL",
-        default_value = "http://127.0.0.1:8082",
         value_name = "URL",
         help_heading = "Admin API"
     )]
-    pub(crate) admin_url: String,
+    pub(crate) admin_url: Option<String>,
     /// File with an admin key; default: the variable DOORWARD_ADMIN_KEY, the file named by
     /// DOORWARD_ADMIN_KEY_FILE, or what `doorward dev` left
     #[arg(long, global = true, value_name = "FILE", help_heading = "Admin API")]

@@ -31,6 +31,11 @@ pub(crate) struct Screen {
     pub(crate) now: Timestamp,
 }
 
+/// So many of something, in words: `1 file`, `2 files`.
+pub(crate) fn counted(many: usize, what: &str) -> String {
+    format!("{many} {what}{}", if many == 1 { "" } else { "s" })
+}
+
 impl Screen {
     /// Prints for `format`, now.
     pub(crate) fn new(format: Format) -> Self {

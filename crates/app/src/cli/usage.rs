@@ -137,13 +137,7 @@ pub(super) async fn one(
         "No calls in this time.",
     )?;
     for old in usage.secrets.iter().skip(1) {
-        let ends = until(old.valid_until, screen.now);
-        screen.note(&remark(
-            &old.id,
-            old.last_used,
-            &format!("it ends by itself {ends}"),
-            screen.now,
-        ));
+        screen.note(&of_old(old, screen.now));
     }
     Ok(())
 }
@@ -220,9 +214,46 @@ fn remark(id: &str, used: Option<Moment>, then: &str, now: Timestamp) -> String 
     }
 }
 
+/// The same of a secret or key that ends by itself, or has.
+fn of_old(old: &SecretUsage, now: Timestamp) -> String {
+    match old.valid_until {
+        Some(end) if end.0 <= now => {
+            format!("{} has ended {}.", old.id, seen_from(end.0, now))
+        }
+        end => {
+            let then = format!("it ends by itself {}", until(end, now));
+            remark(&old.id, old.last_used, &then, now)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_secret_that_has_ended_is_not_said_to_end() {
+        let now = Timestamp::from_secs(1_700_000_000);
+        let said = |end: Timestamp| {
+            let old = SecretUsage {
+                id: "sec_1".to_owned(),
+                created_at: Moment(now),
+                valid_until: Some(Moment(end)),
+                calls: 1,
+                last_used: Some(Moment(now.minus(Duration::from_secs(7200)))),
+            };
+            of_old(&old, now)
+        };
+        assert_eq!(
+            said(now.minus(Duration::from_secs(60))),
+            "sec_1 has ended 1 min ago."
+        );
+        assert!(said(now).starts_with("sec_1 has ended"), "{}", said(now));
+        assert_eq!(
+            said(now.plus(Duration::from_secs(60))),
+            "Nobody used sec_1 in the last hour; it ends by itself in 1 min."
+        );
+    }
 
     #[test]
     fn an_old_secret_is_in_use_for_an_hour_after_its_last_call() {

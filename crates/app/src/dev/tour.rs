@@ -201,15 +201,16 @@ impl Tour {
     /// Prints addresses and steps.
     #[allow(clippy::print_stdout, reason = "the tour is what the command is for")]
     pub(super) fn print(&self) {
-        let mut out = String::from("\nDoorward is ready.\n\n");
+        let mut places = String::new();
         for (name, address) in &self.addresses {
-            let _ = writeln!(out, "  {name:<16} {address}");
+            let _ = writeln!(places, "  {name:<16} {address}");
         }
         let _ = writeln!(
-            out,
+            places,
             "  {:<16} {} (edit it while this runs)\n",
             "settings", self.settings
         );
+        let mut out = format!("\nDoorward is ready.\n\n{places}");
         out.push_str("The tour. Copy a line, see what happens:\n");
         for (number, step) in self.steps.iter().enumerate() {
             let expect = match step.expect {
@@ -225,7 +226,9 @@ impl Tour {
                 step.line
             );
         }
-        out.push_str("\nStop with Ctrl-C. `./run --check` walks this tour by itself.\n");
+        // Again, since the steps are longer than a screen.
+        let _ = write!(out, "\nEverything runs here:\n\n{places}");
+        out.push_str("Stop with Ctrl-C. `./run --check` walks this tour by itself.\n");
         println!("{out}");
     }
 

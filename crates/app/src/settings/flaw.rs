@@ -112,7 +112,7 @@ impl fmt::Display for Flaws {
         } else {
             "mistakes"
         };
-        write!(f, "{} {many}; nothing was changed", self.list.len())
+        write!(f, "{} {many}", self.list.len())
     }
 }
 

@@ -5,6 +5,8 @@ mod registration;
 
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
+use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
@@ -241,16 +243,14 @@ pub(crate) fn mean(
         &["audit", "checkpoint_every"],
     );
     let drain = m.period(&written.shutdown.drain, &["shutdown", "drain"]);
-    if written
-        .log
-        .level
-        .parse::<tracing_subscriber::EnvFilter>()
-        .is_err()
-    {
+    if let Err(message) = log_level(&written.log.level) {
         m.flaw(
             &["log", "level"],
-            "this is not a log level or filter",
-            "write `info`, `debug`, or `info,gateway=debug`",
+            message,
+            &format!(
+                "write one of {}, or a filter like `info,gateway=debug`",
+                LEVELS.join(", ")
+            ),
         );
     }
     let mut dangers = Vec::new();
@@ -321,6 +321,51 @@ pub(crate) fn mean(
             "the settings could not be understood as a whole",
         )]),
     }
+}
+
+/// What `log.level` knows, from silence to everything.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// Whether a filter says how much is logged. The library takes any word that is no level for the name
+/// of a target, and whatever no part speaks of is not logged: a slip of the pen would silence all.
+fn log_level(text: &str) -> Result<(), String> {
+    let is_level = |word: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
+    let mut of_all = false;
+    for part in text.split(',').map(str::trim) {
+        match part.split_once('=') {
+            None if is_level(part) => of_all = true,
+            Some((target, level)) if !target.is_empty() && is_level(level) => {}
+            _ => return Err(format!("`{part}` is no log level")),
+        }
+    }
+    if !of_all {
+        return Err(format!(
+            "`{text}` says nothing of all else, which would not be logged"
+        ));
+    }
+    match text.parse::<tracing_subscriber::EnvFilter>() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("this is no filter: {error}")),
+    }
+}
+
+/// A file that holds a secret.
+enum Private {
+    /// What stands in it.
+    Text(Secret),
+    /// Others may read it; these are its permission bits. It is refused as the database is.
+    Exposed(u32),
+}
+
+fn private_text(path: &Path) -> std::io::Result<Private> {
+    let mut file = std::fs::File::open(path)?;
+    let mode = file.metadata()?.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Ok(Private::Exposed(mode));
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    Ok(Private::Text(Secret::from_text(text)))
 }
 
 struct Meaning<'a> {
@@ -461,10 +506,19 @@ impl Meaning<'_> {
         let place = node.place;
         let encoded = if let Some(file) = text.strip_prefix("file:") {
             let file = self.base.join(file);
-            match std::fs::read_to_string(&file) {
-                Ok(content) => {
+            match private_text(&file) {
+                Ok(Private::Text(content)) => {
                     self.secret_files.push(file);
-                    Secret::from_text(content)
+                    content
+                }
+                Ok(Private::Exposed(mode)) => {
+                    let message = format!(
+                        "{} can be read by other users (mode {mode:03o})",
+                        file.display()
+                    );
+                    let hint = format!("run chmod 600 {}", file.display());
+                    self.flaws.push(Flaw::at(place, message).hint(hint));
+                    return None;
                 }
                 Err(error) => {
                     let flaw =

@@ -6,6 +6,8 @@
 
 mod flaw;
 mod meant;
+mod places;
+mod restart;
 mod sources;
 mod tree;
 mod written;
@@ -22,14 +24,15 @@ use registry::flaw::PathStep;
 use registry::meaning::{Context, Meaning};
 use verdict::credential::jwt::{ConfigId, IssuerId, IssuerProfile};
 
-pub(crate) use flaw::Flaws;
+pub(crate) use flaw::{Flaw, Flaws};
 pub(crate) use meant::{Database, Hashing, Listener, Log, Settings};
+pub(crate) use places::Places;
+pub(crate) use restart::waiting;
 pub(crate) use tree::Environment;
 pub(crate) use written::{
     ClientCertificateField, ClientCertificates, HashAlgorithm, LogFormat, ReplayMemory, Serves,
 };
 
-use flaw::Flaw;
 use sources::Source;
 use tree::{Node, Step};
 use written::Written;
@@ -54,6 +57,8 @@ pub(crate) struct Loaded {
     pub(crate) meaning: Meaning,
     /// Files and folders to watch: settings, includes, secrets, certificates.
     pub(crate) watched: Vec<PathBuf>,
+    /// Where all of it is written.
+    pub(crate) places: Places,
     /// The settings with secrets masked, for `config explain` and the admin API.
     pub(crate) explained: serde_json::Value,
 }
@@ -150,11 +155,13 @@ pub(crate) fn load(path: &Path, env: Environment<'_>, mode: Mode) -> Result<Load
         return Err(Flaws::new(files, flaws));
     }
     let explained = explain(&written, &documents);
+    let places = Places::new(files, &root);
     Ok(Loaded {
         settings,
         documents,
         meaning,
         watched,
+        places,
         explained,
     })
 }

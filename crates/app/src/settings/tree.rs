@@ -123,6 +123,24 @@ impl Node {
         }
     }
 
+    /// The same tree with every value taken out: what is left says where things stand, and no secret.
+    pub(crate) fn without_values(&self) -> Self {
+        let value = match &self.value {
+            Value::List(items) => Value::List(items.iter().map(Self::without_values).collect()),
+            Value::Map(entries) => Value::Map(
+                entries
+                    .iter()
+                    .map(|(key, node)| (key.clone(), node.without_values()))
+                    .collect(),
+            ),
+            _ => Value::Null,
+        };
+        Self {
+            place: self.place,
+            value,
+        }
+    }
+
     /// The node at a path of keys and indices, or the deepest one on the way that exists.
     pub(crate) fn nearest<'a>(&self, path: impl IntoIterator<Item = Step<'a>>) -> &Node {
         let mut at = self;
@@ -392,7 +410,7 @@ fn substitute(text: &str, env: Environment<'_>) -> Result<(String, bool), (Strin
             let Some(value) = env(name) else {
                 return Err((
                     format!("the environment variable `{name}` is not set"),
-                    format!("export {name} before the start, or write the value"),
+                    format!("export {name} before the start"),
                 ));
             };
             out.push_str(&value);

@@ -450,7 +450,9 @@ pub(crate) struct Admin {
 pub(crate) struct Log {
     /// `auto`: pretty on a terminal, JSON otherwise.
     pub(crate) format: LogFormat,
-    /// `error`, `warn`, `info`, `debug`, `trace`, or a filter like `info,gateway=debug`.
+    /// `off`, `error`, `warn`, `info`, `debug`, `trace`, or a filter like `info,gateway=debug`. Checkpoints
+    /// of the audit trail (the target `audit`) are logged at any of them, unless it says `audit=off`;
+    /// lines of calls as `access` says.
     pub(crate) level: String,
     /// One line per call.
     pub(crate) access: bool,

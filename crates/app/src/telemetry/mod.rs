@@ -14,9 +14,10 @@ use crate::settings::{Log, LogFormat};
 
 /// Starts logging to standard error. A second start in one process changes nothing.
 pub(crate) fn start(log: &Log) {
-    // Lines of calls are wanted or not by their own word, however quiet the rest is.
+    // Lines of calls are wanted or not by their own word, however quiet the rest is. Checkpoints of
+    // the audit trail are evidence: only a word of their own silences them.
     let access = if log.access { "info" } else { "off" };
-    let level = format!("{},access={access}", log.level);
+    let level = format!("audit=info,{},access={access}", log.level);
     let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
     let json = match log.format {
         LogFormat::Json => true,

@@ -145,12 +145,18 @@ fn named_authorities<'a>(
     own.chain(apis).chain(clients)
 }
 
+/// Reads a file of an authority.
+///
+/// # Errors
+/// A sentence that names it as it is written.
+pub(super) fn authority_file(file: &Path, base: &Path) -> Result<Vec<u8>, String> {
+    std::fs::read(base.join(file))
+        .map_err(|error| format!("{} can't be read: {error}", file.display()))
+}
+
 /// What an authority's files hold.
 fn source(files: &AuthorityFiles, base: &Path) -> Result<AuthoritySource, String> {
-    let read = |file: &PathBuf| {
-        std::fs::read(base.join(file))
-            .map_err(|error| format!("{} can't be read: {error}", file.display()))
-    };
+    let read = |file: &PathBuf| authority_file(file, base);
     Ok(AuthoritySource {
         roots: read(&files.roots)?,
         revocation: files

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use issuer::ports::IssuerStore as _;
 use outbound::facts::Changed;
+use registry::credential::CredentialType;
 use registry::document::Document;
 use registry::meaning::Meaning;
 use registry::ports::{Change, ChangeSubject, Registry as _};
@@ -46,11 +47,15 @@ impl Stale {
                     stale.resources = true;
                     stale.records.insert(Changed::Owner(name.as_str().into()));
                 }
-                ChangeSubject::Credential(_, id, owner) => {
+                ChangeSubject::Credential(kind, id, owner) => {
                     stale
                         .records
                         .insert(Changed::Credential(id.as_str().into()));
-                    stale.records.insert(Changed::Owner(owner.as_str().into()));
+                    // The others of its owner stay remembered: without the database a node can't
+                    // ask for them again.
+                    if stands_in_its_owner(*kind) {
+                        stale.records.insert(Changed::Owner(owner.as_str().into()));
+                    }
                 }
                 ChangeSubject::Revocation => stale.revocations = true,
                 ChangeSubject::SigningKey => stale.signing_keys = true,
@@ -70,6 +75,21 @@ impl Stale {
             records: HashSet::new(),
             relations: HashSet::new(),
         }
+    }
+}
+
+/// Whether the record that a call is judged by is the owner's with all of its credentials: so are
+/// passwords, which are found by a name. Every other credential is a record of its own.
+fn stands_in_its_owner(kind: CredentialType) -> bool {
+    match kind {
+        CredentialType::Password | CredentialType::UserPassword => true,
+        CredentialType::ApiKey
+        | CredentialType::PublishableKey
+        | CredentialType::ClientSecret
+        | CredentialType::AdminKey
+        | CredentialType::InitialAccessToken
+        | CredentialType::RegistrationAccessToken
+        | CredentialType::SigningSecret => false,
     }
 }
 
@@ -197,6 +217,7 @@ fn take_over(shared: &Shared, planes: &Planes, stored: &[Stored]) -> Result<()> 
     shared.facts.suspended_clients().configure(suspended);
     let meaning = meaning_of(shared, &documents)?;
     planes.take_over(shared, &meaning)?;
+    tell_dangers(shared, &documents);
     let webhooks = meaning.webhooks.iter();
     let webhooks = webhooks.map(|one| (one.name.clone(), one.clone()));
     shared.webhooks.store(Arc::new(webhooks.collect()));
@@ -208,6 +229,16 @@ fn take_over(shared: &Shared, planes: &Planes, stored: &[Stored]) -> Result<()> 
     Ok(())
 }
 
+/// Says what is insecure among the resources, once for each that was not there before.
+fn tell_dangers(shared: &Shared, documents: &[Document]) {
+    let dangers = registry::danger::dangers(documents);
+    let said = shared.dangers.load();
+    for danger in dangers.iter().filter(|one| !said.contains(one)) {
+        tracing::warn!("{danger}");
+    }
+    shared.dangers.store(Arc::new(dangers));
+}
+
 /// What documents mean together.
 ///
 /// # Errors
@@ -217,4 +248,25 @@ pub(crate) fn meaning_of(shared: &Shared, documents: &[Document]) -> Result<Mean
         let list: Vec<String> = flaws.iter().map(ToString::to_string).collect();
         anyhow::anyhow!("the resources mean nothing together: {}", list.join("; "))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_to_a_credential_leaves_what_is_remembered_of_its_neighbours() {
+        for kind in CredentialType::ALL {
+            let subject = ChangeSubject::Credential(kind, "one".to_owned(), "shop".to_owned());
+            let stale = Stale::of(&[Change { number: 1, subject }]);
+            let mut wanted = HashSet::from([Changed::Credential("one".into())]);
+            if matches!(
+                kind,
+                CredentialType::Password | CredentialType::UserPassword
+            ) {
+                wanted.insert(Changed::Owner("shop".into()));
+            }
+            assert_eq!(stale.records, wanted, "{kind:?}");
+        }
+    }
 }

@@ -7,6 +7,7 @@
 mod adapters;
 mod admin;
 mod bundles;
+pub(crate) mod check;
 mod clients;
 mod duties;
 mod explain;
@@ -75,6 +76,10 @@ pub(crate) type NodeIssuer = Issuer<Store, NodeSecrets>;
 pub(crate) struct Shared {
     /// Settings in force; swapped whole at each reload.
     pub(crate) loaded: ArcSwap<Loaded>,
+    /// Settings that the process was started with: what they decide once is in force to its end.
+    pub(crate) started_with: Arc<Loaded>,
+    /// What is insecure among the resources in force, as it was said in the log.
+    pub(crate) dangers: ArcSwap<Vec<String>>,
     /// What documents are read against.
     pub(crate) context: Arc<registry::meaning::Context>,
     /// Where the settings stand, and how a reload went.
@@ -291,7 +296,10 @@ impl Node {
             .context("the first administrator's key can't be made")?
             .and_then(|made| made.secret);
 
+        let loaded = Arc::new(loaded);
         let shared = Arc::new(Shared {
+            started_with: loaded.clone(),
+            dangers: ArcSwap::default(),
             context,
             reload: reload::Status::new(path.to_owned(), now()),
             mode,
@@ -316,7 +324,7 @@ impl Node {
             door: OnceLock::new(),
             webhooks: ArcSwap::default(),
             entropy,
-            loaded: ArcSwap::from_pointee(loaded),
+            loaded: ArcSwap::new(loaded),
         });
 
         let planes = planes::Planes::new(&shared, &sinks.decisions, &gateway_metrics)?;
@@ -482,7 +490,10 @@ pub(crate) fn port_taken(name: &str, address: core::net::SocketAddr) -> String {
 
 fn store_settings(settings: &Settings) -> store::Settings {
     match &settings.database {
-        Database::Sqlite(path) => store::Settings::new(store::Location::Sqlite(path.clone())),
+        Database::Sqlite(path) => store::Settings {
+            serves: true,
+            ..store::Settings::new(store::Location::Sqlite(path.clone()))
+        },
         Database::Postgres {
             url,
             max_connections,
@@ -522,7 +533,7 @@ fn fetcher(settings: &Settings) -> Result<Fetcher> {
         Some(file) => {
             let pem =
                 std::fs::read(file).with_context(|| format!("{} can't be read", file.display()))?;
-            Trust::only_pem(&pem)?
+            Trust::only_pem(&pem).with_context(|| format!("{} can't be used", file.display()))?
         }
         None => Trust::public(),
     };

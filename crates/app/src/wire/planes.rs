@@ -408,7 +408,7 @@ impl Planes {
 }
 
 /// Reads what shows an issuer who asks it about tokens.
-fn introspection(
+pub(super) fn introspection(
     fetcher: &Fetcher,
     issuer: &IssuerMeaning,
     asked: &IntrospectionMeaning,
@@ -548,7 +548,7 @@ pub(super) fn snapshot(gateway: &Gateway<Facts>, apis: &[Arc<ApiMeaning>]) -> Re
     })
 }
 
-fn files(listener: &settings::Listener) -> Vec<CertificateFiles> {
+pub(super) fn files(listener: &settings::Listener) -> Vec<CertificateFiles> {
     listener
         .certificates
         .iter()

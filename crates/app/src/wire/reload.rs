@@ -2,9 +2,8 @@
 //! A bad file leaves the running settings in force and shows in the log, in a metric and in the
 //! admin API.
 //!
-//! Taken over while running: resources, certificates, secret files' resources, log-independent
-//! limits of APIs. What a process decides once at its start (listeners, database, keys, brand)
-//! asks for a restart, and the log says so.
+//! Taken over while running: resources, certificates, secret files' resources. What a process decides
+//! once at its start ([`settings::waiting`]) asks for a restart, and the log says so.
 
 use core::time::Duration;
 use std::path::{Path, PathBuf};
@@ -148,14 +147,13 @@ pub(crate) async fn watch(
             Ok(unusable) => {
                 watch.set(watched(&shared, &named.borrow_and_update()));
                 shared.reload.good(now());
-                if unusable.is_empty() {
-                    tracing::info!("the settings were read again and are in force");
-                } else {
+                if !unusable.is_empty() {
                     // All else is in force, and this must be seen.
                     shared.reload.bad(now(), unusable.join("\n"));
                 }
                 metrics.reloaded(unusable.is_empty());
                 again = false;
+                say(&shared);
             }
             Err(error) => {
                 shared.reload.bad(now(), format!("{error:#}"));
@@ -166,6 +164,23 @@ pub(crate) async fn watch(
                 );
             }
         }
+    }
+}
+
+/// Says what came of reading the settings again: what is insecure among them, and what is not in force.
+fn say(shared: &Shared) {
+    let loaded = shared.loaded.load();
+    for danger in &loaded.settings.dangers {
+        tracing::warn!("{danger}");
+    }
+    let waiting = settings::waiting(&shared.started_with.settings, &loaded.settings);
+    if waiting.is_empty() {
+        tracing::info!("the settings were read again and are in force");
+    } else {
+        tracing::warn!(
+            keys = waiting.join(", "),
+            "the settings were read again and are in force, but for keys that changed since the start: they are taken over at the next one"
+        );
     }
 }
 
@@ -254,44 +269,11 @@ async fn reload(shared: &Arc<Shared>, planes: &Planes) -> Result<Vec<String>> {
         shared.mode,
     )?;
     let before = shared.loaded.load_full();
-    for (what, same) in [
-        (
-            "listeners",
-            format!("{:?}", loaded.settings.listeners)
-                == format!("{:?}", before.settings.listeners),
-        ),
-        (
-            "database",
-            loaded.settings.database == before.settings.database,
-        ),
-        (
-            "issuer",
-            format!("{:?}", loaded.settings.issuer) == format!("{:?}", before.settings.issuer),
-        ),
-        (
-            "brand",
-            loaded.settings.brand.as_str() == before.settings.brand.as_str(),
-        ),
-        (
-            "trusted_proxies",
-            loaded.settings.trusted_proxies == before.settings.trusted_proxies,
-        ),
-        (
-            "client_certificate_field",
-            loaded.settings.client_certificate_field == before.settings.client_certificate_field,
-        ),
-        (
-            "replay_memory",
-            loaded.settings.replay_memory == before.settings.replay_memory,
-        ),
-    ] {
-        if !same {
-            tracing::warn!("`{what}` changed in the settings: it is taken over at the next start");
-        }
-    }
     let unusable = rehearse(shared, planes, &loaded.documents, &before.documents).await?;
     planes.reload_certificates(&before.settings)?;
     shared.loaded.store(Arc::new(loaded));
+    // Said again, as at a start.
+    shared.dangers.store(Arc::default());
     let taken = match sync_resources(shared).await {
         Ok(()) => follow::catch_up(shared, planes).await,
         Err(error) => Err(error),

@@ -33,6 +33,8 @@ pub enum PoolError {
     OwnCertificate {
         /// The file.
         path: String,
+        /// The key of the API's document that names it.
+        place: &'static str,
         /// What went wrong.
         cause: String,
     },
@@ -45,6 +47,19 @@ pub enum PoolError {
     /// The TLS library refused its configuration.
     #[error("TLS can not be set up: {0}")]
     Tls(String),
+}
+
+impl PoolError {
+    /// The key of an API's document that it is about.
+    pub(crate) fn place(&self) -> &'static str {
+        match self {
+            Self::CaFile { .. } => "upstream.tls.ca_file",
+            Self::OwnCertificate { place, .. } => place,
+            Self::Tls(_) => "upstream.tls",
+            Self::ServerName(_) => "upstream.urls",
+            Self::Credential(_) => "upstream.credential",
+        }
+    }
 }
 
 /// TLS towards a pool, prepared once.
@@ -89,21 +104,34 @@ impl PoolTlsClient {
         let mut config = match &tls.identity {
             None => config.with_no_client_auth(),
             Some(own) => {
-                let bad = |path: &Path, cause: &dyn core::fmt::Display| PoolError::OwnCertificate {
-                    path: path.display().to_string(),
-                    cause: cause.to_string(),
+                let bad = |path: &Path, place, cause: &dyn core::fmt::Display| {
+                    PoolError::OwnCertificate {
+                        path: path.display().to_string(),
+                        place,
+                        cause: cause.to_string(),
+                    }
+                };
+                let of_chain = |cause: &dyn core::fmt::Display| {
+                    bad(
+                        &own.certificate_file,
+                        "upstream.tls.certificate_file",
+                        cause,
+                    )
+                };
+                let of_key = |cause: &dyn core::fmt::Display| {
+                    bad(&own.key_file, "upstream.tls.key_file", cause)
                 };
                 let chain = CertificateDer::pem_file_iter(&own.certificate_file)
                     .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-                    .map_err(|error| bad(&own.certificate_file, &error))?;
+                    .map_err(|error| of_chain(&error))?;
                 if chain.is_empty() {
-                    return Err(bad(&own.certificate_file, &"it holds no certificate"));
+                    return Err(of_chain(&"it holds no certificate"));
                 }
-                let key = PrivateKeyDer::from_pem_file(&own.key_file)
-                    .map_err(|error| bad(&own.key_file, &error))?;
+                let key =
+                    PrivateKeyDer::from_pem_file(&own.key_file).map_err(|error| of_key(&error))?;
                 config
                     .with_client_auth_cert(chain, key)
-                    .map_err(|error| bad(&own.key_file, &error))?
+                    .map_err(|error| of_key(&error))?
             }
         };
         config.alpn_protocols = match pool.protocol {

@@ -292,6 +292,16 @@ impl StoredCredential {
         }
     }
 
+    /// The key under which it is written.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::Key { .. } => "api_key",
+            Self::Basic { .. } => "basic",
+            Self::Client(_) => "oauth_client_credentials",
+            Self::SigV4 { .. } => "sigv4",
+        }
+    }
+
     /// The files it is read from.
     pub fn files(&self) -> Vec<&PathBuf> {
         match self {
