@@ -15,7 +15,7 @@ use registry::meaning::Meaning;
 use registry::trusted_issuer::{ClientProof, IssuerKeys, IssuerMeaning};
 use web::pages::Pages;
 
-use super::planes;
+use super::{files, planes};
 use crate::settings::{Flaw, Flaws, Loaded};
 
 /// Reads what a start with these settings reads; `path` is where they stand.
