@@ -146,8 +146,9 @@ mod tests {
             published: vec![server.url("ca.example")],
             responder: None,
         };
-        let prepared = authorities.prepare([(id.clone(), source)]);
-        authorities.configure(prepared.expect("readable"));
+        let (prepared, bad) = authorities.prepare([(id.clone(), source)]);
+        assert!(bad.is_empty(), "{bad:?}");
+        authorities.configure(prepared);
         let judged = || {
             let authority = authorities.get(&id)?;
             let certificate = Certificate::parse(&partners.client).expect("a certificate");

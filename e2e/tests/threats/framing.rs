@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::time::Instant;
 
 use super::shared::{World, world};
-use testkit::doorward::BASE;
+use testkit::doorward::{BASE, Doorward};
 use testkit::upstream::Upstream;
 use testkit::wire::{self, http2_block, http2_frame};
 
@@ -323,7 +323,7 @@ fn e04_a_left_over_answer_is_never_the_next_callers() {
          spec: {{ upstream: {{ urls: ['{}'] }}, routes: [{{ path: '/{{rest*}}', public: true }}] }}\n",
         upstream.url()
     );
-    let doorward = testkit::doorward::Doorward::start(&settings).unwrap();
+    let doorward = Doorward::start(&settings).unwrap();
     for n in 0..12 {
         let answer = doorward.get(&format!("/{n}"), &[]).unwrap();
         assert!(
@@ -374,7 +374,7 @@ fn e05_outgoing_lines_are_valid_in_both_directions() {
          spec: {{ upstream: {{ urls: ['{}'] }}, routes: [{{ path: '/{{rest*}}', public: true }}] }}\n",
         upstream.url()
     );
-    let doorward = testkit::doorward::Doorward::start(&settings).unwrap();
+    let doorward = Doorward::start(&settings).unwrap();
     for (at, message) in bad.iter().enumerate() {
         let answer = wire::call(doorward.gateway(), "POST", &format!("/{at}"), &[], b"x").unwrap();
         assert_eq!(answer.status, 502, "{message:?}");
