@@ -149,7 +149,12 @@ fn e03_over_http2_whoever_stalls_is_let_go_and_floods_of_empty_frames_cost_nothi
     // A body that is longer than the route takes, without a word of its length.
     let piece = http2_frame(0, 0, 1, &[b'x'; 8 * 1024]);
     let frames = [
-        http2_frame(HEADERS, END_HEADERS, 1, &post("/small", &[("x-mark", "large")])),
+        http2_frame(
+            HEADERS,
+            END_HEADERS,
+            1,
+            &post("/small", &[("x-mark", "large")]),
+        ),
         piece.repeat(8),
         http2_frame(0, END_STREAM, 1, b"x"),
     ];

@@ -438,7 +438,9 @@ async fn fetch_revocation_lists(shared: Arc<Shared>, stop: CancellationToken) {
         let mut lists = PublishedLists::default();
         loop {
             let authorities = shared.facts.authorities();
-            lists.renew(authorities, &shared.fetcher, Instant::now).await;
+            lists
+                .renew(authorities, &shared.fetcher, Instant::now)
+                .await;
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     };

@@ -194,7 +194,7 @@ fn the_keys_that_a_client_publishes_are_turned_over_under_load() {
     server.set(set(&[&old, &new]));
     becomes(&door, 200, &by_new, &doorward);
     goes_on(&caller);
-    caller.moves_to(by_new.clone());
+    caller.moves_to(by_new);
     goes_on(&caller);
     server.set(set(&[&new]));
     // A name that nobody knows has the set read again, once in its interval: then the old one is gone.
