@@ -9,6 +9,7 @@ mod framing;
 mod headers;
 mod http2;
 pub(crate) mod key_sets;
+mod messages;
 mod ocsp;
 mod paths;
 mod rights;

@@ -232,7 +232,8 @@ fn d07_a_signed_body_of_100_mb_streams_in_flat_memory() {
             assert_eq!(answered, Some(200), "{what}");
             let after = peak_kib(pid);
             println!("peak memory, {what}: {before} KiB before, {after} KiB after 100 MB up");
-            let grown = after - before;
+            // The system counts each thread's pages in lumps, so the figure may sink a little.
+            let grown = after.saturating_sub(before);
             assert!(grown < MOST_GROWTH_KIB, "{what}: grew by {grown} KiB");
         }
         let all = (ALL.len() * (PIECE + SIZE)) as u64;
