@@ -265,7 +265,12 @@ pub(crate) fn target(
     stripped.map_err(|_| Problem::new(Code::Internal, "a stripped target is no target"))
 }
 
-/// Which protocol the call asks to leave HTTP for, if it may (threat E2).
+/// The one protocol that a call may leave HTTP for (RFC 6455 §4.1).
+pub(crate) const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
+
+/// Which protocol the call asks to leave HTTP for, if it may (threat E2). The upstream is offered that
+/// one alone: of a list it may choose any (RFC 9110 §7.8), and behind an HTTP/2 that nobody judges
+/// every path of it would lie open.
 ///
 /// # Errors
 /// 400 where it may not.
@@ -274,13 +279,22 @@ pub(crate) fn asked_upgrade(
     route: &RouteEntry,
 ) -> Result<Option<HeaderValue>, Problem> {
     let headers = head.headers();
-    let Some(protocol) = headers.get(UPGRADE) else {
-        return Ok(None);
-    };
-    if head.version() != Version::HTTP_11 || !hygiene::lists(headers, &CONNECTION, "upgrade") {
+    if !headers.contains_key(UPGRADE)
+        || head.version() != Version::HTTP_11
+        || !hygiene::lists(headers, &CONNECTION, "upgrade")
+    {
         return Ok(None);
     }
-    if protocol.as_bytes().to_ascii_lowercase().starts_with(b"h2c") {
+    let offers = || {
+        let values = headers.get_all(UPGRADE).iter();
+        values.flat_map(|value| {
+            value
+                .as_bytes()
+                .split(|b| *b == b',')
+                .map(<[u8]>::trim_ascii)
+        })
+    };
+    if offers().all(|offer| offer.eq_ignore_ascii_case(b"h2c")) {
         // An offer that may be ignored (RFC 9110 §7.8), and no client depends on it.
         return Ok(None);
     }
@@ -291,7 +305,15 @@ pub(crate) fn asked_upgrade(
             "the route does not allow upgrades",
         ));
     }
-    Ok(Some(protocol.clone()))
+    let mut offers = offers();
+    let websocket = |offer: &[u8]| offer.eq_ignore_ascii_case(WEBSOCKET.as_bytes());
+    if !offers.next().is_some_and(websocket) || offers.next().is_some() {
+        return Err(Problem::new(
+            Code::UpgradeRefused,
+            "something else is offered than websocket alone",
+        ));
+    }
+    Ok(Some(WEBSOCKET))
 }
 
 /// Whether a field may carry a credential that the upstream is not to see.

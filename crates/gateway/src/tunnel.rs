@@ -23,7 +23,7 @@ use crate::upstream::conn::UpstreamBody;
 /// Answers 101 and joins the two sides.
 ///
 /// # Errors
-/// 502 where the upstream switches protocols unasked.
+/// 502 where the upstream switches protocols unasked, or to another one than was asked for.
 pub(crate) fn open<F: Facts + 'static>(
     mut answer: Response<UpstreamBody>,
     upgrade: Option<(OnUpgrade, HeaderValue)>,
@@ -36,7 +36,19 @@ pub(crate) fn open<F: Facts + 'static>(
             "the upstream switched protocols unasked",
         ));
     };
-    let protocol = answer.headers().get(UPGRADE).cloned().unwrap_or(asked);
+    // It names the one that it switches to (RFC 9110 §7.8).
+    let mut named = answer.headers().get_all(UPGRADE).iter();
+    let (first, second) = (named.next(), named.next());
+    let is_asked = |named: &HeaderValue| {
+        let named = named.as_bytes().trim_ascii();
+        named.eq_ignore_ascii_case(asked.as_bytes())
+    };
+    if !first.is_some_and(is_asked) || second.is_some() {
+        return Err(Problem::new(
+            Code::UpstreamBroken,
+            "the upstream switched to another protocol than was asked for",
+        ));
+    }
     let server = hyper::upgrade::on(&mut answer);
     let drain = connection.drain.clone();
     let (mut parts, body) = answer.into_parts();
@@ -44,7 +56,7 @@ pub(crate) fn open<F: Facts + 'static>(
     parts
         .headers
         .insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    parts.headers.insert(UPGRADE, protocol);
+    parts.headers.insert(UPGRADE, asked);
     parts.version = http::Version::HTTP_11;
     parts.extensions.clear();
     connection.tasks.spawn(async move {

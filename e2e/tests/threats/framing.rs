@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::time::Instant;
 
 use super::shared::{World, world};
-use testkit::doorward::BASE;
+use testkit::doorward::{BASE, Doorward};
 use testkit::upstream::Upstream;
 use testkit::wire::{self, http2_block, http2_frame};
 
@@ -136,6 +136,46 @@ fn e02_a_tunnel_opens_only_after_101_and_only_where_the_route_allows_it() {
     for seen in world.upstream.with(&format!("{mark}-h2c")) {
         assert!(seen.values("upgrade").is_empty() && seen.values("http2-settings").is_empty());
     }
+}
+
+/// Defence: `asked_upgrade` in `gateway/src/forward.rs`, the comparison in `tunnel::open`.
+#[test]
+fn e02_a_tunnel_is_to_websocket_alone_whatever_is_offered_beside_it_or_answered() {
+    let world = world();
+    let mark = world.mark();
+    for offer in [
+        "websocket, h2c",
+        "h2c,websocket",
+        "websocket\r\nupgrade: h2c",
+    ] {
+        let request = upgrade(&format!("/tunnel?{mark}"), "");
+        let request = request.replace("upgrade: websocket", &format!("upgrade: {offer}"));
+        let answer = world.raw(request);
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (400, "upgrade-refused"),
+            "{offer}"
+        );
+    }
+    assert!(world.upstream.with(&mark).is_empty());
+    // An upstream that switches to what nobody asked for.
+    let evil = Upstream::start_with(|_, _| {
+        let answer =
+            "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\nbehind";
+        Some(answer.as_bytes().to_vec())
+    })
+    .unwrap();
+    let settings = format!(
+        "{BASE}resources:\n  - apiVersion: doorward/v1\n    kind: Api\n    metadata: {{ name: live }}\n    spec:\n      upstream: {{ urls: [\"{}\"] }}\n      routes: [{{ path: /tunnel, public: true, upgrade: true }}]\n",
+        evil.url()
+    );
+    let doorward = Doorward::start(&settings).unwrap();
+    let answer = wire::raw(doorward.gateway(), upgrade("/tunnel", "")).unwrap();
+    assert_eq!(
+        (answer.status, answer.code().as_str()),
+        (502, "upstream-broken")
+    );
+    assert!(!answer.text().contains("behind"));
 }
 
 /// Bytes of memory that a process holds.

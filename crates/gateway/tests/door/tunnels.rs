@@ -6,8 +6,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::harness::{
-    Answer, Door, PUBLIC, Upstream, api, is_closed, open_api, plain_listener, pool, read_some,
-    route,
+    Answer, Door, PUBLIC, Upstream, api, field, is_closed, open_api, plain_listener, pool,
+    read_some, route,
 };
 
 const ASK: &str = "GET /ws HTTP/1.1\r\nhost: a\r\nconnection: keep-alive, Upgrade\r\nupgrade: websocket\r\n\
@@ -121,6 +121,55 @@ async fn e02_a_101_that_nobody_asked_for_is_502() {
         .send("POST /x HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n")
         .await;
     assert_eq!(answer.status(), 502);
+}
+
+#[tokio::test]
+async fn e02_the_upstream_is_offered_websocket_alone() {
+    let upstream = Upstream::start().await;
+    let door = Door::open(vec![upgradable(upstream.at)]);
+    for offer in [
+        "websocket, h2c",
+        "h2c, websocket",
+        "websocket\r\nupgrade: h2c",
+        "websocket/13",
+        "websocket,",
+        "tls/1.0",
+        "h2",
+        "h2c-14",
+        "evil",
+    ] {
+        let ask = ASK.replace("upgrade: websocket", &format!("upgrade: {offer}"));
+        let refused = door.send(&ask).await;
+        assert_eq!(
+            (refused.status(), refused.code().as_str()),
+            (400, "upgrade-refused"),
+            "{offer}"
+        );
+    }
+    assert!(upstream.seen().is_empty());
+    // Whatever its case: what goes out is written here.
+    door.send(&ASK.replace("upgrade: websocket", "upgrade: WebSocket"))
+        .await;
+    assert_eq!(field(&upstream.only(), "upgrade"), Some("websocket"));
+}
+
+#[tokio::test]
+async fn e02_a_101_to_another_protocol_than_was_asked_for_is_502() {
+    for named in [
+        "upgrade: h2c\r\n",
+        "upgrade: websocket, h2c\r\n",
+        "upgrade: websocket\r\nupgrade: h2c\r\n",
+        "",
+    ] {
+        let upstream = Upstream::start().await;
+        let door = Door::open(vec![upgradable(upstream.at)]);
+        upstream.will_answer(&format!(
+            "HTTP/1.1 101 Switching Protocols\r\n{named}connection: upgrade\r\n\r\nsecret"
+        ));
+        let answer = door.send(ASK).await;
+        assert_eq!(answer.status(), 502, "{named}");
+        assert!(!answer.0.contains("secret"), "{named}");
+    }
 }
 
 #[tokio::test]

@@ -1052,7 +1052,7 @@ pub struct RouteSpec {
     /// route then acts with the gateway's own rights. Default no: they go without.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub dangerous_upstream_credential: bool,
-    /// Whether the connection may be upgraded (WebSocket).
+    /// Whether the connection may be upgraded, to WebSocket and nothing else.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub upgrade: bool,
 }
