@@ -93,7 +93,13 @@ fn escaped_pem(value: &str) -> Result<Vec<Vec<u8>>, X509Defect> {
 }
 
 /// One element: two would be two proxies' words, and which of them saw the client can't be told.
+///
+/// `Subject` and `URI` are texts of the client's own choice: a quote in one stands behind a backslash
+/// and ends nothing. Percent-encoded PEM has neither, so there neither is believed.
 fn envoy(value: &str) -> Result<Vec<Vec<u8>>, X509Defect> {
+    if !quoted::is_closed(value) {
+        return Err(X509Defect::NotPem);
+    }
     let mut cert = None;
     let mut chain = None;
     for pair in quoted::split(value, ';') {
@@ -110,6 +116,9 @@ fn envoy(value: &str) -> Result<Vec<Vec<u8>>, X509Defect> {
             .strip_prefix('"')
             .and_then(|rest| rest.strip_suffix('"'))
             .unwrap_or(text);
+        if text.contains(['"', '\\']) {
+            return Err(X509Defect::NotPem);
+        }
         if slot.replace(escaped_pem(text)?).is_some() {
             return Err(X509Defect::NotPem);
         }
@@ -180,6 +189,33 @@ mod tests {
                 read_relayed(format, &value, chain),
                 Ok(both.clone()),
                 "{format:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn b02_a_subject_with_quotes_in_it_speaks_for_no_other_certificate() {
+        let ((own_pem, own), (other_pem, _)) = (pem("own.test"), pem("other.test"));
+        let (own_pem, other_pem) = (escape(&own_pem), escape(&other_pem));
+        let forged = format!(r#"Subject="CN=a\";Cert=\"{other_pem}\";b=\"""#);
+        for value in [
+            format!(r#"Hash=00;{forged};Cert="{own_pem}""#),
+            format!(r#"Hash=00;Cert="{own_pem}";{forged}"#),
+        ] {
+            let read = read_relayed(RelayFormat::Envoy, &value, None);
+            assert_eq!(read, Ok(vec![own.clone()]), "{value}");
+        }
+        // No other is there, or a quote is left open, or what is there is not percent-encoded.
+        for value in [
+            forged.clone(),
+            format!(r#"Cert="{other_pem}";Subject="CN=a\""#),
+            format!(r#"Subject="CN=a;Cert="{other_pem}""#),
+            format!(r#"Cert="\"{other_pem}""#),
+            format!(r#"Cert=\"{other_pem}\""#),
+        ] {
+            assert!(
+                read_relayed(RelayFormat::Envoy, &value, None).is_err(),
+                "{value}"
             );
         }
     }
