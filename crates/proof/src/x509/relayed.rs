@@ -207,7 +207,7 @@ mod tests {
         }
         // No other is there, or a quote is left open, or what is there is not percent-encoded.
         for value in [
-            forged.clone(),
+            forged,
             format!(r#"Cert="{other_pem}";Subject="CN=a\""#),
             format!(r#"Subject="CN=a;Cert="{other_pem}""#),
             format!(r#"Cert="\"{other_pem}""#),
