@@ -24,6 +24,7 @@ use proof::request::{BodyCheck, BodyDefect};
 use verdict::problem::Problem;
 
 use crate::idle::IdleTimer;
+use crate::trailers::CallTrailers;
 use crate::upstream::conn::UpstreamBody;
 
 /// Why a body broke off.
@@ -188,6 +189,8 @@ pub struct RequestBody {
     left: u64,
     idle: IdleTimer,
     watch: Option<Arc<BodyWatch>>,
+    /// What passes behind a body that is still on the wire; `None`: nothing does.
+    trailers: Option<CallTrailers>,
 }
 
 impl RequestBody {
@@ -198,6 +201,7 @@ impl RequestBody {
             left: 0,
             idle: IdleTimer::new(Duration::MAX),
             watch: None,
+            trailers: None,
         }
     }
     /// A body that was read whole.
@@ -208,7 +212,12 @@ impl RequestBody {
         }
     }
     /// A body still on the wire, at most `limit` bytes of it, with silences of at most `idle`.
-    pub(crate) fn stream(incoming: Incoming, limit: u64, idle: Duration) -> Self {
+    pub(crate) fn stream(
+        incoming: Incoming,
+        trailers: CallTrailers,
+        limit: u64,
+        idle: Duration,
+    ) -> Self {
         if incoming.is_end_stream() {
             return Self::empty();
         }
@@ -217,6 +226,7 @@ impl RequestBody {
             left: limit,
             idle: IdleTimer::new(idle),
             watch: Some(Arc::default()),
+            trailers: Some(trailers),
         }
     }
     /// A signed body on the wire: verified whole if it ends within [`READ_AHEAD`], else piece by
@@ -264,6 +274,7 @@ impl RequestBody {
             left,
             idle: IdleTimer::new(idle),
             watch: Some(Arc::default()),
+            trailers: None,
         })
     }
     /// The watch on a streaming body; none for bodies that can't break off.
@@ -385,6 +396,20 @@ impl HttpBody for RequestBody {
                     };
                     this.left = left;
                 }
+                let frame = match frame.into_trailers() {
+                    Ok(mut trailers) => {
+                        if let Some(rules) = &this.trailers {
+                            rules.clean(&mut trailers);
+                        }
+                        if this.trailers.is_none() || trailers.is_empty() {
+                            // Nothing follows trailers.
+                            this.end(DONE);
+                            return Poll::Ready(None);
+                        }
+                        Frame::trailers(trailers)
+                    }
+                    Err(frame) => frame,
+                };
                 if let Some(watch) = &this.watch {
                     watch.frames.fetch_add(1, Ordering::Relaxed);
                 }

@@ -34,6 +34,7 @@ use crate::mask;
 use crate::plane::Plane;
 use crate::respond;
 use crate::snapshot::RouteEntry;
+use crate::trailers::CallTrailers;
 use crate::tunnel;
 use crate::upstream::conn::UpstreamBody;
 use crate::upstream::{Failure, Outgoing, Upstream};
@@ -86,7 +87,10 @@ pub(crate) async fn forward<F: Facts + 'static>(
     };
     let body = match body {
         call::Body::Stream(incoming) => match signed {
-            None => RequestBody::stream(incoming, limit, route.idle_timeout),
+            None => {
+                let trailers = CallTrailers(Arc::clone(route));
+                RequestBody::stream(incoming, trailers, limit, route.idle_timeout)
+            }
             Some(signed) => {
                 let SignedBody { check, rewrites } = signed;
                 RequestBody::signed(incoming, check, rewrites, limit, route.idle_timeout)

@@ -38,6 +38,7 @@ mod seldom;
 mod serve;
 mod snapshot;
 mod tls;
+mod trailers;
 mod tunnel;
 mod turn;
 mod upstream;

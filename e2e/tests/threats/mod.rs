@@ -14,4 +14,5 @@ mod rights;
 mod secrets;
 mod shared;
 mod tokens;
+mod trailers;
 mod walls;
