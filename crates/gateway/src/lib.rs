@@ -17,6 +17,7 @@ mod explain;
 mod forward;
 #[cfg(fuzzing)]
 pub mod fuzzed;
+mod held;
 mod hush;
 mod hygiene;
 mod identity;
@@ -45,6 +46,7 @@ mod upstream;
 
 pub use body::{Body, BodyError, RequestBody};
 pub use explain::{Answer, Asked, CallRead, DoorView, Explanation, Mark, Step, Unreadable};
+pub use held::HeldBodies;
 pub use identity::{NoTokens, UpstreamIdentity};
 pub use listen::{Bound, Limits, ListenError, Listener};
 pub use metrics::{BY_ROUTE, Metrics};

@@ -179,7 +179,7 @@ fn e02_a_tunnel_is_to_websocket_alone_whatever_is_offered_beside_it_or_answered(
 }
 
 /// Bytes of memory that a process holds.
-fn resident(pid: u32) -> u64 {
+pub(super) fn resident(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status
         .lines()

@@ -7,6 +7,7 @@ pub(crate) mod certificates;
 mod configuration;
 mod framing;
 mod headers;
+mod held;
 mod key_sets;
 mod ocsp;
 mod paths;

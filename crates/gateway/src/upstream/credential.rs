@@ -27,6 +27,7 @@ use verdict::call::spelled_like;
 
 use super::connect::PoolError;
 use crate::body::{BodyError, RequestBody};
+use crate::held::Held;
 use crate::plane::clock;
 
 /// Largest file that is read as a secret.
@@ -176,7 +177,11 @@ impl Credential {
     ///
     /// # Errors
     /// [`BodyError`], also where it is longer than what is read and may not go unsigned.
-    pub(crate) async fn gather(&self, body: RequestBody) -> Result<RequestBody, BodyError> {
+    pub(crate) async fn gather(
+        &self,
+        body: RequestBody,
+        held: Held,
+    ) -> Result<RequestBody, BodyError> {
         let Form::SigV4 {
             body_buffer,
             unsigned_payload,
@@ -190,8 +195,8 @@ impl Credential {
         }
         let known = http_body::Body::size_hint(&body).exact();
         match known {
-            Some(length) if length <= *body_buffer => body.gathered(*body_buffer).await,
-            None if !unsigned_payload => body.gathered(*body_buffer).await,
+            Some(length) if length <= *body_buffer => body.gathered(*body_buffer, held).await,
+            None if !unsigned_payload => body.gathered(*body_buffer, held).await,
             _ if *unsigned_payload => Ok(body),
             _ => Err(BodyError::TooLarge),
         }
