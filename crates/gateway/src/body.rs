@@ -23,7 +23,9 @@ use proof::request::{BodyCheck, BodyDefect};
 
 use verdict::problem::Problem;
 
+use crate::held::{Held, NoRoom};
 use crate::idle::IdleTimer;
+use crate::trailers::CallTrailers;
 use crate::upstream::conn::UpstreamBody;
 
 /// Why a body broke off.
@@ -41,6 +43,15 @@ pub enum BodyError {
     /// It is not the one that was signed.
     #[error("{0}")]
     Forged(BodyDefect),
+    /// It has to be held, and too much is held already.
+    #[error("no room for another body that is held")]
+    NoRoom,
+}
+
+impl From<NoRoom> for BodyError {
+    fn from(_: NoRoom) -> Self {
+        Self::NoRoom
+    }
 }
 
 /// How much of a signed body is read and verified before anything of it goes out.
@@ -160,24 +171,28 @@ pub(crate) async fn whole(
     mut incoming: Incoming,
     limit: u64,
     idle: Duration,
+    mut held: Held,
 ) -> Result<Bytes, BodyError> {
     use http_body_util::BodyExt as _;
-    if incoming.size_hint().lower() > limit {
+    let announced = incoming.size_hint();
+    if announced.lower() > limit {
         return Err(BodyError::TooLarge);
     }
-    let mut whole = Vec::new();
+    // Nothing is read of what could not be held.
+    held.expects(announced.lower())?;
+    let most = announced.exact().unwrap_or(limit);
     loop {
         let frame = match tokio::time::timeout(idle, incoming.frame()).await {
             Err(_) => return Err(BodyError::Stalled),
             Ok(Some(Err(_))) => return Err(BodyError::Broken),
             Ok(Some(Ok(frame))) => frame,
-            Ok(None) => return Ok(whole.into()),
+            Ok(None) => return Ok(held.into_bytes()),
         };
         if let Ok(data) = frame.into_data() {
-            if (whole.len() + data.len()) as u64 > limit {
+            if (held.len() + data.len()) as u64 > limit {
                 return Err(BodyError::TooLarge);
             }
-            whole.extend_from_slice(&data);
+            held.push(&data, most)?;
         }
     }
 }
@@ -188,6 +203,8 @@ pub struct RequestBody {
     left: u64,
     idle: IdleTimer,
     watch: Option<Arc<BodyWatch>>,
+    /// What passes behind a body that is still on the wire; `None`: nothing does.
+    trailers: Option<CallTrailers>,
 }
 
 impl RequestBody {
@@ -198,6 +215,7 @@ impl RequestBody {
             left: 0,
             idle: IdleTimer::new(Duration::MAX),
             watch: None,
+            trailers: None,
         }
     }
     /// A body that was read whole.
@@ -208,7 +226,12 @@ impl RequestBody {
         }
     }
     /// A body still on the wire, at most `limit` bytes of it, with silences of at most `idle`.
-    pub(crate) fn stream(incoming: Incoming, limit: u64, idle: Duration) -> Self {
+    pub(crate) fn stream(
+        incoming: Incoming,
+        trailers: CallTrailers,
+        limit: u64,
+        idle: Duration,
+    ) -> Self {
         if incoming.is_end_stream() {
             return Self::empty();
         }
@@ -217,6 +240,7 @@ impl RequestBody {
             left: limit,
             idle: IdleTimer::new(idle),
             watch: Some(Arc::default()),
+            trailers: Some(trailers),
         }
     }
     /// A signed body on the wire: verified whole if it ends within [`READ_AHEAD`], else piece by
@@ -230,40 +254,39 @@ impl RequestBody {
         rewritten: bool,
         limit: u64,
         idle: Duration,
+        mut held: Held,
     ) -> Result<Self, BodyError> {
         use http_body_util::BodyExt as _;
-        let (mut out, mut left) = (Vec::new(), limit);
-        while out.len() < READ_AHEAD {
+        let mut left = limit;
+        while held.len() < READ_AHEAD {
             let frame = match tokio::time::timeout(idle, incoming.frame()).await {
                 Err(_) => return Err(BodyError::Stalled),
                 Ok(Some(Err(_))) => return Err(BodyError::Broken),
                 Ok(Some(Ok(frame))) => frame,
                 Ok(None) => {
                     check.finish().map_err(BodyError::Forged)?;
-                    return Ok(if out.is_empty() {
-                        Self::empty()
-                    } else {
-                        Self::full(out.into())
-                    });
+                    return Ok(Self::held(held));
                 }
             };
             if let Ok(data) = frame.into_data() {
                 left = left
                     .checked_sub(data.len() as u64)
                     .ok_or(BodyError::TooLarge)?;
-                check.push(&data, &mut out).map_err(BodyError::Forged)?;
+                held.write(|out| check.push(&data, out))?
+                    .map_err(BodyError::Forged)?;
             }
         }
         Ok(Self {
             source: Source::Signed(Box::new(Signed {
                 incoming,
                 check: Some(check),
-                held: out.into(),
+                held: held.into_bytes(),
                 rewritten,
             })),
             left,
             idle: IdleTimer::new(idle),
             watch: Some(Arc::default()),
+            trailers: None,
         })
     }
     /// The watch on a streaming body; none for bodies that can't break off.
@@ -290,22 +313,25 @@ impl RequestBody {
     ///
     /// # Errors
     /// [`BodyError`].
-    pub(crate) async fn gathered(mut self, most: u64) -> Result<Self, BodyError> {
+    pub(crate) async fn gathered(mut self, most: u64, mut held: Held) -> Result<Self, BodyError> {
         use http_body_util::BodyExt as _;
-        let mut whole = Vec::new();
+        held.expects(self.size_hint().lower())?;
         while let Some(frame) = self.frame().await {
             if let Ok(data) = frame?.into_data() {
-                if (whole.len() + data.len()) as u64 > most {
+                if (held.len() + data.len()) as u64 > most {
                     return Err(BodyError::TooLarge);
                 }
-                whole.extend_from_slice(&data);
+                held.push(&data, most)?;
             }
         }
-        Ok(if whole.is_empty() {
+        Ok(Self::held(held))
+    }
+    fn held(held: Held) -> Self {
+        if held.len() == 0 {
             Self::empty()
         } else {
-            Self::full(whole.into())
-        })
+            Self::full(held.into_bytes())
+        }
     }
     /// Whether there is nothing to send.
     pub(crate) fn is_empty(&self) -> bool {
@@ -321,7 +347,8 @@ impl RequestBody {
         self.end(match error {
             BodyError::TooLarge => TOO_LARGE,
             BodyError::Stalled => STALLED,
-            BodyError::Broken => BROKEN,
+            // What finds no room is refused before it flows.
+            BodyError::Broken | BodyError::NoRoom => BROKEN,
             BodyError::Forged(_) => FORGED,
         });
         Poll::Ready(Some(Err(error)))
@@ -385,6 +412,20 @@ impl HttpBody for RequestBody {
                     };
                     this.left = left;
                 }
+                let frame = match frame.into_trailers() {
+                    Ok(mut trailers) => {
+                        if let Some(rules) = &this.trailers {
+                            rules.clean(&mut trailers);
+                        }
+                        if this.trailers.is_none() || trailers.is_empty() {
+                            // Nothing follows trailers.
+                            this.end(DONE);
+                            return Poll::Ready(None);
+                        }
+                        Frame::trailers(trailers)
+                    }
+                    Err(frame) => frame,
+                };
                 if let Some(watch) = &this.watch {
                     watch.frames.fetch_add(1, Ordering::Relaxed);
                 }

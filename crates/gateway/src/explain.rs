@@ -36,6 +36,7 @@ use verdict::problem::{Code, Problem};
 use verdict::{Forward, Permitted, call};
 
 use crate::body::Body;
+use crate::held::Held;
 use crate::hygiene;
 use crate::intake;
 use crate::listen::{Connection, Limits, http1};
@@ -245,7 +246,7 @@ async fn explain<F: Looks + 'static>(
             steps.heard(&facts, head.as_deref(), &trip);
             let kept = steps.forwarding(&permitted, &route, below, &connection);
             match kept {
-                Ok(()) => body(permitted, &route, &text, &mut steps)
+                Ok(()) => body(permitted, &route, &text, &looking.options, &mut steps)
                     .await
                     .map(|()| None),
                 Err(problem) => Err(problem),
@@ -398,8 +399,10 @@ async fn body(
     permitted: Permitted<Incoming>,
     route: &RouteEntry,
     text: &Text,
+    options: &Options,
     steps: &mut Steps,
 ) -> Result<(), Problem> {
+    let client = permitted.call().head().arrival().client;
     let Forward {
         body: incoming,
         signed,
@@ -417,7 +420,8 @@ async fn body(
     }
     steps.signed_body();
     let limit = route.meaning.body_limit.min(MAX_TEXT as u64);
-    let bytes = crate::body::whole(incoming, limit, core::time::Duration::from_secs(1))
+    let held = Held::new(&options.held_bodies, client);
+    let bytes = crate::body::whole(incoming, limit, core::time::Duration::from_secs(1), held)
         .await
         .map_err(respond::of_body)?;
     let mut out = Vec::with_capacity(bytes.len());

@@ -27,6 +27,7 @@ use verdict::route::Demand;
 use verdict::{Forward, Permitted, SignedBody};
 
 use crate::body::{Body, BodyError, RequestBody};
+use crate::held::Held;
 use crate::hygiene;
 use crate::lease::{self, Watch, is_stream};
 use crate::listen::Connection;
@@ -34,6 +35,7 @@ use crate::mask;
 use crate::plane::Plane;
 use crate::respond;
 use crate::snapshot::RouteEntry;
+use crate::trailers::CallTrailers;
 use crate::tunnel;
 use crate::upstream::conn::UpstreamBody;
 use crate::upstream::{Failure, Outgoing, Upstream};
@@ -67,6 +69,8 @@ pub(crate) async fn forward<F: Facts + 'static>(
     let admitted = matches!(route.api.upstream, Upstream::Local(_)).then(|| permitted.admitted());
     let keeps = route.streams.load(Ordering::Relaxed);
     let lease = keeps.then(|| permitted.lease()).flatten();
+    let client = permitted.call().head().arrival().client;
+    let held = || Held::new(&road.plane.options.held_bodies, client);
     let Forward {
         mut head,
         body,
@@ -89,12 +93,15 @@ pub(crate) async fn forward<F: Facts + 'static>(
     };
     let body = match body {
         call::Body::Stream(incoming) => match signed {
-            None => RequestBody::stream(incoming, limit, route.idle_timeout),
+            None => {
+                let trailers = CallTrailers(Arc::clone(route));
+                RequestBody::stream(incoming, trailers, limit, route.idle_timeout)
+            }
             Some(signed) => {
                 let SignedBody {
                     check, rewrites, ..
                 } = signed;
-                RequestBody::signed(incoming, check, rewrites, limit, route.idle_timeout)
+                RequestBody::signed(incoming, check, rewrites, limit, route.idle_timeout, held())
                     .await
                     .map_err(told)?
             }
@@ -109,8 +116,12 @@ pub(crate) async fn forward<F: Facts + 'static>(
         }
     };
     let body = match &route.api.upstream {
+        // Our own services read bodies whole.
+        Upstream::Local(_) if body.watch().is_some() => {
+            body.gathered(limit, held()).await.map_err(told)?
+        }
         Upstream::Pool(pool) if route.meaning.upstream_credential => match pool.credential() {
-            Some(own) => own.gather(body).await.map_err(told)?,
+            Some(own) => own.gather(body, held()).await.map_err(told)?,
             None => body,
         },
         _ => body,
@@ -157,7 +168,6 @@ pub(crate) async fn forward<F: Facts + 'static>(
 
     match &route.api.upstream {
         Upstream::Local(service) => {
-            let watch = body.watch();
             let mut request = Request::new(body);
             *request.method_mut() = method;
             *request.uri_mut() = Uri::from(target);
@@ -168,11 +178,8 @@ pub(crate) async fn forward<F: Facts + 'static>(
                 request.extensions_mut().insert(admitted);
             }
             let mut answer = service.call(request).await;
-            if let Some(error) = watch.and_then(|watch| watch.defect()) {
-                return Err(told(error));
-            }
             hygiene::clean_answer(answer.headers_mut());
-            masked(answer, masks).await
+            masked(answer, masks, held).await
         }
         Upstream::Pool(pool) => {
             let outgoing = Outgoing {
@@ -207,7 +214,8 @@ pub(crate) async fn forward<F: Facts + 'static>(
             parts.version = Version::HTTP_11;
             parts.extensions.clear();
             hygiene::clean_answer(&mut parts.headers);
-            masked(Response::from_parts(parts, Body::upstream(body)), masks).await
+            let answer = Response::from_parts(parts, Body::upstream(body));
+            masked(answer, masks, held).await
         }
     }
 }
@@ -224,12 +232,16 @@ fn streamed(
     Response::from_parts(parts, Body::leased(Body::upstream(body), over))
 }
 
-async fn masked(answer: Response<Body>, masks: &[Mask]) -> Result<Response<Body>, Problem> {
+async fn masked(
+    answer: Response<Body>,
+    masks: &[Mask],
+    held: impl FnOnce() -> Held,
+) -> Result<Response<Body>, Problem> {
     if masks.is_empty() {
         return Ok(answer);
     }
     // Apart, so that other calls need no room for it.
-    Box::pin(mask::apply(answer, masks)).await
+    Box::pin(mask::apply(answer, masks, held())).await
 }
 
 /// # Errors

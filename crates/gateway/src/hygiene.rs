@@ -1,14 +1,13 @@
-//! **Header hygiene**: which fields of a caller never reach an upstream.
+//! **Header hygiene**: which fields of a caller never reach an upstream, and which of an upstream no
+//! caller.
 //!
-//! Three reasons to drop a field: it belongs to the connection (RFC 9110 §7.6.1), it claims what
-//! only the gateway may say (who calls, from where, through what), or it would make the upstream
-//! act on another call than the one that was judged (method and path overrides). Claims are dropped
-//! in every spelling that some upstream folds into the same variable: case, dash, underscore, dot.
+//! Which fields of a call end at the door is [`verdict::call::onward`]'s word, since rules judge by
+//! the others alone. Here they are taken out, and the gateway's own are named.
 
 use http::header::{self, CONNECTION, HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
-use verdict::call::{begins_like, spelled_like};
-use verdict::credential::binding::DPOP;
+use verdict::call::onward::{self, is_hop_by_hop};
+use verdict::call::spelled_like;
 
 /// The request id, to the upstream and to the caller.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("doorward-request-id");
@@ -34,50 +33,6 @@ pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwar
 pub(crate) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 /// The authority the client called.
 pub(crate) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-/// W3C trace context.
-pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-/// W3C trace context, vendors' part.
-pub(crate) const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
-
-/// Every name that begins so (in any spelling) is the gateway's own.
-const OWN: &str = "doorward";
-
-/// Claims about the caller's place, certificate or wish that only the gateway may make.
-const CLAIMS: &[&str] = &[
-    "forwarded",
-    "x-real-ip",
-    "x-client-ip",
-    "x-cluster-client-ip",
-    "x-original-forwarded-for",
-    "x-remote-user",
-    "x-remote-addr",
-    "remote-user",
-    "remote-addr",
-    "true-client-ip",
-    "cf-connecting-ip",
-    "fastly-client-ip",
-    "client-cert",
-    "client-cert-chain",
-    "x-client-cert",
-    "x-ssl-client-cert",
-    "ssl-client-cert",
-    "x-http-method-override",
-    "x-http-method",
-    "x-method-override",
-    "x-original-url",
-    "x-original-uri",
-    "x-rewrite-url",
-    "proxy",
-];
-
-/// Families of claims: every name that begins so.
-const CLAIM_FAMILIES: &[&str] = &[
-    "x-forwarded",
-    "x-envoy",
-    "x-ssl-client",
-    "x-amzn-mtls",
-    "x-auth-request",
-];
 
 /// Drops what a caller sent under names that are `own`, in any spelling, and sets fields among them.
 pub(crate) fn say<'n>(
@@ -100,62 +55,6 @@ pub(crate) fn say<'n>(
     }
 }
 
-/// Fields of one connection (RFC 9110 §7.6.1), however they are listed in `Connection`.
-fn is_hop_by_hop(name: &HeaderName) -> bool {
-    matches!(
-        *name,
-        CONNECTION
-            | header::TE
-            | header::TRAILER
-            | header::TRANSFER_ENCODING
-            | header::UPGRADE
-            | header::PROXY_AUTHORIZATION
-            | header::PROXY_AUTHENTICATE
-    ) || matches!(
-        name.as_str(),
-        "keep-alive" | "proxy-connection" | "proxy-authentication-info" | "http2-settings"
-    )
-}
-
-/// Whether a caller's field claims what only the gateway may say.
-pub(crate) fn is_claim(name: &str) -> bool {
-    match name.as_bytes().first() {
-        Some(b'd') => begins_like(name, OWN),
-        Some(b'c' | b'f' | b'p' | b'r' | b's' | b't' | b'x') => {
-            CLAIMS.iter().any(|claim| spelled_like(name, claim))
-                || CLAIM_FAMILIES
-                    .iter()
-                    .any(|family| begins_like(name, family))
-        }
-        _ => false,
-    }
-}
-
-/// Whether `Connection` may name this field for removal: none that somebody judges by (threat B5).
-fn may_be_named(name: &HeaderName) -> bool {
-    !(matches!(
-        *name,
-        header::AUTHORIZATION
-            | header::COOKIE
-            | header::HOST
-            | header::ORIGIN
-            | header::CONTENT_LENGTH
-            | header::CONTENT_TYPE
-            | header::CONTENT_ENCODING
-            | header::VIA
-            | header::CACHE_CONTROL
-            | header::RANGE
-            | header::REFERER
-            | header::EXPECT
-    ) || is_claim(name.as_str())
-        || name.as_str().starts_with("x-")
-        || name.as_str().starts_with("sec-")
-        || *name == DPOP
-        || name.as_str().contains("auth")
-        || name.as_str().contains("sign")
-        || name.as_str().contains("digest"))
-}
-
 /// Whether a list-valued field holds `token` (case does not matter).
 pub(crate) fn lists(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     headers.get_all(name).iter().any(|value| {
@@ -174,20 +73,9 @@ pub(crate) fn clean_request(
     trace: bool,
     also: impl Fn(&HeaderName) -> bool,
 ) {
-    let mut gone: SmallVec<[HeaderName; 8]> = SmallVec::new();
-    for name in headers.keys() {
-        let drop = is_hop_by_hop(name)
-            || is_claim(name.as_str())
-            || *name == header::EXPECT
-            || (!trace && (*name == TRACEPARENT || *name == TRACESTATE))
-            || also(name);
-        if drop {
-            gone.push(name.clone());
-        }
-    }
-    if headers.contains_key(CONNECTION) {
-        name_by_connection(headers, may_be_named, &mut gone);
-    }
+    let gone = onward::ending(headers, |name| {
+        (!trace && onward::is_trace(name)) || also(name)
+    });
     for name in &gone {
         headers.remove(name);
     }
@@ -204,32 +92,10 @@ pub(crate) fn clean_answer(headers: &mut HeaderMap) {
     if headers.contains_key(CONNECTION) {
         // An upstream may name what it likes, but for what frames and describes its body.
         let plain = |name: &HeaderName| !name.as_str().starts_with("content-");
-        name_by_connection(headers, plain, &mut gone);
+        gone.extend(onward::named_by_connection(headers).filter(plain));
     }
     for name in &gone {
         headers.remove(name);
-    }
-}
-
-fn name_by_connection(
-    headers: &HeaderMap,
-    may_be_named: impl Fn(&HeaderName) -> bool,
-    gone: &mut SmallVec<[HeaderName; 8]>,
-) {
-    for value in headers.get_all(CONNECTION) {
-        for item in value.as_bytes().split(|b| *b == b',') {
-            let item = item.trim_ascii();
-            // What mostly stands there names no field (RFC 9110 §7.6.1), or one that goes anyway.
-            if item.eq_ignore_ascii_case(b"keep-alive") || item.eq_ignore_ascii_case(b"close") {
-                continue;
-            }
-            if let Ok(name) = HeaderName::from_bytes(item)
-                && headers.contains_key(&name)
-                && may_be_named(&name)
-            {
-                gone.push(name);
-            }
-        }
     }
 }
 

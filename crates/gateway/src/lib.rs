@@ -17,6 +17,7 @@ mod explain;
 mod forward;
 #[cfg(fuzzing)]
 pub mod fuzzed;
+mod held;
 mod hush;
 mod hygiene;
 mod identity;
@@ -38,12 +39,14 @@ mod seldom;
 mod serve;
 mod snapshot;
 mod tls;
+mod trailers;
 mod tunnel;
 mod turn;
 mod upstream;
 
 pub use body::{Body, BodyError, RequestBody};
 pub use explain::{Answer, Asked, CallRead, DoorView, Explanation, Mark, Step, Unreadable};
+pub use held::HeldBodies;
 pub use identity::{NoTokens, UpstreamIdentity};
 pub use listen::{Bound, Limits, ListenError, Listener};
 pub use metrics::{BY_ROUTE, Metrics};

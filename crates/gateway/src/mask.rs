@@ -20,8 +20,10 @@ use verdict::policy::names_json;
 use verdict::policy::rego::Mask;
 use verdict::problem::{Code, Problem};
 
-use crate::body::Body;
+use crate::body::{Body, BodyError};
+use crate::held::Held;
 use crate::lease::names_stream;
+use crate::respond;
 
 /// Longest answer that is masked.
 const LONGEST: usize = 4 << 20;
@@ -51,6 +53,7 @@ pub(crate) fn prepare(headers: &mut HeaderMap) {
 pub(crate) async fn apply(
     answer: Response<Body>,
     masks: &[Mask],
+    mut held: Held,
 ) -> Result<Response<Body>, Problem> {
     let broken = |cause: &'static str| Problem::new(Code::UpstreamBroken, cause);
     let (mut parts, body) = answer.into_parts();
@@ -65,30 +68,46 @@ pub(crate) async fn apply(
     if parts.headers.contains_key(CONTENT_ENCODING) || !is_json(&parts.headers) {
         return Err(broken("an answer that is to be masked is not plain JSON"));
     }
-    let read = http_body_util::Limited::new(body, LONGEST).collect();
-    let whole = match tokio::time::timeout(SLOWEST, read).await {
-        Ok(Ok(whole)) => whole.to_bytes(),
-        Ok(Err(_)) => {
-            return Err(broken(
-                "an answer that is to be masked is too long or broke off",
-            ));
-        }
+    let most = body.size_hint().exact().unwrap_or(LONGEST as u64);
+    match tokio::time::timeout(SLOWEST, read(body, most, &mut held)).await {
+        Ok(read) => read.map_err(|why| match why {
+            BodyError::NoRoom => respond::of_body(why),
+            _ => broken("an answer that is to be masked is too long or broke off"),
+        })?,
         Err(_) => return Err(broken("an answer that is to be masked took too long")),
-    };
+    }
     forget_bytes(&mut parts.headers);
-    if whole.is_empty() {
+    if held.len() == 0 {
         return Ok(Response::from_parts(parts, Body::empty()));
     }
-    let mut value = strict_json::parse(&whole, LONGEST)
+    let mut value = strict_json::parse(held.as_ref(), LONGEST)
         .map_err(|_| broken("an answer that is to be masked can be read in two ways or in none"))?;
     for mask in masks {
         mask.apply(&mut value);
     }
-    let text = value.to_string();
+    // In place of what the upstream sent, and counted like it.
+    held.write(|data| *data = value.to_string().into_bytes())
+        .map_err(|why| respond::of_body(why.into()))?;
     parts
         .headers
-        .insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
-    Ok(Response::from_parts(parts, Body::full(text)))
+        .insert(CONTENT_LENGTH, HeaderValue::from(held.len()));
+    Ok(Response::from_parts(parts, Body::full(held.into_bytes())))
+}
+
+/// Reads an answer whole.
+async fn read(mut body: Body, most: u64, held: &mut Held) -> Result<(), BodyError> {
+    if most > LONGEST as u64 {
+        return Err(BodyError::TooLarge);
+    }
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() {
+            if held.len() + data.len() > LONGEST {
+                return Err(BodyError::TooLarge);
+            }
+            held.push(&data, most)?;
+        }
+    }
+    Ok(())
 }
 
 /// Takes off what tells of the bytes that the upstream had: a length or a digest gives away what is
@@ -125,6 +144,11 @@ mod tests {
             .unwrap()
     }
 
+    fn held() -> Held {
+        let room = std::sync::Arc::new(crate::held::HeldBodies::new(1 << 20));
+        Held::new(&room, core::net::IpAddr::from([192, 0, 2, 1]))
+    }
+
     fn masks() -> Vec<Mask> {
         ["/card", "/items/*/cost"]
             .iter()
@@ -136,9 +160,13 @@ mod tests {
     async fn j03_fields_that_the_caller_may_not_read_are_gone() {
         let body =
             json!({"id": 1, "card": "4111", "items": [{"cost": 1, "name": "a"}, {"cost": 2}]});
-        let masked = apply(answer("application/json", &body.to_string()), &masks())
-            .await
-            .unwrap();
+        let masked = apply(
+            answer("application/json", &body.to_string()),
+            &masks(),
+            held(),
+        )
+        .await
+        .unwrap();
         assert!(masked.headers().get(ETAG).is_none());
         let length = masked.headers()[CONTENT_LENGTH].clone();
         let bytes = masked.into_body().collect().await.unwrap().to_bytes();
@@ -157,15 +185,30 @@ mod tests {
             ("application/stream+json", "{\"card\": 1}"),
             ("text/event-stream", "data: 4111"),
         ] {
-            let masked = apply(answer(content_type, body), &masks()).await;
+            let masked = apply(answer(content_type, body), &masks(), held()).await;
             assert_eq!(masked.unwrap_err().code, Code::UpstreamBroken, "{body}");
         }
     }
 
     #[tokio::test]
+    async fn e03_an_answer_that_finds_no_room_is_not_held() {
+        let room = std::sync::Arc::new(crate::held::HeldBodies::new(8));
+        let held = Held::new(&room, core::net::IpAddr::from([192, 0, 2, 1]));
+        let full = apply(
+            answer("application/json", "{\"id\": 12345}"),
+            &masks(),
+            held,
+        )
+        .await;
+        let problem = full.unwrap_err();
+        assert_eq!(problem.code, Code::Overloaded);
+        assert!(problem.retry_after.is_some());
+    }
+
+    #[tokio::test]
     async fn an_answer_without_a_body_needs_none() {
         let empty = Response::builder().status(204).body(Body::empty()).unwrap();
-        assert_eq!(apply(empty, &masks()).await.unwrap().status(), 204);
+        assert_eq!(apply(empty, &masks(), held()).await.unwrap().status(), 204);
     }
 
     #[tokio::test]
@@ -176,7 +219,7 @@ mod tests {
                 .header("x-kept", "1")
                 .body(Body::empty())
                 .unwrap();
-            let masked = apply(headed, &masks()).await.unwrap();
+            let masked = apply(headed, &masks(), held()).await.unwrap();
             assert!(!masked.headers().contains_key(name), "{name}");
             assert!(masked.headers().contains_key("x-kept"));
         }

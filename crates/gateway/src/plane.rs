@@ -18,6 +18,7 @@ use verdict::facts::Facts;
 use verdict::limit::Rate;
 use verdict::penalty::Penalties;
 
+use crate::held::HeldBodies;
 use crate::identity::{NoTokens, UpstreamIdentity};
 use crate::listen::{self, Bound};
 use crate::metrics::Metrics;
@@ -46,6 +47,8 @@ pub struct Options {
     pub failures_per_address: Option<Penalties>,
     /// Calls at once; above it calls are refused with 503. At least 1.
     pub calls_at_once: usize,
+    /// Room for bodies that are held whole, of all calls together.
+    pub held_bodies: Arc<HeldBodies>,
     /// How long calls may go on once the node stops.
     pub drain: Duration,
     /// Moves whenever something changed that open streams were judged by.
@@ -63,6 +66,7 @@ impl Default for Options {
             per_address: None,
             failures_per_address: None,
             calls_at_once: 20_000,
+            held_bodies: Arc::new(HeldBodies::new(64 << 20)),
             drain: Duration::from_secs(30),
             changes: watch::channel(0).1,
         }

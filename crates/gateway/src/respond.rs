@@ -70,6 +70,13 @@ pub(crate) fn of_failure(failure: Failure) -> Problem {
     }
 }
 
+/// What is refused because too much is under way: in a second it may be otherwise.
+pub(crate) fn overloaded(cause: &'static str) -> Problem {
+    let mut problem = Problem::new(Code::Overloaded, cause);
+    problem.retry_after = Some(core::time::Duration::from_secs(1));
+    problem
+}
+
 /// What a body that broke off is to the caller.
 pub(crate) fn of_body(error: BodyError) -> Problem {
     let code = match error {
@@ -77,6 +84,7 @@ pub(crate) fn of_body(error: BodyError) -> Problem {
         BodyError::Stalled => Code::BodyTimeout,
         BodyError::Broken => Code::InvalidRequest,
         BodyError::Forged(_) => Code::CredentialRefused,
+        BodyError::NoRoom => return overloaded("too many bytes of bodies are held"),
     };
     Problem::new(code, error.to_string())
 }

@@ -19,11 +19,12 @@ use verdict::facts::Facts;
 use verdict::identity::Identity;
 use verdict::policy::MOST_BODY;
 use verdict::problem::{Code, Problem};
-use verdict::{Delivery, NeededBody, Permitted, Refused, decide, identify, needs_body};
+use verdict::{Delivery, NeededBody, Permitted, Refused, can_hold, decide, identify, needs_body};
 
 use crate::body::{self, Body, READ_AHEAD};
 use crate::cors::Preflight;
 use crate::forward::{Road, forward};
+use crate::held::Held;
 use crate::hygiene;
 use crate::intake;
 use crate::limit::{self, Told};
@@ -60,7 +61,7 @@ pub(crate) async fn serve<F: Facts + 'static>(
     let upgrade = request.extensions_mut().remove::<OnUpgrade>();
     let outcome = match plane.admit() {
         Some(_place) => way(plane, connection, request, upgrade, &mut trip).await,
-        None => Err(overloaded()),
+        None => Err(respond::overloaded("too many calls at once")),
     };
     // One that was begun and is not forwarded was not taken: its sender's next try is no second one.
     if let Some(delivery) = trip.delivery.take().filter(|one| !one.acknowledged) {
@@ -215,14 +216,23 @@ pub(crate) async fn approach<F: Facts>(
         // Text of base64url: always a field value.
         trip.nonce = HeaderValue::from_str(&facts.dpop_nonces().mint(now)).ok();
     }
-    // Some signatures are over the body, or over a hash of it that they don't name.
-    let limit = needs_body(&head, judged).map(|needed| match needed {
-        NeededBody::Short => route.meaning.body_limit.min(READ_AHEAD as u64),
-        NeededBody::Whole => route.meaning.body_limit,
-    });
-    let body = match limit {
-        Some(limit) => {
-            let read = body::whole(body, limit, route.idle_timeout).await;
+    // Some signatures are over the body, or over a hash of it that they don't name. Whoever can't be
+    // believed whatever the body is has none of it held, and is refused below.
+    let needed = match needs_body(&head, judged) {
+        Some(_) if held.is_some() => None,
+        Some(needed) => Box::pin(can_hold(&head, judged, facts, now))
+            .await?
+            .then_some(needed),
+        None => None,
+    };
+    let body = match needed {
+        Some(needed) => {
+            let room = Held::new(&plane.options.held_bodies, trip.story.client);
+            let limit = match needed {
+                NeededBody::Short => route.meaning.body_limit.min(READ_AHEAD as u64),
+                NeededBody::Whole => route.meaning.body_limit,
+            };
+            let read = body::whole(body, limit, route.idle_timeout, room).await;
             CallBody::Buffered(read.map_err(respond::of_body)?)
         }
         None => CallBody::Stream(body),
@@ -247,7 +257,8 @@ pub(crate) async fn approach<F: Facts>(
     // What rules read of a body is read only for those who are known.
     if let Some(stream) = who.take_body(judged) {
         let limit = route.meaning.body_limit.min(MOST_BODY as u64);
-        let read = Box::pin(body::whole(stream, limit, route.idle_timeout)).await;
+        let room = Held::new(&plane.options.held_bodies, trip.story.client);
+        let read = Box::pin(body::whole(stream, limit, route.idle_timeout, room)).await;
         let read = read.map_err(respond::of_body)?;
         who = who
             .with_body(read, judged)
@@ -376,10 +387,4 @@ impl Trip {
             cors.dress(self.origin.as_ref(), headers);
         }
     }
-}
-
-fn overloaded() -> Problem {
-    let mut problem = Problem::new(Code::Overloaded, "too many calls at once");
-    problem.retry_after = Some(core::time::Duration::from_secs(1));
-    problem
 }

@@ -7,6 +7,7 @@
 
 mod authority;
 mod framing;
+pub mod onward;
 mod target;
 
 use core::net::{IpAddr, SocketAddr};

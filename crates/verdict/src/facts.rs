@@ -308,6 +308,15 @@ pub trait Facts: Send + Sync {
         now: Timestamp,
     ) -> impl Future<Output = Answer<Option<Arc<SigningKey>>>> + Send;
 
+    /// The same, asked ahead of the judgement: only whether it is worth reading a body for.
+    fn signing_key_ahead(
+        &self,
+        key_id: &str,
+        now: Timestamp,
+    ) -> impl Future<Output = Answer<Option<Arc<SigningKey>>>> + Send {
+        self.signing_key(key_id, now)
+    }
+
     /// The key of `issuer` that opens PASETO tokens of a purpose: the one of that id, or where the
     /// token names none the only one. Local: such keys are written down or pushed.
     fn paseto_key(

@@ -28,5 +28,6 @@ pub mod trace;
 
 pub use credential::{Delivery, NeededBody};
 pub use permit::{
-    Forward, Identified, Lease, Permitted, Refused, SignedBody, decide, identify, needs_body,
+    Forward, Identified, Lease, Permitted, Refused, SignedBody, can_hold, decide, identify,
+    needs_body,
 };

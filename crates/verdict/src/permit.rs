@@ -12,7 +12,7 @@ use crate::call::{Arrival, Body, Call, Head};
 use crate::credential::challenge::{self, Tried};
 use crate::credential::jwt::IssuerId;
 use crate::credential::{self, CredentialKind, Delivery, NeededBody, Proved};
-use crate::facts::Facts;
+use crate::facts::{Answer, Facts};
 use crate::identity::{Companion, Identity, Standing};
 use crate::policy::{self, Judged, Obliged, Ruling};
 use crate::problem::{Code, Problem};
@@ -215,6 +215,22 @@ pub fn needs_body(head: &Head, route: &Route) -> Option<NeededBody> {
     credential::needs_body(head, route)
 }
 
+/// Whether a call that [`needs_body`] could be let in at all, whatever its body turns out to be: the
+/// key that it must be signed with lives. A front that is told no reads nothing and has the call
+/// identified as it is, which refuses it: so strangers can't have bodies kept by fields that look
+/// signed (threat E3).
+///
+/// # Errors
+/// [`crate::facts::Unavailable`] where the key can't be asked for.
+pub async fn can_hold(
+    head: &Head,
+    route: &Route,
+    facts: &impl Facts,
+    now: Timestamp,
+) -> Answer<bool> {
+    credential::can_hold(head, route, facts, now).await
+}
+
 /// Holds a body that is at hand against what was signed; for one that is still on the wire, what is
 /// to be run over it.
 fn settle<R>(
@@ -246,7 +262,10 @@ fn settle<R>(
             let mut out = Vec::with_capacity(bytes.len());
             check.push(bytes, &mut out).map_err(forged)?;
             check.finish().map_err(forged)?;
-            *call.body_mut() = Body::Buffered(out.into());
+            // What comes out is what went in, unless it was decoded.
+            if rewrites {
+                *call.body_mut() = Body::Buffered(out.into());
+            }
             Ok(None)
         }
         Body::Unavailable => Err(Problem::new(

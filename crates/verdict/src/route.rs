@@ -9,7 +9,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use proof::issued::{Brand, Environment};
 
-use crate::call::Head;
+use crate::call::{Head, spelled_like};
 use crate::credential::CredentialKind;
 use crate::credential::binding::{self, DPOP};
 use crate::credential::jwt::IssuerProfile;
@@ -74,6 +74,8 @@ pub struct Rights {
     pub zones: Vec<(Arc<str>, Vec<IpNet>)>,
     /// Who is refused many objects is noticed by this.
     pub probing: Option<Probing>,
+    /// Fields in which the gateway shows the upstream a credential of its own: a caller's end here.
+    pub own_fields: Vec<http::HeaderName>,
 }
 
 impl Rights {
@@ -192,6 +194,15 @@ impl Route {
     /// How it judges signed requests: by its own word, or by the API's.
     pub fn signatures(&self) -> &SignatureRules {
         self.signatures.as_ref().unwrap_or(&self.api.signatures)
+    }
+
+    /// Whether a field is the gateway's to write towards the upstream on this route, in any spelling:
+    /// by a policy's word, or for a credential of its own. A caller's ends here.
+    pub fn writes(&self, name: &http::HeaderName) -> bool {
+        let by_policy = self.rule.policies.iter().flat_map(|one| one.headers());
+        by_policy
+            .chain(&self.api.rights.own_fields)
+            .any(|own| spelled_like(name.as_str(), own.as_str()))
     }
 
     /// Whether some combination asks for a kind.

@@ -170,6 +170,16 @@ const ROWS: &[Row] = &[
         at: "longest: 30s",
         says: "shorter than the first",
     },
+    Row {
+        change: ("failures_per_address: off", "held_bodies: 1MiB"),
+        at: "held_bodies: 1MiB",
+        says: "between 8MiB and 64GiB",
+    },
+    Row {
+        change: ("failures_per_address: off", "held_bodies: much"),
+        at: "held_bodies: much",
+        says: "a size is",
+    },
     // Documents.
     Row {
         change: ("{ path: /open, public: true }", "{ path: /open }"),

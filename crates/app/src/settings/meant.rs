@@ -1,6 +1,7 @@
 //! **Settings as meant**: everything resolved and checked (addresses, durations, secrets from files,
 //! rules between keys); nothing optional is left that a part of the process would need.
 
+mod limits;
 mod registration;
 
 use core::net::{IpAddr, SocketAddr};
@@ -55,6 +56,8 @@ pub(crate) struct Settings {
     pub(crate) failures_per_address: Option<Penalties>,
     /// Open connections per listener.
     pub(crate) connections: usize,
+    /// Bytes of bodies that are held at once.
+    pub(crate) held_bodies: u64,
     /// Time for a whole request head.
     pub(crate) header_timeout: Duration,
     /// Silence between calls.
@@ -226,6 +229,7 @@ pub(crate) fn mean(
     let listeners = m.listeners(written, !trusted_proxies.is_empty());
     let per_address = m.rate(&written.limits.per_address, &["limits", "per_address"]);
     let failures = m.penalties(&written.limits);
+    let held_bodies = m.held_bodies(&written.limits.held_bodies);
     let header_timeout = m.period(
         &written.limits.header_timeout,
         &["limits", "header_timeout"],
@@ -282,6 +286,7 @@ pub(crate) fn mean(
             per_address,
             failures_per_address: failures,
             connections: written.limits.connections,
+            held_bodies: held_bodies?,
             header_timeout,
             idle_timeout,
             hashing: hashing?,
@@ -423,53 +428,6 @@ impl Meaning<'_> {
             "write calls per second, minute or hour: `100/s`, `6000/m`, `1000/h`; or `off`",
         )
         .map(Rate::from)
-    }
-
-    fn penalties(&mut self, written: &written::Limits) -> Option<Penalties> {
-        const SECOND: Duration = Duration::from_secs(1);
-        const DAY: Duration = Duration::from_secs(86_400);
-        let budget = self.rate(
-            &written.failures_per_address,
-            &["limits", "failures_per_address"],
-        );
-        let penalty = &written.penalty;
-        let hint = "write `first: 10s`, `longest: 15m`, `forget_after: 1h`, or leave them out";
-        let mut within = |text: &str, key, least: Duration, most: Duration, says| {
-            let path = ["limits", "penalty", key];
-            let flaws = self.flaws.len();
-            let length = self.period(text, &path);
-            if self.flaws.len() == flaws && !(least..=most).contains(&length) {
-                self.flaw(&path, says, hint);
-            }
-            length
-        };
-        let first = within(
-            &penalty.first,
-            "first",
-            SECOND,
-            3600 * SECOND,
-            "the first penalty must last between 1s and 1h",
-        );
-        let longest = within(
-            &penalty.longest,
-            "longest",
-            first,
-            DAY,
-            "the longest penalty can't be shorter than the first, nor longer than 1d",
-        );
-        let forget_after = within(
-            &penalty.forget_after,
-            "forget_after",
-            60 * SECOND,
-            7 * DAY,
-            "penalties must be forgotten between 1m and 7d after the last one",
-        );
-        Some(Penalties {
-            budget: budget?,
-            first,
-            longest,
-            forget_after,
-        })
     }
 
     fn networks(&mut self, list: &[String], key: &str) -> Vec<IpNet> {

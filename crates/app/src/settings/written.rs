@@ -310,6 +310,11 @@ pub(crate) struct Limits {
     /// Open connections per listener.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub(crate) connections: usize,
+    /// Bytes of bodies that are held in memory at once, of all calls together: what signatures are over,
+    /// what rules read, answers that are masked, what the issuer is sent. At least `8MiB`. Beyond it
+    /// such calls get 503 at once. One client address has a quarter of it at most, or one longer body.
+    /// The admin API has as much for itself. Needs a restart.
+    pub(crate) held_bodies: String,
     /// Time for a whole request head.
     pub(crate) header_timeout: String,
     /// Silence on a connection between calls.
@@ -323,6 +328,7 @@ impl Default for Limits {
             failures_per_address: "300/m".to_owned(),
             penalty: Penalty::default(),
             connections: 10_000,
+            held_bodies: "64MiB".to_owned(),
             header_timeout: "10s".to_owned(),
             idle_timeout: "75s".to_owned(),
         }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use gateway::{
     Bound, CertStore, CertificateField, CertificateFiles, ClientCertificates, DecisionSink,
-    Gateway, Limits, Listener, LocalService, Locals, Metrics, NoTokens, Options, Snapshot, Tls,
-    TrustedProxies, UpstreamIdentity,
+    Gateway, HeldBodies, Limits, Listener, LocalService, Locals, Metrics, NoTokens, Options,
+    Snapshot, Tls, TrustedProxies, UpstreamIdentity,
 };
 use issuer::declared::Declared;
 use issuer::keys::KeyRing;
@@ -156,6 +156,8 @@ impl Planes {
             locals.insert(web::admin::NAME, LocalService::new(router));
         }
         let mut by_duty = BTreeMap::new();
+        let room = || Arc::new(HeldBodies::new(settings.held_bodies));
+        let held_bodies = room();
         let mut certificates = Vec::new();
         for listener in &settings.listeners {
             if let Some(duty) = Duty::of(&listener.serves) {
@@ -168,6 +170,11 @@ impl Planes {
                         locals: locals.clone(),
                         per_address: settings.per_address,
                         failures_per_address: settings.failures_per_address,
+                        // Whoever fills the room must not keep administrators out.
+                        held_bodies: match duty {
+                            Duty::Admin => room(),
+                            _ => held_bodies.clone(),
+                        },
                         drain: settings.drain,
                         changes: shared.seen.subscribe(),
                         ..Options::default()

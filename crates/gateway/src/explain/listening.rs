@@ -237,6 +237,14 @@ impl<F: Looks> Facts for Listening<F> {
     ) -> Option<Arc<IssuedKey>> {
         self.facts.known_key(lookup, presented, self.now)
     }
+    /// Nothing is told of it: the judgement itself asks again.
+    async fn signing_key_ahead(
+        &self,
+        key_id: &str,
+        _: Timestamp,
+    ) -> Answer<Option<Arc<SigningKey>>> {
+        self.facts.signing_key(key_id, self.now).await
+    }
     async fn signing_key(&self, key_id: &str, _: Timestamp) -> Answer<Option<Arc<SigningKey>>> {
         let found = self.facts.signing_key(key_id, self.now).await?;
         if let Some(key) = &found {

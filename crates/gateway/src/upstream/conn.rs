@@ -24,10 +24,12 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 
 use super::connect::Stream;
+use super::credential::{Credential, Shown};
 use super::server::{Pending, Server};
 use crate::body::{BodyError, BodyWatch, RequestBody};
 use crate::hush::Hush;
 use crate::idle::{Alarm, IdleTimer};
+use crate::trailers;
 use crate::turn;
 
 /// An HTTP/1.1 connection with its two ends: the sender and the machine that moves the bytes.
@@ -231,6 +233,7 @@ pub(crate) async fn exchange_http1(
         connection: Some(connection),
         idle: IdleTimer::new(patience.idle),
         pending: Some(pending),
+        shown: None,
     };
     if body.incoming.is_end_stream() && head.status != http::StatusCode::SWITCHING_PROTOCOLS {
         poll_fn(|cx| {
@@ -322,6 +325,8 @@ pub(crate) struct UpstreamBody {
     connection: Option<Box<Http1>>,
     idle: IdleTimer,
     pending: Option<Pending>,
+    /// What of the gateway's own was shown, and must not come back behind the body.
+    shown: Option<(Arc<Credential>, Shown)>,
 }
 
 impl UpstreamBody {
@@ -331,7 +336,13 @@ impl UpstreamBody {
             connection: None,
             idle: IdleTimer::new(patience.idle),
             pending: Some(pending),
+            shown: None,
         }
+    }
+
+    /// Looks for what was shown in the fields behind the body too (threat J6).
+    pub(crate) fn keep_back(&mut self, own: Arc<Credential>, shown: Shown) {
+        self.shown = Some((own, shown));
     }
 
     /// The answer was read to its end: the connection may rest, if it is clean.
@@ -379,6 +390,19 @@ impl UpstreamBody {
                 if self.incoming.is_end_stream() {
                     self.finish(cx);
                 }
+                let frame = match frame.into_trailers() {
+                    Ok(mut trailers) => {
+                        trailers::clean_answer(&mut trailers);
+                        if let Some((own, shown)) = &self.shown {
+                            own.keep_back(shown, &mut trailers);
+                        }
+                        if trailers.is_empty() {
+                            return self.poll_frame(cx);
+                        }
+                        Frame::trailers(trailers)
+                    }
+                    Err(frame) => frame,
+                };
                 Poll::Ready(Some(Ok(frame)))
             }
         }

@@ -27,20 +27,13 @@ use verdict::call::spelled_like;
 
 use super::connect::PoolError;
 use crate::body::{BodyError, RequestBody};
+use crate::held::Held;
 use crate::plane::clock;
 
 /// Largest file that is read as a secret.
 const MAX_SECRET_FILE: u64 = 64 * 1024;
 /// Shorter texts are not looked for in answers: they stand there by chance.
 const SHORTEST_ECHO: usize = 8;
-
-/// Fields that speak of a Signature Version 4, beside the signature itself.
-const SIGV4_FIELDS: [&str; 4] = [
-    "amz-sdk-invocation-id",
-    "x-amz-date",
-    "x-amz-content-sha256",
-    "x-amz-security-token",
-];
 
 /// Makes signatures of calls that are alike differ, as AWS's own programs do it.
 const INVOCATION: HeaderName = HeaderName::from_static("amz-sdk-invocation-id");
@@ -51,6 +44,8 @@ pub(crate) struct Credential {
     /// As read, to know whether it is still the same.
     secrets: SmallVec<[Secret; 2]>,
     header: HeaderName,
+    /// That one and the others that are written with it.
+    fields: Vec<HeaderName>,
     form: Form,
 }
 
@@ -162,16 +157,15 @@ impl Credential {
             meaning: meaning.clone(),
             secrets,
             header: meaning.header().clone(),
+            fields: meaning.fields(),
             form,
         }))
     }
 
     /// Whether a caller's field would stand beside the credential, in some spelling.
     pub(crate) fn claims(&self, name: &HeaderName) -> bool {
-        let name = name.as_str();
-        spelled_like(name, self.header.as_str())
-            || matches!(self.form, Form::SigV4 { .. })
-                && SIGV4_FIELDS.iter().any(|own| spelled_like(name, own))
+        let alike = |own: &HeaderName| spelled_like(name.as_str(), own.as_str());
+        self.fields.iter().any(alike)
     }
 
     /// The header that it stands in.
@@ -183,7 +177,11 @@ impl Credential {
     ///
     /// # Errors
     /// [`BodyError`], also where it is longer than what is read and may not go unsigned.
-    pub(crate) async fn gather(&self, body: RequestBody) -> Result<RequestBody, BodyError> {
+    pub(crate) async fn gather(
+        &self,
+        body: RequestBody,
+        held: Held,
+    ) -> Result<RequestBody, BodyError> {
         let Form::SigV4 {
             body_buffer,
             unsigned_payload,
@@ -197,8 +195,8 @@ impl Credential {
         }
         let known = http_body::Body::size_hint(&body).exact();
         match known {
-            Some(length) if length <= *body_buffer => body.gathered(*body_buffer).await,
-            None if !unsigned_payload => body.gathered(*body_buffer).await,
+            Some(length) if length <= *body_buffer => body.gathered(*body_buffer, held).await,
+            None if !unsigned_payload => body.gathered(*body_buffer, held).await,
             _ if *unsigned_payload => Ok(body),
             _ => Err(BodyError::TooLarge),
         }

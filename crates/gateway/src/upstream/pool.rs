@@ -168,7 +168,7 @@ impl Pool {
         mut call: Outgoing,
         response_timeout: Duration,
     ) -> Result<Response<UpstreamBody>, Failure> {
-        let credential = self.credential.as_deref().filter(|_| call.presents);
+        let credential = self.credential.as_ref().filter(|_| call.presents);
         let mut renewed = false;
         loop {
             let shown = match credential {
@@ -196,6 +196,8 @@ impl Pool {
                 continue;
             }
             own.keep_back(&shown, answer.headers_mut());
+            let own = Arc::clone(own);
+            answer.body_mut().keep_back(own, shown);
             return Ok(answer);
         }
     }
@@ -205,7 +207,7 @@ impl Pool {
         &self,
         mut call: Outgoing,
         response_timeout: Duration,
-        shown: Option<&(&Credential, Shown)>,
+        shown: Option<&(&Arc<Credential>, Shown)>,
     ) -> Result<Response<UpstreamBody>, Failure> {
         let patience = Patience {
             response: response_timeout,
@@ -386,7 +388,7 @@ impl Pool {
         call: Outgoing,
         server: &Server,
         connection: &Connection,
-        shown: Option<&(&Credential, Shown)>,
+        shown: Option<&(&Arc<Credential>, Shown)>,
     ) -> Result<(Request<RequestBody>, Rest), Box<str>> {
         let Outgoing {
             method,

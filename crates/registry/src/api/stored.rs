@@ -281,6 +281,14 @@ pub enum ClientProof {
     Certificate(PoolIdentity),
 }
 
+/// Fields that speak of a Signature Version 4, beside the signature itself.
+const SIGV4_FIELDS: [&str; 4] = [
+    "amz-sdk-invocation-id",
+    "x-amz-date",
+    "x-amz-content-sha256",
+    "x-amz-security-token",
+];
+
 impl StoredCredential {
     /// The header that the credential stands in.
     pub fn header(&self) -> &HeaderName {
@@ -300,6 +308,18 @@ impl StoredCredential {
             Self::Client(_) => "oauth_client_credentials",
             Self::SigV4 { .. } => "sigv4",
         }
+    }
+
+    /// The fields that the gateway writes for it: a caller's would stand beside it.
+    pub fn fields(&self) -> Vec<HeaderName> {
+        let signed: &[&'static str] = match self {
+            Self::SigV4 { .. } => &SIGV4_FIELDS,
+            Self::Key { .. } | Self::Basic { .. } | Self::Client(_) => &[],
+        };
+        let signed = signed.iter().copied().map(HeaderName::from_static);
+        core::iter::once(self.header().clone())
+            .chain(signed)
+            .collect()
     }
 
     /// The files it is read from.

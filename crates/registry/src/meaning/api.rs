@@ -121,6 +121,7 @@ pub(super) fn mean(
         .map(|written| encryption::mean(written, report))
         .unzip();
 
+    let credential = pool.as_ref().and_then(|pool| pool.credential.as_deref());
     let api = Arc::new(verdict::route::Api {
         name: ApiName::new(name),
         audiences: audiences
@@ -142,13 +143,12 @@ pub(super) fn mean(
         foreign_keys: foreign_keys(spec.foreign_keys.as_deref(), known, report),
         realm: Arc::from(realm),
         resource_metadata: spec.resource_metadata.as_deref().map(Arc::from),
-        rights: rights::of_api(spec, report),
+        rights: rights::of_api(spec, credential, report),
         relations: known.relations.clone(),
     });
     let routes = route::mean_all(spec, &api, known, report);
     route::takes_its_tokens(spec, &routes, report);
     encryption::meets_its_tokens(spec, &routes, report);
-    let credential = pool.as_ref().and_then(|pool| pool.credential.as_deref());
     stored::meets_no_other(spec, credential, &identity, &routes, report);
     let limits = spec.limits.clone().unwrap_or_default();
     let pool = pool?;

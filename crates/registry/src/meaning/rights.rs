@@ -13,6 +13,7 @@ use verdict::route::Rights;
 use super::Known;
 use super::owner::unknown;
 use crate::api::rights::{ObjectSpec, ProbingSpec};
+use crate::api::stored::StoredCredential;
 use crate::api::written::{ApiSpec, RouteSpec};
 use crate::api::{ApiMeaning, PathTemplate, Segment};
 use crate::flaw::{Place, Report};
@@ -23,7 +24,11 @@ use crate::units::Period;
 const DISTINCT: u32 = 20;
 
 /// What an API's document says of rights.
-pub(super) fn of_api(spec: &ApiSpec, report: &mut Report<'_>) -> Rights {
+pub(super) fn of_api(
+    spec: &ApiSpec,
+    credential: Option<&StoredCredential>,
+    report: &mut Report<'_>,
+) -> Rights {
     let at = Place::spec();
     for name in spec.zones.keys() {
         if !is_slug(name) {
@@ -47,6 +52,7 @@ pub(super) fn of_api(spec: &ApiSpec, report: &mut Report<'_>) -> Rights {
             .probing
             .as_ref()
             .map(|written| probing(written, &at.key("probing"), report)),
+        own_fields: credential.map(StoredCredential::fields).unwrap_or_default(),
     }
 }
 

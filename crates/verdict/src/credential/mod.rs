@@ -28,7 +28,7 @@ use proof::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::call::{Body, Head};
-use crate::facts::Facts;
+use crate::facts::{Answer, Facts};
 use crate::identity::{Companion, Identity, SecretId, Standing};
 use crate::problem::{Code, Problem};
 use crate::route::Route;
@@ -222,6 +222,22 @@ pub(crate) fn needs_body(head: &Head, route: &Route) -> Option<NeededBody> {
     let webhook =
         route.takes(CredentialKind::Webhook) && matches!(webhook::claim(head, route), Ok(Some(_)));
     webhook.then_some(NeededBody::Whole)
+}
+
+/// Whether the key that such a call must be signed with lives.
+pub(crate) async fn can_hold(
+    head: &Head,
+    route: &Route,
+    facts: &impl Facts,
+    now: Timestamp,
+) -> Answer<bool> {
+    if signed::needs_body(head, route) {
+        return signed::can_hold(head, facts, now).await;
+    }
+    match webhook::claim(head, route) {
+        Ok(Some(claim)) => webhook::can_hold(&claim, facts, now).await,
+        Ok(None) | Err(_) => Ok(false),
+    }
 }
 
 /// How much of a body is read before a call is judged.

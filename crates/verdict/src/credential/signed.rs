@@ -234,6 +234,15 @@ pub(super) fn needs_body(head: &Head, route: &Route) -> bool {
         && matches!(sigv4_claim(head), Ok(Some(claim)) if claim.needs_body())
 }
 
+/// Whether the key that Signature Version 4 names lives and is of its scheme.
+pub(super) async fn can_hold(head: &Head, facts: &impl Facts, now: Timestamp) -> Answer<bool> {
+    let Ok(Some(claim)) = sigv4_claim(head) else {
+        return Ok(false);
+    };
+    let key = facts.signing_key_ahead(claim.key_id(), now).await?;
+    Ok(key.is_some_and(|key| key.scheme == claim.scheme() && key.lives(now)))
+}
+
 /// Judges a signature: the key that it names, then the signature, then the key's life, and last
 /// whether it was used before.
 pub(super) async fn prove<R>(
@@ -258,6 +267,11 @@ pub(super) async fn prove<R>(
     // Nothing is left of it to verify with.
     if key.state == LifeState::Revoked {
         return Err(refused(format!("{id} is revoked")));
+    }
+    if claim.needs_body() && !key.lives(now) && matches!(body, Body::Stream(_)) {
+        return Err(refused(format!(
+            "{id} does not live, so that the body was not read"
+        )));
     }
     let hash = match body {
         Body::Buffered(bytes) => Some(proof::digest::sha256(bytes)),

@@ -18,7 +18,7 @@ use proof::webhook::{Key, REMEMBER, Rules, SharedKey, Style, parse};
 
 use super::{CredentialKind, Proved, refused};
 use crate::call::{Body, Head};
-use crate::facts::{Begun, Facts, FirstUse, ReplayScope};
+use crate::facts::{Answer, Begun, Facts, FirstUse, ReplayScope};
 use crate::identity::{LifeState, SecretId, SigningKey, SigningScheme};
 use crate::problem::{Code, Problem};
 use crate::route::Route;
@@ -99,6 +99,24 @@ pub(super) fn claim<'a>(head: &Head, route: &'a Route) -> Result<Option<Claim<'a
     }
 }
 
+/// Whether some key of the route lives, so that a delivery can be somebody's.
+pub(super) async fn can_hold(
+    claim: &Claim<'_>,
+    facts: &impl Facts,
+    now: Timestamp,
+) -> Answer<bool> {
+    for name in &claim.rules.keys {
+        if let Some(sender) = facts.signing_key_ahead(name, now).await?
+            && sender.scheme == SigningScheme::Webhook
+            && sender.lives(now)
+            && !verifying(&sender, claim.rules.style, now).is_empty()
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Judges a delivery: which key's it is, then the key's life, then whether it is new.
 pub(super) async fn prove<R>(
     claim: Claim<'_>,
@@ -107,12 +125,6 @@ pub(super) async fn prove<R>(
     now: Timestamp,
 ) -> Result<(Proved, Option<Delivery>), Problem> {
     let Claim { claimed, rules } = claim;
-    let Body::Buffered(body) = body else {
-        return Err(Problem::new(
-            Code::Internal,
-            "a webhook whose body was not read",
-        ));
-    };
     facts.note(Note::Check(Check::SigningKey));
     let mut senders = Vec::new();
     let mut keys = Vec::new();
@@ -131,6 +143,20 @@ pub(super) async fn prove<R>(
     if keys.is_empty() {
         return Err(refused("none of the route's webhook keys is usable"));
     }
+    let body = match body {
+        Body::Buffered(body) => body,
+        Body::Stream(_) if !senders.iter().any(|(_, sender, _)| sender.lives(now)) => {
+            return Err(refused(
+                "none of the route's webhook keys lives, so that the body was not read",
+            ));
+        }
+        Body::Stream(_) | Body::Unavailable => {
+            return Err(Problem::new(
+                Code::Internal,
+                "a webhook whose body was not read",
+            ));
+        }
+    };
     facts.note(Note::Check(Check::RequestSignature));
     let delivery = claimed
         .verify(&keys, body, now, &Rules::default())

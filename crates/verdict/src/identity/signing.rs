@@ -128,6 +128,13 @@ impl SharedSecret {
 }
 
 impl SigningKey {
+    /// Whether it is neither suspended nor ended, and something of it verifies at a time.
+    pub fn lives(&self, now: Timestamp) -> bool {
+        self.state == LifeState::Active
+            && self.expires_at.is_none_or(|end| now < end)
+            && (self.secrets_at(now).next().is_some() || self.public_keys_at(now).next().is_some())
+    }
+
     /// The shared secrets that verify at a time, the newest first; none for public keys. Whether
     /// the key itself is alive is judged apart.
     pub fn secrets_at(&self, now: Timestamp) -> impl Iterator<Item = &SharedSecret> {

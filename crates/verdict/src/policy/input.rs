@@ -2,7 +2,9 @@
 //! decision log keeps to judge the call again.
 //!
 //! Version `v1`; members are added, never renamed or removed. Nothing that proves who calls is in it:
-//! fields that carry credentials and cookies are left out. All of it is data: nothing that a caller
+//! fields that carry credentials and cookies are left out, and so is whatever of a call goes no
+//! further than to the door: a rule must not be satisfied by a field that the service behind never
+//! sees, or by a claim that only the gateway may make. All of it is data: nothing that a caller
 //! sends is ever read as a part of a policy (threat H2).
 
 use std::sync::Arc;
@@ -14,7 +16,7 @@ use proof::time::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::objects::in_path;
-use crate::call::Head;
+use crate::call::{Head, onward};
 use crate::credential;
 use crate::identity::{Identity, Standing};
 use crate::route::{Api, Route, Rule};
@@ -125,8 +127,15 @@ fn query(query: Option<&str>) -> Value {
 /// Lower-case names; repeated fields are joined as RFC 9110 §5.3 joins them.
 fn headers(headers: &HeaderMap, route: &Route) -> Value {
     let mut found: Map<String, Value> = Map::new();
+    // Trace context goes on for some callers and not for others, and is nothing to judge by.
+    let ending = onward::ending(headers, |name| {
+        *name == COOKIE
+            || onward::is_trace(name)
+            || credential::is_carrier(name, route)
+            || route.writes(name)
+    });
     for (name, value) in headers {
-        if *name == COOKIE || credential::is_carrier(name, route) {
+        if ending.contains(name) {
             continue;
         }
         let Ok(text) = value.to_str() else { continue };

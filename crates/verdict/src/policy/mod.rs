@@ -241,7 +241,7 @@ impl<F: Facts> Asking<'_, F> {
         self.not_held_for_probing().await?;
         let mut found: Vec<(&ObjectRule, objects::Ids)> = Vec::new();
         for rule in &route.rule.objects {
-            match objects::named(rule, self.head, body) {
+            match objects::named(rule, self.head, body, route) {
                 Ok(ids) => found.push((rule, ids)),
                 Err(why) if rule.shadow => self.in_shadow(rule, &why),
                 Err(why) => return Err(unreadable(why)),

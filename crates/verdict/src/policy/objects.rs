@@ -8,15 +8,16 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName};
 use percent_encoding::percent_decode_str;
 use proof::strict_json;
 use serde_json::Value;
 use smallvec::SmallVec;
 
-use crate::call::{Head, spelled_like};
+use crate::call::{Head, onward, spelled_like};
 use crate::policy::steps::{self, Step};
+use crate::route::Route;
 
 /// Most objects that one call may name: whoever changes more in one go asks the service behind.
 pub const MOST_OBJECTS: usize = 100;
@@ -128,12 +129,13 @@ pub(crate) fn named(
     rule: &ObjectRule,
     head: &Head,
     body: Option<&Value>,
+    route: &Route,
 ) -> Result<Ids, Cow<'static, str>> {
     let mut ids = Ids::new();
     match &rule.place {
         Place::Path { segment, rest, .. } => ids.extend(in_path(head.path(), *segment, *rest)?),
         Place::Query(name) => ids.extend(in_query(head.query(), name)?),
-        Place::Header(name) => ids.extend(in_header(head, name)?),
+        Place::Header(name) => ids.extend(in_header(head, name, route)?),
         Place::Body(pointer) => {
             if let Some(body) = body {
                 in_body(body, &pointer.steps, &mut ids)?;
@@ -203,19 +205,20 @@ fn in_query(query: Option<&str>, wanted: &str) -> Result<Option<String>, Cow<'st
     Ok(found)
 }
 
-fn in_header(head: &Head, name: &HeaderName) -> Result<Option<String>, Cow<'static, str>> {
+fn in_header(
+    head: &Head,
+    name: &HeaderName,
+    route: &Route,
+) -> Result<Option<String>, Cow<'static, str>> {
+    if onward::ends_here(name) || route.writes(name) {
+        return Err(format!("a caller's field `{name}` goes no further").into());
+    }
     // Some servers don't tell dashes from underscores, and what `Connection` names goes no further.
     let alike = |other: &HeaderName| other != name && spelled_like(other.as_str(), name.as_str());
     if head.headers().keys().any(alike) {
         return Err(format!("the field `{name}` stands there in another spelling").into());
     }
-    let mut listed = head.headers().get_all(CONNECTION).iter();
-    let names = |value: &HeaderValue| {
-        let text = value.to_str().unwrap_or_default();
-        text.split(',')
-            .any(|one| one.trim().eq_ignore_ascii_case(name.as_str()))
-    };
-    if listed.any(names) {
+    if onward::named_by_connection(head.headers()).any(|named| named == *name) {
         return Err(format!("`Connection` takes the field `{name}` off").into());
     }
     let twice = |_| Cow::Owned(format!("the field `{name}` stands there twice"));

@@ -614,3 +614,65 @@ fn j03_an_open_stream_ends_when_its_answer_would_be_masked() {
     scene.route.rule.policies = vec![policy("orders", masked)];
     assert_eq!(holds(&scene).unwrap_err().code, Code::PolicyDenied);
 }
+
+/// A field of each sort that ends at the door, and one of those that go on.
+fn sent_with_much(scene: &Scene) -> Sent {
+    [
+        ("prefer", "dry-run"),
+        ("x-order", "1"),
+        ("connection", "prefer, x-order"),
+        ("te", "trailers"),
+        ("expect", "100-continue"),
+        ("x-forwarded-for", "10.0.0.1"),
+        ("x_real_ip", "10.0.0.1"),
+        ("doorward-subject", "root"),
+        ("client-cert", ":AAAA:"),
+        ("x-http-method-override", "DELETE"),
+        ("traceparent", "00-1-2-01"),
+        ("x-tier", "gold"),
+        ("x_tier", "gold"),
+        ("x.vendor.key", "k"),
+        ("cookie", "a=b"),
+        ("accept", "1"),
+    ]
+    .into_iter()
+    .fold(scene.sent("/orders/1"), |sent, (name, value)| {
+        sent.with(name, value)
+    })
+}
+
+#[test]
+fn b08_policies_are_told_of_the_fields_that_go_on_and_of_no_others() {
+    let mut scene = Scene::new().policy("decision := true");
+    scene.api(|api| {
+        api.rights.own_fields = vec![http::HeaderName::from_static("x-vendor-key")];
+    });
+    scene.route.rule.records_input = true;
+    let mut permitted = scene.judge(sent_with_much(&scene)).unwrap();
+    let input = permitted.take_judged().unwrap().input.unwrap();
+    let told: Vec<_> = input["call"]["headers"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .collect();
+    // `Connection` can't take off what somebody might judge by (threat B5).
+    assert_eq!(told, ["accept", "host", "x-order"], "{input:#}");
+}
+
+#[test]
+fn b08_no_object_is_named_by_a_field_that_goes_no_further() {
+    let mut scene = Scene::new().policy("decision := true");
+    for (name, passes) in [
+        ("accept", true),
+        ("x-forwarded-for", false),
+        ("doorward-subject", false),
+        ("te", false),
+        ("x-tier", false),
+        ("prefer", false),
+    ] {
+        let place = Place::Header(http::HeaderName::from_static(name));
+        scene.route.rule.objects = vec![rule(place, None)];
+        let sent = sent_with_much(&scene);
+        assert_eq!(scene.judge(sent).is_ok(), passes, "{name}");
+    }
+}

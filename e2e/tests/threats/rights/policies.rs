@@ -1,5 +1,7 @@
-//! Threats H2 and H3: what a caller sends is data, and only a clear yes is one.
+//! Threats B8, H2 and H3: rules judge by what the upstream gets, what a caller sends is data, and only
+//! a clear yes is one.
 
+use super::super::shared::seen;
 use super::world::world;
 
 #[test]
@@ -37,6 +39,51 @@ fn h02_what_a_caller_sends_to_a_policy_is_never_read_as_rego() {
             .status,
         200
     );
+}
+
+/// Defence: `onward::ending` in `headers` of `verdict/src/policy/input.rs`.
+#[test]
+fn b08_a_policy_judges_by_no_field_that_the_upstream_never_gets() {
+    let world = world();
+    let call = |headers: &[(&str, &str)]| world.call("ann", "GET", "/fields", headers, "");
+    let dry = ("prefer", "dry-run");
+    let passed = call(&[dry]);
+    assert_eq!(passed.status, 200, "{}", passed.text());
+    assert_eq!(seen(&passed, "prefer"), ["dry-run"]);
+    assert_eq!(call(&[("x-any", "let me in")]).status, 200);
+    for connection in ["prefer", "close, Prefer", "keep-alive,prefer ,te"] {
+        let refused = call(&[dry, ("connection", connection)]);
+        assert_eq!(refused.status, 403, "{connection}: {}", refused.text());
+    }
+    for name in [
+        "x-forwarded-for",
+        "x-forwarded-user",
+        "X_Forwarded_Groups",
+        "forwarded",
+        "x-real-ip",
+        "doorward-subject",
+        "doorward_roles",
+        "Doorward-Anything",
+        "client-cert",
+        "x-ssl-client-verify",
+        "remote_user",
+        "x-http-method-override",
+        "x-original-url",
+        "te",
+        "proxy-authorization",
+        "traceparent",
+        "x-tier",
+        "x_tier",
+        "cookie",
+    ] {
+        let refused = call(&[(name, "let me in")]);
+        assert_eq!(
+            (refused.status, refused.code().as_str()),
+            (403, "policy-denied"),
+            "{name}: {}",
+            refused.text()
+        );
+    }
 }
 
 /// Defence: `Outcome::Undefined | Outcome::Failed` in `Asking::obey` of `verdict/src/policy/mod.rs`.

@@ -88,6 +88,19 @@ resources:
         allow if input.call.query.name[0] == "ann"
         allow if input.call.headers["x-name"] == "ann"
   - apiVersion: doorward/v1
+    kind: Policy
+    metadata: { name: fields }
+    spec:
+      headers: [x-tier]
+      rego: |
+        package fields
+        default allow := false
+        allow if input.call.headers.prefer == "dry-run"
+        allow if {
+            some name, value in input.call.headers
+            contains(value, "let me in")
+        }
+  - apiVersion: doorward/v1
     kind: Api
     metadata: { name: shop }
     spec:
@@ -115,6 +128,7 @@ resources:
         - { name: odd, methods: [GET], path: /odd, policies: [odd] }
         - { name: slow, methods: [GET], path: /slow, policies: [slow] }
         - { name: named, methods: [GET], path: /named, policies: [named] }
+        - { name: fields, methods: [GET], path: /fields, policies: [fields] }
         - { name: free, methods: [GET], path: /free }
   - apiVersion: doorward/v1
     kind: Api

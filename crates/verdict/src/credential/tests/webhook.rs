@@ -370,3 +370,46 @@ fn a_signature_stays_here_and_what_else_its_sender_says_goes_on() {
         assert!(!carried(name), "{name}");
     }
 }
+
+#[test]
+fn e03_a_body_is_worth_reading_only_where_a_key_of_the_route_lives() {
+    type Change = fn(&mut crate::identity::SigningKey);
+    let cases: [(&str, Change, bool); 5] = [
+        ("as it is", |_| {}, true),
+        ("suspended", |key| key.state = LifeState::Suspended, false),
+        ("revoked", |key| key.state = LifeState::Revoked, false),
+        ("expired", |key| key.expires_at = Some(NOW), false),
+        (
+            "without a secret",
+            |key| key.material = SigningMaterial::Shared(Vec::new()),
+            false,
+        ),
+    ];
+    for (what, change, worth) in cases {
+        let mut world = World::new();
+        let mut key = Arc::into_inner(stored(&good(), SECRET)).unwrap();
+        change(&mut key);
+        world
+            .facts
+            .signing_keys
+            .insert(SENDER.to_owned(), Arc::new(key));
+        let mut route = world.route(&[&[Webhook]]);
+        route.webhook = Some(rules(Style::GitHub));
+        let head = delivery(Style::GitHub, "one", BODY, NOW).read().unwrap();
+        let found = run(crate::can_hold(&head, &route, &world.facts, NOW));
+        assert_eq!(found, Ok(worth), "{what}");
+        if !worth {
+            // What nobody read is refused like what does not hold.
+            let mut sent = delivery(Style::GitHub, "one", BODY, NOW);
+            sent.body = None;
+            let refused = world.judge(sent.call(), &route, NOW).unwrap_err();
+            assert_eq!(refused.problem.code, Code::CredentialRefused, "{what}");
+        }
+        let Some(rules) = &mut route.webhook else {
+            continue;
+        };
+        rules.keys = vec!["DWAK0000000000000009".into()];
+        let found = run(crate::can_hold(&head, &route, &world.facts, NOW));
+        assert_eq!(found, Ok(false), "an unknown key");
+    }
+}

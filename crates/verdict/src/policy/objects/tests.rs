@@ -2,7 +2,8 @@ use http::HeaderValue;
 use serde_json::json;
 
 use super::*;
-use crate::testing::Sent;
+use crate::credential::CredentialKind;
+use crate::testing::{Sent, World};
 
 fn ids(body: &Value, pointer: &str) -> Result<Vec<String>, String> {
     let pointer = Pointer::read(pointer).unwrap();
@@ -146,6 +147,7 @@ fn a_body_is_read_only_if_it_can_be_read_in_one_way() {
 
 #[test]
 fn j01_a_field_has_one_reading_or_none() {
+    let route = World::new().route(&[&[CredentialKind::ApiKey]]);
     let read = |fields: &[(&str, &str)]| {
         let sent = fields
             .iter()
@@ -153,7 +155,7 @@ fn j01_a_field_has_one_reading_or_none() {
                 sent.with(name, value)
             });
         let name = HeaderName::from_static("x-order");
-        in_header(&sent.read().unwrap(), &name)
+        in_header(&sent.read().unwrap(), &name, &route)
     };
     assert_eq!(
         read(&[("x-order", "1001")]).unwrap().as_deref(),
