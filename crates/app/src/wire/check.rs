@@ -201,7 +201,7 @@ impl Look<'_> {
                 let UpstreamMeaning::Pool(pool) = &api.upstream else {
                     return None;
                 };
-                pool.credential.as_ref().map(StoredCredential::key)
+                pool.credential.as_deref().map(StoredCredential::key)
             });
             let of_credential = of_credential.filter(|_| error.place == "upstream.credential");
             let path = ["spec"].into_iter().chain(error.place.split('.'));
