@@ -134,8 +134,7 @@ fn in_words(message: &str) -> (String, Option<String>) {
         }
     }
     if let Some(key) = message.strip_prefix("missing field `").and_then(word_of) {
-        let hint = format!("add `{key}`");
-        return (format!("`{key}` is missing"), Some(hint));
+        return (format!("`{key}` is missing"), None);
     }
     let misfit = ["invalid type: ", "invalid value: "];
     let misfit = misfit.iter().find_map(|begin| message.strip_prefix(begin));
@@ -305,11 +304,7 @@ mod tests {
                 "`prod` is not known here",
                 "known here: live, test",
             ),
-            (
-                "missing field `upstream`",
-                "`upstream` is missing",
-                "add `upstream`",
-            ),
+            ("missing field `upstream`", "`upstream` is missing", ""),
             (
                 "invalid type: integer `100`, expected struct LimitsSpec",
                 "the number 100 stands where a map of keys is wanted",
