@@ -189,3 +189,22 @@ fn a_network_that_is_none_is_said_with_its_place() {
     let said = flaws.iter().map(ToString::to_string).collect::<String>();
     assert!(said.contains("networks"), "{said}");
 }
+
+#[test]
+fn an_application_that_changes_sides_with_its_api_makes_another_profile() {
+    let profile = |environment: &str| {
+        let mut spec = orders();
+        spec["environment"] = json!(environment);
+        let identity = json!({ "dns": "a.example.com", "application": "shop" });
+        spec["client_certificates"] = json!({ "ca_file": "ca.pem", "identities": [identity] });
+        let shop = json!({ "environment": environment });
+        let documents = [
+            document("Api", "orders", spec),
+            document("Application", "shop", shop),
+        ];
+        let meaning = mean(documents).expect("sound");
+        let api = meaning.api("orders").expect("there");
+        api.judged.certificates.clone().expect("known").config
+    };
+    assert_ne!(profile("live"), profile("test"));
+}
