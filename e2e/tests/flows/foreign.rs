@@ -117,7 +117,9 @@ impl Partner {
         let origin = format!("https://localhost:{}", place.issuer_tls.port());
         let callers = Ca::new();
         std::fs::write(place.path().join("callers.pem"), callers.pem()).unwrap();
-        let issuer = format!("url: '{origin}', mtls_url: '{origin}', client_ca_file: callers.pem");
+        let issuer = format!(
+            "url: '{origin}', mtls_url: '{origin}', client_certificates: {{ ca_file: callers.pem }}"
+        );
         let settings = format!("{BASE}{PARTNER}")
             .replace("url: 'http://@ISSUER@'", &issuer)
             .replace("@JWKS@", &jwks.to_string());
