@@ -445,7 +445,7 @@ impl RevocationLists {
         let mut lists = Vec::new();
         for file in files {
             let ders = lists_in(file.as_ref())?;
-            if ders.is_empty() || lists.len() + ders.len() > MAX_REVOCATION_LISTS {
+            if lists.len() + ders.len() > MAX_REVOCATION_LISTS {
                 return Err(X509Defect::NotCrl);
             }
             for der in ders {
@@ -505,11 +505,12 @@ fn read_list(der: &[u8]) -> Result<CertificateRevocationList<'_>, X509Defect> {
 fn lists_in(file: &[u8]) -> Result<Vec<CertificateRevocationListDer<'_>>, X509Defect> {
     // DER begins with a SEQUENCE; no PEM file begins with that byte.
     if file.first() == Some(&0x30) {
-        Ok(vec![CertificateRevocationListDer::from(file)])
-    } else {
-        CertificateRevocationListDer::pem_slice_iter(file)
-            .collect::<Result<_, _>>()
-            .map_err(|_| X509Defect::NotCrl)
+        return Ok(vec![CertificateRevocationListDer::from(file)]);
+    }
+    let lists: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(file).collect();
+    match lists {
+        Ok(lists) if !lists.is_empty() => Ok(lists),
+        _ => Err(X509Defect::NotCrl),
     }
 }
 

@@ -1,13 +1,13 @@
 //! **Settings as meant**: everything resolved and checked (addresses, durations, secrets from files,
 //! rules between keys); nothing optional is left that a part of the process would need.
 
+mod keys;
 mod limits;
+mod log;
 mod registration;
 
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
-use std::io::Read as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
@@ -23,7 +23,7 @@ use verdict::limit::Rate;
 use verdict::penalty::Penalties;
 
 use super::flaw::{Flaw, Place};
-use super::tree::{Node, Step, Value};
+use super::tree::{Node, Step};
 use super::written::{
     self, ClientCertificateField, ClientCertificates, HashAlgorithm, LogFormat, ReplayMemory,
     Serves, SigningAlgorithm, Written,
@@ -247,16 +247,7 @@ pub(crate) fn mean(
         &["audit", "checkpoint_every"],
     );
     let drain = m.period(&written.shutdown.drain, &["shutdown", "drain"]);
-    if let Err(message) = log_level(&written.log.level) {
-        m.flaw(
-            &["log", "level"],
-            message,
-            &format!(
-                "write one of {}, or a filter like `info,gateway=debug`",
-                LEVELS.join(", ")
-            ),
-        );
-    }
+    m.log_level(&written.log.level);
     let mut dangers = Vec::new();
     if written.outbound.dangerous_allow_plain_loopback {
         dangers.push("outbound.dangerous_allow_plain_loopback: key sets may be fetched over plain http from this machine");
@@ -326,51 +317,6 @@ pub(crate) fn mean(
             "the settings could not be understood as a whole",
         )]),
     }
-}
-
-/// What `log.level` knows, from silence to everything.
-const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-
-/// Whether a filter says how much is logged. The library takes any word that is no level for the name
-/// of a target, and whatever no part speaks of is not logged: a slip of the pen would silence all.
-fn log_level(text: &str) -> Result<(), String> {
-    let is_level = |word: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
-    let mut of_all = false;
-    for part in text.split(',').map(str::trim) {
-        match part.split_once('=') {
-            None if is_level(part) => of_all = true,
-            Some((target, level)) if !target.is_empty() && is_level(level) => {}
-            _ => return Err(format!("`{part}` is no log level")),
-        }
-    }
-    if !of_all {
-        return Err(format!(
-            "`{text}` says nothing of all else, which would not be logged"
-        ));
-    }
-    match text.parse::<tracing_subscriber::EnvFilter>() {
-        Ok(_) => Ok(()),
-        Err(error) => Err(format!("this is no filter: {error}")),
-    }
-}
-
-/// A file that holds a secret.
-enum Private {
-    /// What stands in it.
-    Text(Secret),
-    /// Others may read it; these are its permission bits. It is refused as the database is.
-    Exposed(u32),
-}
-
-fn private_text(path: &Path) -> std::io::Result<Private> {
-    let mut file = std::fs::File::open(path)?;
-    let mode = file.metadata()?.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Ok(Private::Exposed(mode));
-    }
-    let mut text = String::new();
-    file.read_to_string(&mut text)?;
-    Ok(Private::Text(Secret::from_text(text)))
 }
 
 struct Meaning<'a> {
@@ -456,62 +402,6 @@ impl Meaning<'_> {
             }
         }
         networks
-    }
-
-    /// A 32-byte key from `file:PATH` or a substituted value.
-    fn key(&mut self, text: &str, path: &[Step<'_>]) -> Option<Secret> {
-        let node = self.root.nearest(path.iter().copied());
-        let place = node.place;
-        let encoded = if let Some(file) = text.strip_prefix("file:") {
-            let file = self.base.join(file);
-            match private_text(&file) {
-                Ok(Private::Text(content)) => {
-                    self.secret_files.push(file);
-                    content
-                }
-                Ok(Private::Exposed(mode)) => {
-                    let message = format!(
-                        "{} can be read by other users (mode {mode:03o})",
-                        file.display()
-                    );
-                    let hint = format!("run chmod 600 {}", file.display());
-                    self.flaws.push(Flaw::at(place, message).hint(hint));
-                    return None;
-                }
-                Err(error) => {
-                    let flaw =
-                        Flaw::at(place, format!("{} can't be read: {error}", file.display()));
-                    self.flaws
-                        .push(flaw.hint("make one with: head -c 32 /dev/urandom | base64"));
-                    return None;
-                }
-            }
-        } else if matches!(
-            node.value,
-            Value::Text {
-                substituted: true,
-                ..
-            }
-        ) {
-            Secret::from_text(text.to_owned())
-        } else {
-            let flaw = Flaw::at(place, "a secret must not stand in the settings file");
-            self.flaws.push(flaw.hint("write `file:PATH` or `${ENV}`"));
-            return None;
-        };
-        let bytes = encoded
-            .expose_text()
-            .and_then(|text| proof::base64std::decode(text.trim().as_bytes()).ok())
-            .filter(|bytes| bytes.len() == 32);
-        match bytes {
-            Some(bytes) => Some(Secret::new(bytes)),
-            None => {
-                let flaw = Flaw::at(place, "the key is not 32 bytes in base64");
-                self.flaws
-                    .push(flaw.hint("make one with: head -c 32 /dev/urandom | base64"));
-                None
-            }
-        }
     }
 
     fn database(&mut self, written: &written::Database, data_dir: &Path) -> Option<Database> {
