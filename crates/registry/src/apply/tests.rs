@@ -155,8 +155,8 @@ async fn a_plan_carried_out_leaves_nothing_to_plan() {
             "Account/robot",
             "Account/legacy",
             "Client/app",
-            "Application/shop",
-            "Api/orders"
+            "Api/orders",
+            "Application/shop"
         ]
     );
     assert!(planned(&house, &wanted, PRUNE).await.is_empty());

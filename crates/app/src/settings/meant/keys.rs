@@ -11,6 +11,10 @@ use super::Meaning;
 use crate::settings::flaw::Flaw;
 use crate::settings::tree::{Step, Value};
 
+/// Permission bits that a file with a secret must not have. Its group may read it: so orchestrators
+/// hand secrets to a process that does not own the file.
+const EXPOSED: u32 = 0o027;
+
 /// A file that holds a secret.
 enum Private {
     /// What stands in it.
@@ -22,7 +26,7 @@ enum Private {
 fn private_text(path: &Path) -> std::io::Result<Private> {
     let mut file = std::fs::File::open(path)?;
     let mode = file.metadata()?.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
+    if mode & EXPOSED != 0 {
         return Ok(Private::Exposed(mode));
     }
     let mut text = String::new();

@@ -322,7 +322,7 @@ async fn a_document_whose_files_can_not_be_used_is_refused_and_holds_no_other_up
     let mut api = crate::meaning::tests::orders();
     api["client_certificates"] = json!({
         "ca_file": "partners.pem",
-        "identities": [{ "uri": "spiffe://example.org/billing", "scopes": [] }],
+        "identities": [{ "uri": "spiffe://example.org/billing" }],
     });
     // Written while the file was there.
     let written = house.put(ResourceKind::Api, "orders", api.clone()).await;
