@@ -161,7 +161,7 @@ fn e02_a_tunnel_is_to_websocket_alone_whatever_is_offered_beside_it_or_answered(
     // An upstream that switches to what nobody asked for.
     let evil = Upstream::start_with(|_, _| {
         let answer =
-            "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\nbehind";
+            "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\nsmuggled";
         Some(answer.as_bytes().to_vec())
     })
     .unwrap();
@@ -175,7 +175,7 @@ fn e02_a_tunnel_is_to_websocket_alone_whatever_is_offered_beside_it_or_answered(
         (answer.status, answer.code().as_str()),
         (502, "upstream-broken")
     );
-    assert!(!answer.text().contains("behind"));
+    assert!(!answer.text().contains("smuggled"));
 }
 
 /// Bytes of memory that a process holds.

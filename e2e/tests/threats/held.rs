@@ -43,7 +43,7 @@ fn world() -> World {
     let route = |path: &str, key: &serde_json::Value| {
         json!({
             "path": path, "methods": ["POST"], "body_limit": "6MiB",
-            "signatures": { "webhook": { "style": "github", "keys": [key] } },
+            "webhook": { "style": "github", "keys": [key] },
         })
     };
     let spec = json!({ "spec": {
@@ -88,8 +88,10 @@ impl World {
         let mut stream = wire::connect(self.doorward.gateway()).unwrap();
         let head = format!(
             "POST {path} HTTP/1.1\r\nhost: any.example\r\nx-forwarded-for: {from}\r\n\
-             x-github-delivery: {from}\r\nx-hub-signature-256: sha256={}\r\n\
+             x-github-delivery: {}\r\nx-hub-signature-256: sha256={}\r\n\
              content-length: {announced}\r\n\r\n",
+            // A well-formed one, or it would be refused for that.
+            from.replace('.', "-"),
             "0".repeat(64)
         );
         stream.write_all(head.as_bytes()).unwrap();
