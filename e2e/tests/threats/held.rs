@@ -162,13 +162,13 @@ fn e03_the_bodies_of_all_calls_together_have_a_bound_and_what_is_beyond_hears_so
     let answer = beyond().unwrap();
     assert_eq!(answer.code(), "overloaded");
     assert!(answer.header("retry-after").is_some());
-    // One address can't take the rest by many bodies.
-    let more: Vec<_> = (0..40)
-        .map(|n| world.begin("/known", &format!("192.0.3.{n}"), MIB, MIB - 1))
+    let more: Vec<_> = (0..20)
+        .map(|n| world.begin("/known", &format!("192.0.3.{n}"), 5 * MIB, 5 * MIB - 1))
         .collect();
     std::thread::sleep(Duration::from_millis(300));
     let grown = resident(world.doorward.pid()).saturating_sub(before);
-    assert!(grown < 24 * MIB as u64, "grown by {grown} bytes");
+    // Of 106 MiB. What connections read ahead of a call is not counted, and is bounded by them.
+    assert!(grown < 40 * MIB as u64, "grown by {grown} bytes");
     drop(more);
     // Others pass meanwhile, and all when the room is free again.
     until("a small one", || {
