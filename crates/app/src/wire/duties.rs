@@ -476,7 +476,10 @@ async fn keep_house(shared: Arc<Shared>, stop: CancellationToken) {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(Duration::from_secs(60)) => {}
         }
-        if let Err(error) = shared.keys.tick(now()).await {
+        let turn = shared.key_turn.lock().await;
+        let kept = shared.keys.tick(now()).await;
+        drop(turn);
+        if let Err(error) = kept {
             tracing::error!(%error, "the signing keys' schedule could not be followed");
         }
         if let Err(error) = shared.store.sweep(now()).await {

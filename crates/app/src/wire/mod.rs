@@ -90,6 +90,8 @@ pub(crate) struct Shared {
     pub(crate) people: Arc<NodePeople>,
     pub(crate) fetcher: Arc<Fetcher>,
     pub(crate) keys: Arc<KeyManager<Store>>,
+    /// Who looks after the signing keys: two at once would both make the one that is missing.
+    pub(crate) key_turn: Arc<tokio::sync::Mutex<()>>,
     pub(crate) own_keys: OwnKeys,
     pub(crate) own_paseto: OwnPasetoKeys,
     pub(crate) issuer: Option<Arc<NodeIssuer>>,
@@ -308,6 +310,7 @@ impl Node {
             people,
             fetcher,
             keys,
+            key_turn: Arc::default(),
             own_keys,
             own_paseto,
             issuer,

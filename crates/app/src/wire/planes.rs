@@ -14,7 +14,7 @@ use gateway::{
     Snapshot, Tls, TrustedProxies, UpstreamIdentity,
 };
 use issuer::declared::Declared;
-use issuer::keys::KeyRing;
+use issuer::keys::{KeyError, KeyRing};
 use issuer::ports::KeyPurpose;
 use proof::jose::jwe::DecryptionKeys;
 use proof::jose::jwk::JwkSet;
@@ -474,10 +474,18 @@ fn proxies(settings: &Settings) -> TrustedProxies {
 /// good part of a second, so it is a thread's own work and nothing waits for it; should it fail, the
 /// schedule tries again within a minute.
 fn make_keys(shared: &Shared) {
-    let keys = shared.keys.clone();
+    let (keys, turn) = (shared.keys.clone(), shared.key_turn.clone());
     let runtime = tokio::runtime::Handle::current();
     tokio::task::spawn_blocking(move || {
-        if let Err(error) = runtime.block_on(keys.tick(super::now())) {
+        let made = runtime.block_on(async {
+            let _turn = turn.lock().await;
+            // Whoever had the turn before may have made it.
+            if keys.lacks() {
+                keys.tick(super::now()).await?;
+            }
+            Ok::<_, KeyError>(())
+        });
+        if let Err(error) = made {
             tracing::error!(%error, "keys that are needed could not be made");
         }
     });
