@@ -87,8 +87,8 @@ impl Lease {
     }
     /// Whether the call would pass now. A credential that proves itself anew each time it is shown is
     /// verified again, and so are its life and its revocation; of one that holds for a single call
-    /// (a signature, a proof of possession) what it stands for is judged as it was, its end, and
-    /// whether its client is suspended. One whose answer would be masked now does not pass: of what
+    /// (a signature, a proof of possession) what it stands for is judged as it was, its end, whether
+    /// the key that signed lives, and whether its client is suspended. One whose answer would be masked now does not pass: of what
     /// is open nothing can be masked.
     ///
     /// # Errors
@@ -112,6 +112,9 @@ impl Lease {
         }
         within_all_bounds(&self.identity, &self.head, route, facts, now)?;
         clients_are_awake(&self.identity, &route.api, facts)?;
+        if let Demand::OneOf(combinations) = &route.demand {
+            credential::still_live(&self.head, route, combinations, facts, now).await?;
+        }
         let ruling = policy::judge(&self.identity, &self.head, &body, route, facts, now).await;
         unmasked(ruling.verdict?.as_deref())
     }

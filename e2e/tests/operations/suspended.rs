@@ -16,6 +16,7 @@ use proof::time::Timestamp;
 use serde_json::{Value, json};
 use testkit::browser::encode;
 use testkit::doorward::{BASE, Doorward, Place};
+use testkit::signing::{Scheme, Signatory, Target};
 use testkit::tokens::now;
 use testkit::upstream::{Seen, Upstream, echo};
 use testkit::wire::{self, Answer};
@@ -320,6 +321,49 @@ fn a_relayed_identity_comes_from_its_networks_and_its_streams_end_when_it_is_sus
     std::thread::sleep(Duration::from_millis(1200));
     assert!(reports.is_open(), "another's");
     assert_eq!(from("203.0.113.7").0, 401);
+}
+
+/// Defence: `verdict::credential::still_live`, asked by the lease: a signature holds once, its key on.
+#[test]
+fn a_stream_that_was_signed_for_ends_with_its_key_and_others_go_on() {
+    let scene = Scene::start("");
+    let doorward = &scene.doorward;
+    let kinds = json!(["hmac", "http_signature", "mtls"]);
+    scene.declare(&json!([known(EVERYBODY)]), &[("credentials", kinds)]);
+    let signatory = |scheme: Scheme| {
+        let wish = json!({
+            "application": "shop", "label": "tests", "scheme": scheme.name(),
+            "apis": ["main"], "scopes": ["read"],
+        });
+        let made = doorward.make("POST", "/v1/signing-secrets", &wish).unwrap();
+        (issued(&made).0, Signatory::of(scheme, &made))
+    };
+    let call = Target {
+        method: "GET",
+        scheme: "http",
+        authority: "localhost",
+        path: "/events",
+    };
+    let open = |by: &Signatory| {
+        let fields = by.fields(&call, Timestamp::from_secs(now()));
+        let lines = fields
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}"));
+        Stream::open(doorward, &lines.collect::<Vec<_>>().join("\r\n"))
+    };
+    for scheme in [Scheme::Hmac, Scheme::HttpSignature] {
+        let ((id, by), (_, other)) = (signatory(scheme), signatory(scheme));
+        // A route learns by its first stream that it has some.
+        drop(open(&by));
+        std::thread::sleep(Duration::from_millis(100));
+        let (mut own, mut others) = (open(&by), open(&other));
+        std::thread::sleep(Duration::from_millis(300));
+        assert!(own.is_open() && others.is_open(), "nothing changed");
+        command(doorward, &["secret", "suspend", &id]);
+        wait_until("the end of its stream", SOON, || !own.is_open());
+        std::thread::sleep(Duration::from_millis(1200));
+        assert!(others.is_open(), "another's");
+    }
 }
 
 /// A client that signs its calls, and asks for tokens too.

@@ -257,6 +257,39 @@ pub(crate) fn can_be_shown_again(head: &Head, identity: &Identity) -> bool {
     again(identity.kind()) && companions.all(again) && !head.headers().contains_key(&binding::DPOP)
 }
 
+/// Whether the credentials of a call that passed still live, where not all of them
+/// [`can_be_shown_again`]: of a signature its key, and what stands beside it as at first. A proof of
+/// possession, the token under it and a client's own JWT held for the one call and are left alone.
+pub(crate) async fn still_live(
+    head: &Head,
+    route: &Route,
+    combinations: &[Vec<CredentialKind>],
+    facts: &impl Facts,
+    now: Timestamp,
+) -> Result<(), Problem> {
+    let proof = head.headers().contains_key(&binding::DPOP);
+    for presented in take(head, route, combinations)? {
+        let lives = match presented {
+            Presented::Signed(claim) => {
+                let key = facts.signing_key(claim.key_id(), now).await?;
+                key.is_some_and(|key| key.lives(now))
+            }
+            Presented::Webhook(claim) => webhook::can_hold(&claim, facts, now).await?,
+            Presented::ClientJwt(_) => true,
+            other if proof && other.kind().is_access_token() => true,
+            other => {
+                let body = Body::<()>::Unavailable;
+                Box::pin(prove(other, head, &body, route, facts, now)).await?;
+                true
+            }
+        };
+        if !lives {
+            return Err(refused("the key that it was signed with lives no more"));
+        }
+    }
+    Ok(())
+}
+
 /// The one answer to a credential that does not hold (threat C12); `cause` is for the log.
 pub(crate) fn refused(cause: impl Into<Box<str>>) -> Problem {
     Problem::new(Code::CredentialRefused, cause)

@@ -150,7 +150,7 @@ impl Claim<'_> {
         }
     }
 
-    fn key_id(&self) -> &str {
+    pub(super) fn key_id(&self) -> &str {
         match self {
             Self::SigV4(claimed) => claimed.key_id(),
             Self::HttpSignature(claimed) => claimed.key_id(),

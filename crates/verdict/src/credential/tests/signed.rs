@@ -80,6 +80,31 @@ fn a_signed_call_passes_as_its_key_s_owner_and_says_what_the_body_must_be() {
 }
 
 #[test]
+fn an_open_stream_ends_with_the_key_that_signed_for_it() {
+    for kind in KINDS {
+        let caller = Caller::new(kind);
+        let mut world = world(&caller, &good());
+        let route = world.route(&[&[kind]]);
+        let sent = caller.sign(Sent::get("/orders"), b"");
+        let lease = judged(&world, sent.call(), kind).unwrap().lease().unwrap();
+        let holds = |world: &World| {
+            let held = crate::testing::run(lease.holds(&route, &world.facts, NOW));
+            held.map_err(|problem| problem.code)
+        };
+        // The signature was used, and that ends nothing.
+        assert_eq!(holds(&world), Ok(()), "{kind:?}");
+        for state in [LifeState::Suspended, LifeState::Revoked] {
+            let stored = Stored { state, ..good() };
+            let key = caller.stored(&stored);
+            world.facts.signing_keys.insert(caller.key_id.clone(), key);
+            assert_eq!(holds(&world), Err(Code::CredentialRefused), "{kind:?}");
+        }
+        world.facts.signing_keys.clear();
+        assert_eq!(holds(&world), Err(Code::CredentialRefused), "{kind:?}");
+    }
+}
+
+#[test]
 fn d07_a_body_at_hand_is_held_against_the_signature_before_anybody_is_identified() {
     for kind in KINDS {
         let caller = Caller::new(kind);
