@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     /// Every key of the settings that is no list of resources, with another value than below.
-    const CHANGES: [(&str, &str, &str); 24] = [
+    const CHANGES: [(&str, &str, &str); 25] = [
         ("data_dir: data", "data_dir: other", "data_dir"),
         ("url: sqlite", "url: 'postgres://a@b/c'", "database"),
         ("${ONE}", "${TWO}", "master_key"),
@@ -176,6 +176,11 @@ mod tests {
             "idle_timeout: 75s",
             "idle_timeout: 76s",
             "limits.idle_timeout",
+        ),
+        (
+            "held_bodies: 64MiB",
+            "held_bodies: 65MiB",
+            "limits.held_bodies",
         ),
         ("pepper: '${ONE}'", "pepper: '${TWO}'", "hashing"),
         (
@@ -218,6 +223,7 @@ limits:
   connections: 10
   header_timeout: 10s
   idle_timeout: 75s
+  held_bodies: 64MiB
 hashing: { pepper: '${ONE}' }
 replay_memory: durable
 outage: { grace: 10m }

@@ -35,6 +35,8 @@ use crate::trace::Note;
 pub(crate) struct Table {
     pub(crate) keys: HashMap<String, Arc<IssuedKey>>,
     pub(crate) accounts: HashMap<String, (Vec<u8>, Arc<Account>)>,
+    /// Whether the caller's address is held back.
+    pub(crate) held_back: bool,
     /// By their public names.
     pub(crate) signing_keys: HashMap<String, Arc<SigningKey>>,
     pub(crate) signers: Vec<(IssuerId, Arc<VerifyingKey>)>,
@@ -146,6 +148,10 @@ impl Facts for Table {
     fn remember_token(&self, hash: TokenHash, config: ConfigId, token: Arc<VerifiedToken>) {
         self.asked.lock().unwrap().push("remember_token");
         self.known.lock().unwrap().insert((hash, config), token);
+    }
+
+    fn is_held_back(&self) -> bool {
+        self.held_back
     }
 
     fn known_certificate(

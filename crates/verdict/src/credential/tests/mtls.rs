@@ -100,6 +100,25 @@ fn named(world: &World, session: &TlsFacts) -> Result<String, String> {
     }
 }
 
+/// Threat E3: whoever is held back chooses no work; whoever was known before goes on, even where its
+/// path is due to be looked at again.
+#[test]
+fn e03_for_an_address_that_is_held_back_no_path_is_searched_for() {
+    let (mut world, ca) = world(vec![spiffe()]);
+    let (known, stranger) = (ca.session(|_| {}), ca.session(|_| {}));
+    assert!(named(&world, &known).is_ok());
+    world.facts.held_back = true;
+    assert!(named(&world, &known).is_ok());
+    vouch(&world, &ca, 2, None);
+    assert!(named(&world, &known).is_ok(), "looked at again");
+    assert_eq!(
+        named(&world, &stranger).unwrap_err(),
+        "the address is held back"
+    );
+    world.facts.held_back = false;
+    assert!(named(&world, &stranger).is_ok());
+}
+
 #[test]
 fn a_certificate_that_the_authority_vouches_for_names_the_caller() {
     let (world, ca) = world(vec![spiffe()]);
