@@ -270,10 +270,7 @@ pub(crate) async fn still_live(
     let proof = head.headers().contains_key(&binding::DPOP);
     for presented in take(head, route, combinations)? {
         let lives = match presented {
-            Presented::Signed(claim) => {
-                let key = facts.signing_key(claim.key_id(), now).await?;
-                key.is_some_and(|key| key.lives(now))
-            }
+            Presented::Signed(claim) => signed::lives(&claim, facts, now).await?,
             Presented::Webhook(claim) => webhook::can_hold(&claim, facts, now).await?,
             Presented::ClientJwt(_) => true,
             other if proof && other.kind().is_access_token() => true,

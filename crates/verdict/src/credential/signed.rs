@@ -150,7 +150,7 @@ impl Claim<'_> {
         }
     }
 
-    pub(super) fn key_id(&self) -> &str {
+    fn key_id(&self) -> &str {
         match self {
             Self::SigV4(claimed) => claimed.key_id(),
             Self::HttpSignature(claimed) => claimed.key_id(),
@@ -239,6 +239,11 @@ pub(super) async fn can_hold(head: &Head, facts: &impl Facts, now: Timestamp) ->
     let Ok(Some(claim)) = sigv4_claim(head) else {
         return Ok(false);
     };
+    lives(&claim, facts, now).await
+}
+
+/// Whether the key that a signature names lives and is of its scheme.
+pub(super) async fn lives(claim: &Claim<'_>, facts: &impl Facts, now: Timestamp) -> Answer<bool> {
     let key = facts.signing_key_ahead(claim.key_id(), now).await?;
     Ok(key.is_some_and(|key| key.scheme == claim.scheme() && key.lives(now)))
 }
